@@ -1,0 +1,43 @@
+// A fixed team of threads that run one loop at a time, for the many short parallel loops of a
+// decode step. Owned by whoever computes; one thread calls run() at a time (it takes part as worker
+// 0). Thread-compatible.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace spillway {
+
+class ThreadPool {
+ public:
+  // threads ≥ 1, the caller's included.
+  explicit ThreadPool(unsigned threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+  // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
+  // on all threads, and returns when all are done. Which thread runs which range is not fixed:
+  // results must not depend on it.
+  void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
+
+ private:
+  void work();
+  void take_ranges();
+
+  std::vector<std::jthread> workers_;
+  const std::function<void(size_t, size_t)>* body_ = nullptr;
+  size_t count_ = 0;
+  size_t grain_ = 1;
+  std::atomic<size_t> next_ = 0;          // first index not yet taken
+  std::atomic<unsigned> generation_ = 0;  // bumped to start a loop
+  std::atomic<unsigned> busy_ = 0;        // workers that have not finished the loop
+  std::atomic<bool> stop_ = false;
+};
+
+}  // namespace spillway

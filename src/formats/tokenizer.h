@@ -1,0 +1,96 @@
+// Text to token ids and back, exactly as the model was trained. Two families: byte-level BPE (GGUF
+// model "gpt2") with a pre-tokenizer pattern, and SentencePiece-style BPE (GGUF model "llama") with
+// byte fallback. Immutable once made; const members are thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/gguf.h"
+
+namespace spillway::formats {
+
+using TokenId = int32_t;
+
+// GGUF's tokenizer.ggml.token_type.
+enum class TokenType : int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
+
+// What a tokenizer is made of, however the file spells it.
+struct TokenizerDescription {
+  std::string model;  // "gpt2" or "llama"
+  std::string pre;    // "smollm", "gpt-2", "llama-bpe", "qwen2"; unused for "llama"
+  StringArray tokens;
+  std::vector<float> scores;   // "llama": one per token; else empty
+  std::vector<int64_t> types;  // TokenType; one per token, or empty: all normal
+  StringArray merges;          // "gpt2": "left right", best first
+  std::optional<TokenId> bos, eos, eot, unknown;
+  bool add_bos = false;
+  bool add_eos = false;
+  bool add_space_prefix = true;  // "llama" only
+};
+
+// Takes the vocabulary out of the file's metadata (it is then held once). kBadFile: arrays of
+// unequal length, ids out of range, byte tokens out of range, an unknown family or pre-tokenizer.
+Result<TokenizerDescription> take_tokenizer_description(GgufFile& file);
+
+struct EncodeOptions {
+  bool parse_special = false;  // turn the text of control tokens into those tokens
+  bool add_special = false;    // BOS in front (and EOS behind) where the model has them
+};
+
+class Tokenizer {
+ public:
+  static Result<Tokenizer> create(TokenizerDescription description);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // Time linear in the text (times a logarithm); any bytes, valid UTF-8 or not.
+  std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
+  // The bytes of one token. Control tokens are empty unless `special`. `id` must be in [0, size()).
+  std::string piece(TokenId id, bool special = false) const;
+  std::string decode(const std::vector<TokenId>& ids, bool special = false) const;
+
+  size_t size() const;
+  std::string_view token_text(TokenId id) const;  // as the file spells it
+  TokenType type(TokenId id) const;
+  std::optional<TokenId> bos() const;
+  std::optional<TokenId> eos() const;
+  bool add_bos() const;
+  // Ends a turn: EOS, EOT and the control tokens that chat models end with (<|im_end|>, <|eot_id|>,
+  // <|end|>, …).
+  bool is_end(TokenId id) const;
+  size_t memory_bytes() const;  // held by this object, about
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Pieces in, whole characters out: holds back the bytes of a character that is not complete yet.
+// One thread.
+class StreamDecoder {
+ public:
+  // Text that is complete now. Bytes that can never become valid UTF-8 are passed on as they are.
+  std::string push(std::string_view piece);
+  // What was held back at the end.
+  std::string finish();
+
+ private:
+  std::string held_;
+};
+
+}  // namespace spillway::formats

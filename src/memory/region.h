@@ -1,0 +1,70 @@
+// A region: a range of addresses that never change, whose extents are in host memory or not (their
+// bytes are then on disk, or nowhere yet). Host memory is taken only inside the region's
+// reservation. Pins are promises that extents stay. Thread-compatible; Pins may be dropped on any
+// thread. The host and disk tiers count in pages; HBM comes as another backend behind the same
+// words.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "memory/budget.h"
+#include "platform/platform.h"
+
+namespace spillway::memory {
+
+class Region;
+
+// A promise that [offset, offset + size) of a region stays where it is. Move-only value; must not
+// outlive the Region.
+class Pin {
+ public:
+  Pin() = default;
+  Pin(Pin&& other) noexcept;
+  Pin& operator=(Pin&& other) noexcept;
+  ~Pin();
+  std::span<std::byte> bytes() const { return bytes_; }
+
+ private:
+  friend class Region;
+  Pin(Region* region, size_t first_page, size_t pages, std::span<std::byte> bytes);
+  Region* region_ = nullptr;
+  size_t first_page_ = 0;
+  size_t pages_ = 0;
+  std::span<std::byte> bytes_;
+};
+
+class Region {
+ public:
+  // Addresses for `size_bytes` (rounded up to pages), nothing resident. `holder` names it in
+  // explain().
+  static Result<std::unique_ptr<Region>> create(platform::Platform& platform, Budget& budget,
+                                                Tag tag, std::string_view holder,
+                                                size_t size_bytes);
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  size_t size_bytes() const;
+  std::span<std::byte> bytes() const;  // readable and writable only where resident
+  size_t resident_bytes() const;       // whole pages; what the budget is charged
+  bool resident(size_t offset, size_t size) const;
+
+  // Makes the pages of [offset, offset + size) resident; pages that were not read as zero. Charges
+  // the budget first: kBudget leaves everything as it was.
+  Result<void> make_resident(size_t offset, size_t size);
+  // Gives the whole pages inside [offset, offset + size) back. kUsage if one of them is pinned.
+  Result<void> evict(size_t offset, size_t size);
+  // kUsage if a page is not resident.
+  Result<Pin> pin(size_t offset, size_t size);
+
+ private:
+  friend class Pin;
+  struct State;
+  explicit Region(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace spillway::memory

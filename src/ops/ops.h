@@ -1,0 +1,121 @@
+// The numerical contracts that models are made of. A backend is a folder that implements them
+// (cpu/); choosing one, and the instruction set inside it, happens once, when it is made. Row-major
+// everywhere; no op allocates; results do not depend on the number of threads, nor a token's
+// results on the other tokens of the batch. One thread calls at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "tensor/dtype.h"
+
+namespace spillway::ops {
+
+// Whole rows of one weight matrix, contiguous: data holds rows × row_bytes(dtype, columns). Any
+// alignment.
+struct WeightRows {
+  DType dtype = DType::kF32;
+  const std::byte* data = nullptr;
+  size_t rows = 0;
+  size_t columns = 0;
+};
+
+// The left side of a matmul, made ready once and used by several weights of the same dtype class:
+// the floats as they are for float weights; 8-bit integers with one scale per 32 values for
+// quantised ones.
+struct MatmulInput {
+  size_t tokens = 0;
+  size_t columns = 0;
+  const float* floats = nullptr;         // [tokens, columns]
+  const std::byte* quantised = nullptr;  // made by prepare_input; null until then
+};
+
+// How the keys and values of one layer lie in the paged cache. Element (token t, head h, dim d) of
+// the keys is at blocks[t / block_tokens] + key_offset, element [h, t % block_tokens, d] of
+// [kv_heads, block_tokens, head_dim].
+struct KvLayer {
+  std::span<std::byte* const> blocks;
+  size_t key_offset = 0;    // bytes from a block's start to this layer's keys
+  size_t value_offset = 0;  // likewise to its values
+  size_t block_tokens = 0;
+  size_t kv_heads = 0;
+  size_t head_dim = 0;
+  DType dtype = DType::kF16;  // kF16 or kF32
+};
+
+// Which pairs of a head's dimensions turn together.
+enum class RopeLayout {
+  kInterleaved,  // (0,1), (2,3) …: GGUF's "norm" type, what llama-architecture files are permuted
+                 // for
+  kHalves        // (0, d/2), (1, d/2+1) …: "neox"
+};
+
+struct RopeOptions {
+  RopeLayout layout = RopeLayout::kInterleaved;
+  size_t dims = 0;              // leading dimensions of each head that turn; even, ≤ head_dim
+  double base = 10000.0;        // theta
+  double position_scale = 1.0;  // positions are multiplied by this (linear scaling: 1 / factor)
+  std::span<const float> factors =
+      {};  // dims / 2 divisors of the frequencies (Llama 3's rope_freqs); empty: none
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  virtual std::string_view instruction_set() const = 0;  // "AVX3_DL", "AVX2", "scalar", …
+
+  // y[t, i] = x[t, i] / sqrt(mean_i(x[t, i]²) + epsilon) × weight[i]. x, y [tokens, weight.size()];
+  // y may be x.
+  virtual void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon,
+                        std::span<float> y) = 0;
+
+  // One row of any dtype as floats. out.size() is the number of columns.
+  virtual void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) = 0;
+
+  // Bytes that prepare_input needs for weights of `dtype`; 0 where the floats are used as they are.
+  virtual size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const = 0;
+  // Fills `prepared` (prepared_bytes long, 64-byte aligned) from input.floats and points
+  // input.quantised at it.
+  virtual void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) = 0;
+  // y[t × y_stride + r] = Σ_c weight[r, c] × input[t, c] for all t < tokens, r < weight.rows.
+  virtual void matmul(const MatmulInput& input, const WeightRows& weight, float* y,
+                      size_t y_stride) = 0;
+
+  // Turns every head of x [tokens, heads, head_dim] in place; token t has position first_position +
+  // t.
+  virtual void rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
+                    const RopeOptions& options) = 0;
+
+  // Writes keys and values [tokens, kv_heads, head_dim] of the positions from first_position on
+  // into the cache.
+  virtual void store_kv(std::span<const float> keys, std::span<const float> values,
+                        size_t first_position, const KvLayer& layer) = 0;
+
+  // Causal attention with grouped queries: out[t, h] = softmax(scale × q[t, h] · K[0 …
+  // first_position + t]) V, query head h uses KV head h / (heads / kv_heads). q, out [tokens,
+  // heads, head_dim].
+  virtual void attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
+                         const KvLayer& layer, std::span<float> out) = 0;
+
+  // gate[i] = silu(gate[i]) × up[i].
+  virtual void swiglu(std::span<float> gate, std::span<const float> up) = 0;
+  // x[i] += y[i].
+  virtual void add(std::span<float> x, std::span<const float> y) = 0;
+  // x = softmax(x), in place.
+  virtual void softmax(std::span<float> x) = 0;
+};
+
+// CPU kernels on the pool's threads, for the best instruction set of this processor, or for the one
+// named in `instruction_set` ("scalar", "SSE4", "AVX2", "AVX3", …) if it is not empty; null if the
+// processor lacks it. The pool outlives the ops.
+std::unique_ptr<Ops> make_cpu_ops(ThreadPool& pool, std::string_view instruction_set = "");
+// The names that make_cpu_ops takes on this processor, best first, "scalar" last.
+std::vector<std::string> cpu_instruction_sets();
+
+}  // namespace spillway::ops

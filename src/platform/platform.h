@@ -1,0 +1,147 @@
+// The one border to the operating system. Everything above calls these interfaces and no OS
+// function. Implementations: linux/ (the real one) and simulated/ (a machine of any size and rates
+// on a virtual clock, with faults on demand). One contract suite (tests/contract/platform) runs on
+// both. Each interface says its threading.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace spillway::platform {
+
+// Monotonic time. Virtual on the simulated platform. Thread-safe.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual double seconds() const = 0;
+};
+
+// A reserved range of addresses, released with the object. Its pages read as zero once committed;
+// touching a page that is not committed is a bug. Move-only through unique_ptr; thread-compatible.
+class AddressRange {
+ public:
+  virtual ~AddressRange() = default;
+  virtual std::span<std::byte> bytes() const = 0;  // page-aligned start, whole pages
+  // Backs [offset, offset + size) with host memory; whole pages. kMachine if the machine has no
+  // more.
+  virtual Result<void> commit(size_t offset, size_t size) = 0;
+  // Gives the memory of [offset, offset + size) back to the machine; the addresses stay ours.
+  virtual Result<void> decommit(size_t offset, size_t size) = 0;
+};
+
+// One read of a queue. Offset, size and address are multiples of the file's alignments (FileInfo).
+struct ReadRequest {
+  uint64_t offset = 0;
+  std::span<std::byte> target;
+  uint64_t id = 0;  // comes back with the completion
+};
+
+struct ReadCompletion {
+  uint64_t id = 0;
+  Result<size_t> bytes;  // read; fewer than asked only where the file ends
+};
+
+// Reads in flight, to be waited for in the order in which they finish. One thread.
+class ReadQueue {
+ public:
+  virtual ~ReadQueue() =
+      default;  // waits for what is in flight: the targets may be freed afterwards
+  virtual unsigned depth() const = 0;
+  virtual unsigned in_flight() const = 0;
+  // "io_uring", "threads" or "simulated".
+  virtual std::string_view method() const = 0;
+  // Starts a read; in_flight() must be less than depth().
+  virtual Result<void> submit(const ReadRequest& request) = 0;
+  // Blocks until a read finishes; in_flight() must not be 0. The outer error: the queue itself
+  // failed.
+  virtual Result<ReadCompletion> wait() = 0;
+};
+
+// A file's bytes in the address space, backed by the page cache; read-only. Touching a page past
+// the end of a file that was truncated since raises SIGBUS (see on_truncated_mapping). Thread-safe.
+class FileMapping {
+ public:
+  virtual ~FileMapping() = default;
+  virtual std::span<const std::byte> bytes() const = 0;
+};
+
+struct FileInfo {
+  std::string path;
+  uint64_t size_bytes = 0;
+  size_t offset_alignment = 1;  // of ReadRequest::offset and of its size
+  size_t memory_alignment = 1;  // of ReadRequest::target
+  bool direct = false;          // reads pass the page cache by (O_DIRECT)
+};
+
+// A regular file, open for reading. Thread-safe.
+class File {
+ public:
+  virtual ~File() = default;
+  virtual const FileInfo& info() const = 0;
+  // Reads up to target.size() bytes at any offset and alignment; fewer only where the file ends.
+  // Leaves nothing of the file in the page cache that was not there before.
+  virtual Result<size_t> read(uint64_t offset, std::span<std::byte> target) const = 0;
+  // A queue with up to `depth` reads in flight: io_uring, or a pool of threads with pread where
+  // that is refused.
+  virtual Result<std::unique_ptr<ReadQueue>> open_queue(unsigned depth) const = 0;
+  virtual Result<std::unique_ptr<FileMapping>> map() const = 0;
+  // Bytes of the file that lie in the page cache; reads nothing. 0 where the system does not tell.
+  virtual uint64_t cached_bytes() const = 0;
+  // Asks the system to forget the file's clean pages.
+  virtual void drop_cache() const = 0;
+  // The size now: smaller than info().size_bytes if somebody truncated the file since.
+  virtual Result<uint64_t> current_size() const = 0;
+};
+
+enum class Caching {
+  kAvoid,  // O_DIRECT, or where that is refused buffered reads that drop their pages
+  kUse     // through the page cache
+};
+
+enum class QueueMethod { kAutomatic, kIoUring, kThreads };
+
+struct OpenOptions {
+  Caching caching = Caching::kAvoid;
+  QueueMethod queue = QueueMethod::kAutomatic;
+};
+
+struct HostMemory {
+  uint64_t total_bytes = 0;
+  uint64_t available_bytes = 0;     // without swapping, reclaimable page cache counted
+  uint64_t cgroup_limit_bytes = 0;  // of the tightest enclosing cgroup (v1 or v2); 0: none
+  uint64_t cgroup_usage_bytes = 0;  // of that cgroup, its reclaimable page cache not counted
+  uint64_t process_resident_bytes = 0;
+
+  // What a process may still take: min(available, cgroup limit − usage).
+  uint64_t free_bytes() const;
+};
+
+struct Processor {
+  std::string name;    // "AMD EPYC 9B14"
+  unsigned cores = 1;  // that this process may run on
+};
+
+// The machine. Thread-safe.
+class Platform {
+ public:
+  virtual ~Platform() = default;
+  virtual std::string_view name() const = 0;  // "linux", "simulated"
+  virtual const Clock& clock() const = 0;
+  virtual size_t page_bytes() const = 0;
+  virtual Result<std::unique_ptr<AddressRange>> reserve(size_t bytes) = 0;
+  // kBadFile: it is missing, unreadable, a directory or a pipe.
+  virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) = 0;
+  virtual Result<HostMemory> host_memory() const = 0;
+  virtual Processor processor() const = 0;
+  // A name that stays the same for this machine and differs between machines; keys the cache of
+  // measured rates.
+  virtual std::string machine_id() const = 0;
+};
+
+}  // namespace spillway::platform
