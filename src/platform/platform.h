@@ -28,8 +28,8 @@ class AddressRange {
  public:
   virtual ~AddressRange() = default;
   virtual std::span<std::byte> bytes() const = 0;  // page-aligned start, whole pages
-  // Backs [offset, offset + size) with host memory; whole pages. kMachine if the machine has no
-  // more.
+  // Backs [offset, offset + size) with host memory; whole pages. Pages that were committed keep
+  // their bytes. kMachine if the machine has no more.
   virtual Result<void> commit(size_t offset, size_t size) = 0;
   // Gives the memory of [offset, offset + size) back to the machine; the addresses stay ours.
   virtual Result<void> decommit(size_t offset, size_t size) = 0;
@@ -64,7 +64,8 @@ class ReadQueue {
 };
 
 // A file's bytes in the address space, backed by the page cache; read-only. Touching a page past
-// the end of a file that was truncated since raises SIGBUS (see on_truncated_mapping). Thread-safe.
+// the end of a file that was truncated since raises SIGBUS (see
+// exit_on_truncated_mapping). Thread-safe.
 class FileMapping {
  public:
   virtual ~FileMapping() = default;
@@ -77,19 +78,21 @@ struct FileInfo {
   size_t offset_alignment = 1;  // of ReadRequest::offset and of its size
   size_t memory_alignment = 1;  // of ReadRequest::target
   bool direct = false;          // reads pass the page cache by (O_DIRECT)
+  uint64_t device = 0;          // the disk it lies on; the same for all files of a file system
 };
 
-// A regular file, open for reading. Thread-safe.
+// A regular file, open for reading; outlives its queues. Thread-safe.
 class File {
  public:
   virtual ~File() = default;
   virtual const FileInfo& info() const = 0;
   // Reads up to target.size() bytes at any offset and alignment; fewer only where the file ends.
-  // Leaves nothing of the file in the page cache that was not there before.
+  // With Caching::kAvoid nothing of the file is left in the page cache that was not there before.
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> target) const = 0;
   // A queue with up to `depth` reads in flight: io_uring, or a pool of threads with pread where
   // that is refused.
   virtual Result<std::unique_ptr<ReadQueue>> open_queue(unsigned depth) const = 0;
+  // All of info().size_bytes. kBadFile: the file got shorter since it was opened.
   virtual Result<std::unique_ptr<FileMapping>> map() const = 0;
   // Bytes of the file that lie in the page cache; reads nothing. 0 where the system does not tell.
   virtual uint64_t cached_bytes() const = 0;
@@ -117,6 +120,7 @@ struct HostMemory {
   uint64_t cgroup_limit_bytes = 0;  // of the tightest enclosing cgroup (v1 or v2); 0: none
   uint64_t cgroup_usage_bytes = 0;  // of that cgroup, its reclaimable page cache not counted
   uint64_t process_resident_bytes = 0;
+  uint64_t process_peak_resident_bytes = 0;
 
   // What a process may still take: min(available, cgroup limit − usage).
   uint64_t free_bytes() const;
@@ -127,13 +131,14 @@ struct Processor {
   unsigned cores = 1;  // that this process may run on
 };
 
-// The machine. Thread-safe.
+// The machine; outlives what it reserved and opened. Thread-safe.
 class Platform {
  public:
   virtual ~Platform() = default;
   virtual std::string_view name() const = 0;  // "linux", "simulated"
   virtual const Clock& clock() const = 0;
   virtual size_t page_bytes() const = 0;
+  // `bytes` is rounded up to whole pages.
   virtual Result<std::unique_ptr<AddressRange>> reserve(size_t bytes) = 0;
   // kBadFile: it is missing, unreadable, a directory or a pipe.
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) = 0;

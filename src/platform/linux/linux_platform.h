@@ -1,7 +1,9 @@
 // The real machine. See platform.h for the contracts.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <string_view>
 
 #include "platform/platform.h"
 
@@ -13,5 +15,10 @@ std::unique_ptr<Platform> make_linux_platform();
 // touched, the process writes `message` to stderr and ends with `exit_code`, where it would
 // otherwise die of SIGBUS. Both are copied; any thread may hit it later.
 void exit_on_truncated_mapping(std::string_view message, int exit_code);
+
+// For the program's main(), once: from now on the first SIGINT or SIGTERM only sets the flag that
+// is returned; whoever computes looks at it and ends cleanly. A second signal kills as usual. The
+// flag may be read on any thread.
+const std::atomic<bool>& stop_on_interrupt();
 
 }  // namespace spillway::platform
