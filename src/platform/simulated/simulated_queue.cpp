@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "platform/read_request.h"
 #include "platform/simulated/simulated_file.h"
 
 namespace spillway::platform {
@@ -32,11 +33,8 @@ class SimulatedQueue : public ReadQueue {
   std::string_view method() const override { return "simulated"; }
 
   Result<void> submit(const ReadRequest& request) override {
-    const FileInfo& info = file_.info();
     SPILLWAY_CHECK(in_flight() < depth_);
-    SPILLWAY_CHECK(request.offset % info.offset_alignment == 0);
-    SPILLWAY_CHECK(request.target.size() % info.offset_alignment == 0);
-    SPILLWAY_CHECK(reinterpret_cast<uintptr_t>(request.target.data()) % info.memory_alignment == 0);
+    check_request(file_.info(), request);
     const std::lock_guard lock(state_.mutex);
     SPILLWAY_TRY(state_.faults.pass(Operation::kSubmit));
     std::fill(request.target.begin(), request.target.end(), kNotReadYet);
