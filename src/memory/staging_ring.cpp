@@ -1,0 +1,249 @@
+#include "memory/staging_ring.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "memory/region.h"
+
+namespace spillway::memory {
+namespace {
+
+// Where a range lies once it is widened to the file's alignment: what a read asks for.
+struct PaddedRange {
+  uint64_t offset = 0;
+  size_t size = 0;
+  size_t lead = 0;  // bytes before the range itself
+};
+
+PaddedRange pad(const StreamRange& range, const platform::FileInfo& file) {
+  const uint64_t begin = round_down(range.offset, file.offset_alignment);
+  const uint64_t end = round_up(range.offset + range.size, file.offset_alignment);
+  return {.offset = begin, .size = end - begin, .lead = range.offset - begin};
+}
+
+// free → reading → ready → held → free; a read that nobody wants any more is dropped and frees the
+// slot when it ends; a failed read tells whoever acquires it, and is tried again after that.
+enum class SlotState { kFree, kReading, kDropped, kReady, kHeld, kFailed, kReported };
+
+// A use of an entry in one turn: turn × length of the cycle + index.
+using Use = uint64_t;
+
+struct Slot {
+  std::span<std::byte> bytes;
+  SlotState state = SlotState::kFree;
+  Use use = 0;
+  Error error = {};
+};
+
+}  // namespace
+
+struct StagingRing::State {
+  State(platform::Platform& platform, const platform::File& opened, std::vector<StreamRange> order)
+      : clock(platform.clock()), file(opened), cycle(std::move(order)), turns(cycle.size(), 0) {}
+
+  Use use_of(size_t index) const { return turns[index] * cycle.size() + index; }
+  bool over(Use use) const { return turns[use % cycle.size()] > use / cycle.size(); }
+  const StreamRange& range_of(const Slot& slot) const { return cycle[slot.use % cycle.size()]; }
+  Slot* find(Use use);
+  Result<void> start_read(Slot& slot);
+  Result<void> fill();
+  Result<void> finish_one_read();
+  void take(Slot& slot, Result<size_t> bytes);
+  Error truncated(const PaddedRange& padded, size_t bytes) const;
+  Result<std::span<const std::byte>> use(Slot& slot);
+  bool valid() const;
+
+  const platform::Clock& clock;
+  const platform::File& file;
+  const std::vector<StreamRange> cycle;
+  std::vector<uint64_t> turns;  // by entry: how often it was released
+  std::unique_ptr<Region> region;
+  Pin pin;
+  std::vector<Slot> slots;
+  Use next = 0;  // the next use to be read
+  StreamStatistics statistics;
+  std::unique_ptr<platform::ReadQueue> queue;  // last: its destructor waits for reads into `region`
+};
+
+// Slots are few (tens): looking through them costs less than keeping an index of them right.
+Slot* StagingRing::State::find(Use use) {
+  const auto slot = std::find_if(slots.begin(), slots.end(), [&](const Slot& candidate) {
+    return candidate.use == use && candidate.state != SlotState::kFree &&
+           candidate.state != SlotState::kDropped;
+  });
+  return slot == slots.end() ? nullptr : &*slot;
+}
+
+Result<void> StagingRing::State::start_read(Slot& slot) {
+  const PaddedRange padded = pad(range_of(slot), file.info());
+  SPILLWAY_TRY(queue->submit({.offset = padded.offset,
+                              .target = slot.bytes.first(padded.size),
+                              .id = static_cast<uint64_t>(&slot - slots.data())}));
+  slot.state = SlotState::kReading;
+  return {};
+}
+
+// Gives every free slot the next use that is not over yet.
+Result<void> StagingRing::State::fill() {
+  for (Slot& slot : slots) {
+    if (slot.state != SlotState::kFree) continue;
+    while (over(next)) ++next;
+    slot.use = next;
+    SPILLWAY_TRY(start_read(slot));
+    ++next;
+  }
+  return {};
+}
+
+Result<void> StagingRing::State::finish_one_read() {
+  const double start = clock.seconds();
+  auto completion = queue->wait();
+  statistics.wait_seconds += clock.seconds() - start;
+  if (!completion) return tl::make_unexpected(std::move(completion).error());
+  SPILLWAY_CHECK(completion->id < slots.size());
+  take(slots[completion->id], std::move(completion->bytes));
+  return {};
+}
+
+void StagingRing::State::take(Slot& slot, Result<size_t> bytes) {
+  SPILLWAY_CHECK(slot.state == SlotState::kReading || slot.state == SlotState::kDropped);
+  ++statistics.reads;
+  statistics.bytes_read += bytes.value_or(0);
+  if (slot.state == SlotState::kDropped) {
+    slot.state = SlotState::kFree;
+    return;
+  }
+  const PaddedRange padded = pad(range_of(slot), file.info());
+  const uint64_t until_end = file.info().size_bytes - padded.offset;
+  if (bytes && *bytes >= std::min<uint64_t>(padded.size, until_end)) {
+    slot.state = SlotState::kReady;
+    return;
+  }
+  slot.state = SlotState::kFailed;
+  slot.error = bytes ? truncated(padded, *bytes) : std::move(bytes).error();
+}
+
+Error StagingRing::State::truncated(const PaddedRange& padded, size_t bytes) const {
+  const platform::FileInfo& info = file.info();
+  const auto now = file.current_size();
+  const std::string size_now = now ? fmt::format("{} bytes", *now) : "of unknown size";
+  return {ErrorCode::kBadFile,
+          fmt::format("{}: the file was truncated while it was in use: a read of {} bytes at "
+                      "offset {} brought {}; the file had {} bytes when it was opened and is {} "
+                      "now; restore it and start again",
+                      info.path, padded.size, padded.offset, bytes, info.size_bytes, size_now)};
+}
+
+// What acquire() answers once the slot's read has ended.
+Result<std::span<const std::byte>> StagingRing::State::use(Slot& slot) {
+  if (slot.state == SlotState::kFailed) {
+    slot.state = SlotState::kReported;
+    return tl::make_unexpected(std::move(slot.error));
+  }
+  const StreamRange& range = range_of(slot);
+  if (slot.state == SlotState::kReady) {
+    slot.state = SlotState::kHeld;
+    statistics.bytes_used += range.size;
+  }
+  SPILLWAY_CHECK(slot.state == SlotState::kHeld);
+  return slot.bytes.subspan(pad(range, file.info()).lead, range.size);
+}
+
+bool StagingRing::State::valid() const {
+  size_t in_flight = 0;
+  for (const Slot& slot : slots) {
+    if (slot.state == SlotState::kReading || slot.state == SlotState::kDropped) ++in_flight;
+    if (slot.state == SlotState::kFree || slot.state == SlotState::kDropped) continue;
+    if (over(slot.use) || slot.use >= next) return false;
+    const auto same_use = [&](const Slot& other) {
+      return &other != &slot && other.use == slot.use && other.state != SlotState::kFree &&
+             other.state != SlotState::kDropped;
+    };
+    if (std::any_of(slots.begin(), slots.end(), same_use)) return false;
+  }
+  return in_flight == queue->in_flight();
+}
+
+size_t StagingRing::padded_bytes(const StreamRange& range, const platform::FileInfo& file) {
+  return pad(range, file).size;
+}
+
+Result<std::unique_ptr<StagingRing>> StagingRing::create(platform::Platform& platform,
+                                                         Budget& budget, const platform::File& file,
+                                                         std::vector<StreamRange> cycle,
+                                                         Options options) {
+  const platform::FileInfo& info = file.info();
+  SPILLWAY_CHECK(options.slots >= 2 && !cycle.empty());
+  for (const StreamRange& range : cycle) {
+    if (range.offset > info.size_bytes || range.size > info.size_bytes - range.offset) {
+      return fail(ErrorCode::kBadFile, "{}: {} bytes at offset {} lie past the file's end at {}",
+                  info.path, range.size, range.offset, info.size_bytes);
+    }
+    SPILLWAY_CHECK(range.size > 0 && padded_bytes(range, info) <= options.slot_bytes);
+  }
+  const size_t stride = round_up(options.slot_bytes, info.memory_alignment);
+  SPILLWAY_CHECK(stride <= std::numeric_limits<size_t>::max() / 2 / options.slots);
+
+  auto state = std::make_unique<State>(platform, file, std::move(cycle));
+  const std::string holder =
+      fmt::format("staging ring, {} slots of {}", options.slots, format_size(stride));
+  SPILLWAY_ASSIGN(state->region,
+                  Region::create(platform, budget, Tag::kStaging, holder, options.slots * stride));
+  SPILLWAY_TRY(state->region->make_resident(0, options.slots * stride));
+  SPILLWAY_ASSIGN(state->pin, state->region->pin(0, options.slots * stride));
+  state->slots.resize(options.slots);
+  for (size_t i = 0; i < options.slots; ++i) {
+    state->slots[i].bytes = state->pin.bytes().subspan(i * stride, stride);
+  }
+  SPILLWAY_ASSIGN(state->queue, file.open_queue(options.slots));
+  SPILLWAY_TRY(state->fill());
+  return std::unique_ptr<StagingRing>(new StagingRing(std::move(state)));
+}
+
+StagingRing::StagingRing(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+StagingRing::~StagingRing() = default;
+
+Result<std::span<const std::byte>> StagingRing::acquire(size_t index) {
+  SPILLWAY_CHECK(index < state_->cycle.size());
+  const Use use = state_->use_of(index);
+  for (;;) {
+    Slot* slot = state_->find(use);
+    if (slot != nullptr && slot->state == SlotState::kReported) {
+      SPILLWAY_TRY(state_->start_read(*slot));
+    }
+    if (slot != nullptr && slot->state != SlotState::kReading) return state_->use(*slot);
+    // A slot may be free here: its dropped read has ended, or its refill failed before.
+    SPILLWAY_TRY(state_->fill());
+    // With nothing on its way, `index` lies further ahead than the slots reach: the caller's bug.
+    SPILLWAY_CHECK(state_->queue->in_flight() > 0);
+    SPILLWAY_TRY(state_->finish_one_read());
+    SPILLWAY_DCHECK(state_->valid());
+  }
+}
+
+Result<void> StagingRing::release(size_t index) {
+  SPILLWAY_CHECK(index < state_->cycle.size());
+  Slot* slot = state_->find(state_->use_of(index));
+  if (slot != nullptr) {
+    slot->state = slot->state == SlotState::kReading ? SlotState::kDropped : SlotState::kFree;
+  }
+  ++state_->turns[index];
+  const auto filled = state_->fill();
+  SPILLWAY_DCHECK(state_->valid());
+  return filled;
+}
+
+const StreamStatistics& StagingRing::statistics() const {
+  return state_->statistics;
+}
+
+std::string_view StagingRing::method() const {
+  return state_->queue->method();
+}
+
+}  // namespace spillway::memory
