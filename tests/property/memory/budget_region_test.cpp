@@ -2,6 +2,7 @@
 // for each reservation, a flag and a byte for each page.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -214,7 +215,9 @@ class RegionWalk {
   void check() {
     for (size_t p = 0; p < kPages; ++p) {
       ASSERT_EQ(region_->resident(p * kPage, kPage), pages_[p].resident) << "step " << step_;
-      if (pages_[p].resident) ASSERT_EQ(region_->bytes()[p * kPage + 5], pages_[p].mark);
+      if (pages_[p].resident) {
+        ASSERT_EQ(region_->bytes()[p * kPage + 5], pages_[p].mark);
+      }
     }
     ASSERT_EQ(region_->resident_bytes(), resident_pages() * kPage);
     ASSERT_EQ(budget_.usage(Tag::kKv).bytes, resident_pages() * kPage);
