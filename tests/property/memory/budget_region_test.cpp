@@ -41,6 +41,7 @@ TEST(BudgetProperty, EqualsASumOfReservations) {
     budget.limit_tag(Tag::kKv, kv_limit);
     std::vector<Reservation> held;
     std::vector<std::pair<Tag, uint64_t>> model;
+    uint64_t peak = 0;
     const auto sum = [&](std::optional<Tag> tag) {
       uint64_t bytes = 0;
       for (const auto& [of, size] : model) bytes += !tag || of == *tag ? size : 0;
@@ -74,6 +75,8 @@ TEST(BudgetProperty, EqualsASumOfReservations) {
       }
       ASSERT_EQ(budget.usage().bytes, sum({})) << "step " << step;
       ASSERT_EQ(budget.free_bytes(), limit - sum({}));
+      peak = std::max(peak, sum({}));
+      ASSERT_EQ(budget.usage().peak_bytes, peak) << "step " << step;
       for (Tag tag : kTags) ASSERT_EQ(budget.usage(tag).bytes, sum(tag));
     }
     held.clear();
