@@ -1,6 +1,7 @@
 // Which instruction sets this processor and this build have, best first, and the choice of one.
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/scalar/kernels.h"
+#include "ops/cpu/simd/kernels.h"
 #include "ops/ops.h"
 
 namespace spillway::ops {
