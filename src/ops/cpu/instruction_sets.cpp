@@ -8,7 +8,9 @@ namespace spillway::ops {
 namespace {
 
 std::vector<cpu::CpuKernels> all_kernels() {
-  return {cpu::scalar::kernels()};
+  std::vector<cpu::CpuKernels> all = cpu::simd::supported_kernels();
+  all.push_back(cpu::scalar::kernels());
+  return all;
 }
 
 }  // namespace
