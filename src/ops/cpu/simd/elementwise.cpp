@@ -56,24 +56,34 @@ float largest_of(const float* x, size_t count) {
   return result;
 }
 
+// x = e^(x - largest) for up to a vector's lanes; the sum of them lane by lane.
+HWY_INLINE Vector exponentials(Floats df, float* x, size_t count, Vector largest) {
+  if (count >= hn::Lanes(df)) {
+    const Vector e = hn::Exp(df, hn::Sub(hn::LoadU(df, x), largest));
+    hn::StoreU(e, df, x);
+    return e;
+  }
+  const Vector e = hn::Exp(df, hn::Sub(load_part(df, x, count), largest));
+  store_part(df, e, x, count);
+  return hn::IfThenElseZero(hn::FirstN(df, count), e);
+}
+
 void softmax(float* x, size_t count) {
   if (count == 0) return;
+  constexpr size_t kStretch = 1024;  // a vocabulary's worth of additions in float loses digits
   const Floats df;
   const Vector largest = hn::Set(df, largest_of(x, count));
-  Vector total = hn::Zero(df);
+  double total = 0.0;
+  for (size_t first = 0; first < count; first += kStretch) {
+    Vector sum = hn::Zero(df);
+    const size_t end = HWY_MIN(first + kStretch, count);
+    for (size_t i = first; i < end; i += hn::Lanes(df))
+      sum = hn::Add(sum, exponentials(df, x + i, end - i, largest));
+    total += static_cast<double>(sum_of(df, sum));
+  }
+  const auto scale = static_cast<float>(1.0 / total);
   size_t i = 0;
-  for (; i + hn::Lanes(df) <= count; i += hn::Lanes(df)) {
-    const Vector e = hn::Exp(df, hn::Sub(hn::LoadU(df, x + i), largest));
-    total = hn::Add(total, e);
-    hn::StoreU(e, df, x + i);
-  }
-  if (const size_t rest = count - i; rest > 0) {
-    const Vector e = hn::Exp(df, hn::Sub(load_part(df, x + i, rest), largest));
-    total = hn::Add(total, hn::IfThenElseZero(hn::FirstN(df, rest), e));
-    store_part(df, e, x + i, rest);
-  }
-  const float scale = 1.0F / sum_of(df, total);
-  for (i = 0; i + hn::Lanes(df) <= count; i += hn::Lanes(df))
+  for (; i + hn::Lanes(df) <= count; i += hn::Lanes(df))
     hn::StoreU(hn::Mul(hn::LoadU(df, x + i), hn::Set(df, scale)), df, x + i);
   for (; i < count; ++i) x[i] *= scale;
 }
