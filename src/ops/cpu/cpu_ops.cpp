@@ -1,0 +1,168 @@
+#include "ops/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "ops/cpu/kv_rows.h"
+#include "ops/cpu/rope_angles.h"
+
+namespace spillway::ops::cpu {
+namespace {
+
+// A range should take about 5 µs, several times what it costs to wake a spinning thread.
+constexpr size_t kRangeElements = 16 * 1024;     // of ops that touch each element once
+constexpr size_t kRangeWeightBytes = 48 * 1024;  // of a matmul with one token
+constexpr size_t kRangeProducts = 64 * 1024;     // of attention: query × key elements
+constexpr size_t kRowsTogether = 4;              // that a matmul kernel computes in one go
+
+// Tokens of `width` elements that make a range.
+size_t token_grain(size_t width) {
+  return std::max<size_t>(1, kRangeElements / width);
+}
+
+}  // namespace
+
+void CpuOps::rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon,
+                      std::span<float> y) {
+  const size_t width = weight.size();
+  SPILLWAY_CHECK(width > 0 && x.size() % width == 0 && y.size() == x.size());
+  parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      kernels_.rms_norm(x.data() + t * width, weight.data(), epsilon, y.data() + t * width, width);
+    }
+  });
+}
+
+void CpuOps::dequantise_row(DType dtype, const std::byte* row, std::span<float> out) {
+  SPILLWAY_CHECK(out.size() % dtype_info(dtype).block_elements == 0);
+  kernels_.dequantise[slot(dtype)](row, out.data(), out.size());
+}
+
+size_t CpuOps::prepared_bytes(DType dtype, size_t tokens, size_t columns) const {
+  return is_quantised(dtype) ? tokens * prepared_token_bytes(columns) : 0;
+}
+
+void CpuOps::prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) {
+  if (!is_quantised(dtype)) return;
+  const size_t columns = input.columns;
+  SPILLWAY_CHECK(columns % kScaleColumns == 0);
+  SPILLWAY_CHECK(prepared.size() >= prepared_bytes(dtype, input.tokens, columns));
+  parallel(input.tokens, token_grain(columns), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      kernels_.quantise(input.floats + t * columns, columns,
+                        prepared_token(prepared.data(), t, columns));
+    }
+  });
+  input.quantised = prepared.data();
+}
+
+void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y, size_t y_stride) {
+  SPILLWAY_CHECK(input.columns == weight.columns && weight.columns > 0);
+  SPILLWAY_CHECK(weight.columns % dtype_info(weight.dtype).block_elements == 0);
+  SPILLWAY_CHECK(is_quantised(weight.dtype) ? input.quantised != nullptr : input.floats != nullptr);
+  const MatmulTask task{input, weight, y, y_stride};
+  const auto kernel = kernels_.matmul[slot(weight.dtype)];
+  // A token costs less when it shares its weights with others.
+  const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
+  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), kRowsTogether);
+  parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
+}
+
+void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
+                  const RopeOptions& options) {
+  const size_t width = heads * head_dim;
+  const size_t half = options.dims / 2;
+  const bool halves = options.layout == RopeLayout::kHalves;
+  SPILLWAY_CHECK(options.dims % 2 == 0 && options.dims <= head_dim);
+  SPILLWAY_CHECK(options.factors.empty() || options.factors.size() == half);
+  parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      for (size_t pair = 0; pair < half; pair += RopeAngles::kMost) {
+        const RopeAngles angles(options, first_position + t, pair);
+        for (size_t h = 0; h < heads; ++h) {
+          float* head = x.data() + t * width + h * head_dim;
+          float* first = halves ? head + pair : head + 2 * pair;
+          kernels_.rope({.first = first,
+                         .second = halves ? first + half : first + 1,
+                         .step = halves ? 1U : 2U,
+                         .count = angles.count,
+                         .cosines = angles.cosines.data(),
+                         .sines = angles.sines.data()});
+        }
+      }
+    }
+  });
+}
+
+void CpuOps::store(const float* row, std::byte* to, const KvLayer& layer) {
+  if (layer.dtype == DType::kF16) {
+    kernels_.store_f16(row, to, layer.head_dim);
+  } else {
+    std::memcpy(to, row, layer.head_dim * sizeof(float));
+  }
+}
+
+void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values,
+                      size_t first_position, const KvLayer& layer) {
+  const size_t width = layer.kv_heads * layer.head_dim;
+  SPILLWAY_CHECK(keys.size() == values.size() && keys.size() % width == 0);
+  SPILLWAY_CHECK(layer.dtype == DType::kF16 || layer.dtype == DType::kF32);
+  SPILLWAY_CHECK(first_position + keys.size() / width <= layer.blocks.size() * layer.block_tokens);
+  parallel(keys.size() / width, token_grain(2 * width), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) {
+      for (size_t h = 0; h < layer.kv_heads; ++h) {
+        const size_t from = t * width + h * layer.head_dim;
+        store(keys.data() + from, key_row(layer, h, first_position + t), layer);
+        store(values.data() + from, value_row(layer, h, first_position + t), layer);
+      }
+    }
+  });
+}
+
+void CpuOps::attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
+                       const KvLayer& layer, std::span<float> out) {
+  const size_t width = heads * layer.head_dim;
+  SPILLWAY_CHECK(q.size() == out.size() && q.size() % width == 0);
+  SPILLWAY_CHECK(heads % layer.kv_heads == 0);
+  SPILLWAY_CHECK(layer.dtype == DType::kF16 || layer.dtype == DType::kF32);
+  const size_t tokens = q.size() / width;
+  SPILLWAY_CHECK(first_position + tokens <= layer.blocks.size() * layer.block_tokens);
+  const AttentionTask task{q.data(), heads, first_position, scale, layer, out.data()};
+
+  // Rows of one KV head lie side by side, so that a range reads each key once for several rows; a
+  // range that would cross into the next head is cut there.
+  const size_t rows = tokens * task.group();
+  const size_t row_cost = (first_position + tokens) * layer.head_dim;
+  const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (2 * pool_.threads()));
+  const size_t grain = std::clamp<size_t>(kRangeProducts / row_cost, 1, most);
+  parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
+    while (begin < end) {
+      const size_t kv_head = begin / rows;
+      const size_t stop = std::min(end, (kv_head + 1) * rows);
+      kernels_.attention(task, kv_head, begin - kv_head * rows, stop - kv_head * rows);
+      begin = stop;
+    }
+  });
+}
+
+void CpuOps::swiglu(std::span<float> gate, std::span<const float> up) {
+  SPILLWAY_CHECK(gate.size() == up.size());
+  parallel(gate.size(), kRangeElements, [&](size_t begin, size_t end) {
+    kernels_.swiglu(gate.data() + begin, up.data() + begin, end - begin);
+  });
+}
+
+void CpuOps::add(std::span<float> x, std::span<const float> y) {
+  SPILLWAY_CHECK(x.size() == y.size());
+  parallel(x.size(), kRangeElements, [&](size_t begin, size_t end) {
+    kernels_.add(x.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void CpuOps::softmax(std::span<float> x) {
+  kernels_.softmax(x.data(), x.size());
+}
+
+}  // namespace spillway::ops::cpu

@@ -1,0 +1,48 @@
+// Ops on a thread pool: cuts each op into ranges and lets the kernels of one instruction set
+// compute them. Made by make_cpu_ops. One thread calls at a time.
+#pragma once
+
+#include <functional>
+
+#include "base/thread_pool.h"
+#include "ops/cpu/kernels.h"
+#include "ops/ops.h"
+
+namespace spillway::ops::cpu {
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(ThreadPool& pool, const CpuKernels& kernels) : pool_(pool), kernels_(kernels) {}
+
+  std::string_view instruction_set() const override { return kernels_.name; }
+
+  void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon,
+                std::span<float> y) override;
+  void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) override;
+  size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const override;
+  void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) override;
+  void matmul(const MatmulInput& input, const WeightRows& weight, float* y,
+              size_t y_stride) override;
+  void rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
+            const RopeOptions& options) override;
+  void store_kv(std::span<const float> keys, std::span<const float> values, size_t first_position,
+                const KvLayer& layer) override;
+  void attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
+                 const KvLayer& layer, std::span<float> out) override;
+  void swiglu(std::span<float> gate, std::span<const float> up) override;
+  void add(std::span<float> x, std::span<const float> y) override;
+  void softmax(std::span<float> x) override;
+
+ private:
+  // pool_.run without an allocation: a std::function of a reference fits into itself.
+  template <typename Body>
+  void parallel(size_t count, size_t grain, const Body& body) {
+    pool_.run(count, grain, std::cref(body));
+  }
+  void store(const float* row, std::byte* to, const KvLayer& layer);
+
+  ThreadPool& pool_;
+  CpuKernels kernels_;
+};
+
+}  // namespace spillway::ops::cpu

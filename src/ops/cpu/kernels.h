@@ -1,0 +1,76 @@
+// What one instruction set offers: a table of functions that compute a range of one op's result on
+// the calling thread. cpu_ops.cpp cuts ops into ranges; instruction_sets.cpp picks the table, once.
+// A kernel's results do not depend on how its work was cut. Tables are values; kernels: any thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "ops/cpu/prepared.h"
+#include "ops/ops.h"
+#include "tensor/dtype.h"
+
+namespace spillway::ops::cpu {
+
+struct MatmulTask {
+  const MatmulInput& input;
+  const WeightRows& weight;
+  float* y;  // y[t × y_stride + row]
+  size_t y_stride;
+};
+
+struct AttentionTask {
+  const float* q;  // [tokens, heads, head_dim]
+  size_t heads;
+  size_t first_position;
+  float scale;
+  const KvLayer& layer;
+  float* out;  // as q
+
+  size_t group() const { return heads / layer.kv_heads; }  // query heads of one KV head
+};
+
+// Pairs of one head that turn: (first[i × step], second[i × step]) by the angle of cosine and sine
+// i.
+struct RopePairs {
+  float* first;
+  float* second;
+  size_t step;
+  size_t count;
+  const float* cosines;
+  const float* sines;
+};
+
+inline constexpr size_t kDTypeSlots = 31;  // GGUF's numbers of the dtypes we know are below
+
+struct CpuKernels {
+  using Dequantise = void (*)(const std::byte* row, float* out, size_t columns);
+  using MatmulRows = void (*)(const MatmulTask& task, size_t first_row, size_t end_row);
+
+  std::string_view name;
+
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, float* y, size_t count);
+  void (*quantise)(const float* x, size_t columns, const PreparedToken<std::byte>& out);
+  std::array<Dequantise, kDTypeSlots> dequantise = {};
+  std::array<MatmulRows, kDTypeSlots> matmul = {};
+  void (*rope)(const RopePairs& pairs);
+  void (*store_f16)(const float* from, std::byte* to, size_t count);
+  // Query rows [first, end) of one KV head; row i is head i % group of token i / group.
+  void (*attention)(const AttentionTask& task, size_t kv_head, size_t first, size_t end);
+  void (*swiglu)(float* gate, const float* up, size_t count);
+  void (*add)(float* x, const float* y, size_t count);
+  void (*softmax)(float* x, size_t count);
+};
+
+constexpr size_t slot(DType dtype) {
+  return static_cast<size_t>(dtype);
+}
+
+// Whether the left side of its matmul is 8-bit integers.
+constexpr bool is_quantised(DType dtype) {
+  return dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16;
+}
+
+}  // namespace spillway::ops::cpu

@@ -1,0 +1,58 @@
+// The ops that touch each number once or twice.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "ops/cpu/half.h"
+#include "ops/cpu/scalar/kernels.h"
+
+namespace spillway::ops::cpu::scalar {
+
+void rms_norm(const float* x, const float* weight, float epsilon, float* y, size_t count) {
+  double sum = 0.0;
+  for (size_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  const double mean = sum / static_cast<double>(count);
+  const double scale = 1.0 / std::sqrt(mean + static_cast<double>(epsilon));
+  for (size_t i = 0; i < count; ++i)
+    y[i] = static_cast<float>(static_cast<double>(x[i]) * scale) * weight[i];
+}
+
+void rope(const RopePairs& pairs) {
+  for (size_t i = 0; i < pairs.count; ++i) {
+    float& first = pairs.first[i * pairs.step];
+    float& second = pairs.second[i * pairs.step];
+    const float a = first;
+    const float b = second;
+    first = a * pairs.cosines[i] - b * pairs.sines[i];
+    second = a * pairs.sines[i] + b * pairs.cosines[i];
+  }
+}
+
+void store_f16(const float* from, std::byte* to, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint16_t half = f32_to_f16(from[i]);
+    std::memcpy(to + i * sizeof(half), &half, sizeof(half));
+  }
+}
+
+void swiglu(float* gate, const float* up, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const auto x = static_cast<double>(gate[i]);
+    gate[i] = static_cast<float>(x / (1.0 + std::exp(-x)) * static_cast<double>(up[i]));
+  }
+}
+
+void add(float* x, const float* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) x[i] += y[i];
+}
+
+void softmax(float* x, size_t count) {
+  if (count == 0) return;
+  const float largest = *std::max_element(x, x + count);
+  double total = 0.0;
+  for (size_t i = 0; i < count; ++i) total += std::exp(static_cast<double>(x[i] - largest));
+  for (size_t i = 0; i < count; ++i)
+    x[i] = static_cast<float>(std::exp(static_cast<double>(x[i] - largest)) / total);
+}
+
+}  // namespace spillway::ops::cpu::scalar

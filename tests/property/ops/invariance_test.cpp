@@ -1,0 +1,181 @@
+// Results are the same, bit for bit, for any number of threads, any cut of the rows into slices,
+// and any cut of the tokens into batches. Shapes are random; the seed is printed.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../../support/random_weights.h"
+#include "base/thread_pool.h"
+#include "ops/ops.h"
+
+namespace spillway::ops {
+namespace {
+
+using testing::random_floats;
+using testing::random_weights;
+
+constexpr int kRounds = 6;
+
+class OpsInvariance : public ::testing::TestWithParam<std::string> {
+ protected:
+  OpsInvariance() { std::cout << "seed " << seed_ << "\n"; }
+
+  // From low to high, inclusive.
+  size_t between(size_t low, size_t high) {
+    return std::uniform_int_distribution<size_t>(low, high)(random_);
+  }
+  Ops& ops(size_t threads) { return *ops_[threads - 1]; }
+  Ops& any_ops() { return ops(between(1, 3)); }
+  // [0, count) cut at random places: the ends of the pieces.
+  std::vector<size_t> cuts(size_t count) {
+    std::vector<size_t> ends;
+    for (size_t end = 0; end < count;) ends.push_back(end += between(1, count - end));
+    return ends;
+  }
+
+  const unsigned seed_ = std::random_device()();
+  std::mt19937 random_{seed_};
+  ThreadPool pools_[3] = {ThreadPool(1), ThreadPool(2), ThreadPool(3)};
+  std::unique_ptr<Ops> ops_[3] = {make_cpu_ops(pools_[0], GetParam()),
+                                  make_cpu_ops(pools_[1], GetParam()),
+                                  make_cpu_ops(pools_[2], GetParam())};
+};
+
+// Prepares and multiplies a batch.
+void multiply(Ops& ops, std::span<const float> x, const WeightRows& weight, float* y,
+              size_t y_stride) {
+  MatmulInput input{
+      .tokens = x.size() / weight.columns, .columns = weight.columns, .floats = x.data()};
+  std::vector<std::byte> storage(ops.prepared_bytes(weight.dtype, input.tokens, input.columns) +
+                                 64);
+  const size_t skew = (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
+  ops.prepare_input(weight.dtype, std::span(storage).subspan(skew), input);
+  ops.matmul(input, weight, y, y_stride);
+}
+
+TEST_P(OpsInvariance, MatmulDoesNotDependOnThreadsSlicesOrBatches) {
+  for (const DType dtype : cpu::kAllDTypes) {
+    for (int round = 0; round < kRounds; ++round) {
+      const size_t block = dtype_info(dtype).block_elements;
+      const size_t columns = block * between(1, 2600 / block);
+      const size_t rows = between(1, 150);
+      const size_t tokens = between(1, 20);
+      SCOPED_TRACE(std::string(dtype_info(dtype).name) + ": " + std::to_string(tokens) + " × " +
+                   std::to_string(rows) + " × " + std::to_string(columns));
+      const std::vector<std::byte> weights = random_weights(random_, dtype, rows * columns);
+      const std::vector<float> x = random_floats(random_, tokens * columns);
+      std::vector<float> expected(tokens * rows);
+      multiply(ops(1), x, {dtype, weights.data(), rows, columns}, expected.data(), rows);
+
+      std::vector<float> y(tokens * rows);
+      size_t first_row = 0;
+      for (const size_t end_row : cuts(rows)) {
+        // A slice lies wherever its bytes came to lie.
+        const size_t row_size = row_bytes(dtype, columns);
+        std::vector<std::byte> slice(between(0, 63));
+        const size_t shift = slice.size();
+        slice.insert(slice.end(), weights.data() + first_row * row_size,
+                     weights.data() + end_row * row_size);
+        size_t first = 0;
+        for (const size_t end : cuts(tokens)) {
+          multiply(any_ops(), std::span(x).subspan(first * columns, (end - first) * columns),
+                   {dtype, slice.data() + shift, end_row - first_row, columns},
+                   y.data() + first * rows + first_row, rows);
+          first = end;
+        }
+        first_row = end_row;
+      }
+      ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0);
+    }
+  }
+}
+
+struct Cache {
+  Cache(DType dtype, size_t positions, size_t block_tokens, size_t kv_heads, size_t head_dim) {
+    const size_t half = row_bytes(dtype, kv_heads * block_tokens * head_dim);
+    storage.resize(positions / block_tokens + 1, std::vector<std::byte>(2 * half));
+    for (auto& block : storage) pointers.push_back(block.data());
+    layer = {pointers, 0, half, block_tokens, kv_heads, head_dim, dtype};
+  }
+  std::vector<std::vector<std::byte>> storage;
+  std::vector<std::byte*> pointers;
+  KvLayer layer;
+};
+
+TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
+  for (int round = 0; round < 4 * kRounds; ++round) {
+    const DType dtype = round % 2 == 0 ? DType::kF16 : DType::kF32;
+    const size_t kv_heads = between(1, 3);
+    const size_t heads = kv_heads * between(1, 4);
+    const size_t dim = between(1, 140);
+    const size_t tokens = between(1, 150);
+    SCOPED_TRACE(std::to_string(tokens) + " × " + std::to_string(heads) + "/" +
+                 std::to_string(kv_heads) + " × " + std::to_string(dim));
+    const std::vector<float> keys = random_floats(random_, tokens * kv_heads * dim);
+    const std::vector<float> values = random_floats(random_, tokens * kv_heads * dim);
+    const std::vector<float> q = random_floats(random_, tokens * heads * dim);
+
+    Cache whole(dtype, tokens, 256, kv_heads, dim);
+    ops(1).store_kv(keys, values, 0, whole.layer);
+    std::vector<float> expected(q.size());
+    ops(1).attention(q, heads, 0, 0.3F, whole.layer, expected);
+
+    Cache paged(dtype, tokens, between(1, 70), kv_heads, dim);
+    std::vector<float> out(q.size());
+    size_t first = 0;
+    for (const size_t end : cuts(tokens)) {
+      const auto part = [&](auto& all, size_t width) {
+        return std::span(all).subspan(first * width, (end - first) * width);
+      };
+      any_ops().store_kv(part(keys, kv_heads * dim), part(values, kv_heads * dim), first,
+                         paged.layer);
+      any_ops().attention(part(q, heads * dim), heads, first, 0.3F, paged.layer,
+                          part(out, heads * dim));
+      first = end;
+    }
+    ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0);
+  }
+}
+
+TEST_P(OpsInvariance, ElementwiseOpsDoNotDependOnThreadsOrBatches) {
+  for (int round = 0; round < kRounds; ++round) {
+    const size_t heads = between(1, 9);
+    const size_t dim = 2 * between(1, 150);
+    const size_t width = heads * dim;
+    const size_t tokens = between(1, 40);
+    SCOPED_TRACE(std::to_string(tokens) + " × " + std::to_string(width));
+    const std::vector<float> x = random_floats(random_, tokens * width, 3.0F);
+    const std::vector<float> up = random_floats(random_, tokens * width);
+    const std::vector<float> weight = random_floats(random_, width);
+    const RopeOptions rope{
+        .layout = round % 2 == 0 ? RopeLayout::kInterleaved : RopeLayout::kHalves, .dims = dim};
+    const auto compute = [&](Ops& ops, size_t first, size_t end, std::vector<float>& y) {
+      const auto part = [&](auto& all) {
+        return std::span(all).subspan(first * width, (end - first) * width);
+      };
+      ops.rms_norm(part(x), weight, 1e-5F, part(y));
+      ops.rope(part(y), heads, dim, 11 + first, rope);
+      ops.swiglu(part(y), part(up));
+      ops.add(part(y), part(x));
+    };
+    std::vector<float> expected(x.size());
+    compute(ops(1), 0, tokens, expected);
+    std::vector<float> y(x.size());
+    size_t first = 0;
+    for (const size_t end : cuts(tokens)) {
+      compute(any_ops(), first, end, y);
+      first = end;
+    }
+    ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, OpsInvariance, ::testing::ValuesIn(cpu_instruction_sets()),
+                         [](const auto& set) { return set.param; });
+
+}  // namespace
+}  // namespace spillway::ops
