@@ -1,0 +1,76 @@
+#include <algorithm>
+
+#include "base/units.h"
+#include "machine/measure.h"
+#include "memory/region.h"
+
+namespace spillway::machine {
+namespace {
+
+constexpr uint64_t kSampleBytes = 64 * kMiB;
+
+}  // namespace
+
+Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
+                          const platform::File& file, const Sweep& sweep) {
+  const platform::FileInfo& info = file.info();
+  const size_t alignment = std::max(info.offset_alignment, info.memory_alignment);
+  const size_t block = round_up(sweep.block_bytes, alignment);
+  const uint64_t begin = round_down(sweep.first_byte, alignment);
+  const uint64_t end = begin + std::min(info.size_bytes - std::min(info.size_bytes, begin), sweep.size_bytes);
+  if (begin >= end) return fail(ErrorCode::kBadFile, "{}: nothing to read at {}", info.path, begin);
+
+  SPILLWAY_ASSIGN(const auto buffer,
+                  memory::Region::create(platform, budget, memory::Tag::kStaging, "disk sweep", sweep.depth * block));
+  SPILLWAY_TRY(buffer->make_resident(0, sweep.depth * block));
+  SPILLWAY_ASSIGN(const auto queue, file.open_queue(sweep.depth));
+  const auto read_into = [&](uint64_t offset, uint64_t slot) {
+    return queue->submit({offset, buffer->bytes().subspan(slot * block, block), slot});
+  };
+  const double started = platform.clock().seconds();
+  uint64_t next = begin;
+  for (unsigned slot = 0; slot < sweep.depth && next < end; ++slot, next += block) SPILLWAY_TRY(read_into(next, slot));
+  uint64_t bytes = 0;
+  while (queue->in_flight() > 0) {
+    SPILLWAY_ASSIGN(const platform::ReadCompletion done, queue->wait());
+    if (!done.bytes) return fail_within(info.path, done.bytes.error());
+    bytes += *done.bytes;
+    if (next < end) {
+      SPILLWAY_TRY(read_into(next, done.id));
+      next += block;
+    }
+  }
+  const double seconds = platform.clock().seconds() - started;
+  return static_cast<double>(bytes) / std::max(seconds, 1e-9);
+}
+
+std::vector<Sweep> sweep_grid(uint64_t staging_bytes) {
+  std::vector<Sweep> grid;
+  for (const uint64_t block : {256 * kKiB, 512 * kKiB, kMiB, 2 * kMiB, 4 * kMiB}) {
+    for (const unsigned depth : {1U, 2U, 4U, 8U, 16U}) {
+      if (block * depth <= staging_bytes) grid.push_back({.block_bytes = block, .depth = depth});
+    }
+  }
+  return grid;
+}
+
+Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
+                          const platform::File& file, uint64_t staging_bytes) {
+  Disk disk;
+  uint64_t at = 0;
+  for (Sweep sweep : sweep_grid(staging_bytes)) {
+    if (at + kSampleBytes > file.info().size_bytes) at = 0;
+    sweep.first_byte = at;
+    sweep.size_bytes = kSampleBytes;
+    SPILLWAY_ASSIGN(const double rate, sweep_disk(platform, budget, file, sweep));
+    disk.rates.push_back({sweep.block_bytes, sweep.depth, rate});
+    at += kSampleBytes;
+  }
+  if (disk.rates.empty()) {
+    return fail(ErrorCode::kBudget, "measuring the disk takes a buffer of {}, {} are free",
+                format_size(256 * kKiB), format_size(staging_bytes));
+  }
+  return disk;
+}
+
+}  // namespace spillway::machine
