@@ -1,0 +1,69 @@
+// A loaded model that evaluates tokens of one sequence. Made from a plan; everything that it holds
+// is charged to the budget. One thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "engine/model_file.h"
+#include "engine/weight_memory.h"
+#include "engine/workload.h"
+#include "memory/budget.h"
+#include "ops/ops.h"
+#include "placement/plan.h"
+#include "platform/platform.h"
+
+namespace spillway::engine {
+
+// What a run works with; all of it outlives the engine.
+struct Context {
+  platform::Platform& platform;
+  memory::Budget& budget;
+  ops::Ops& ops;
+  const std::atomic<bool>* stop = nullptr;  // set by somebody: end soon with kInterrupted
+};
+
+// Bytes that passed, since loading.
+struct Traffic {
+  uint64_t disk_bytes = 0;  // read, padding and embedding rows included
+  uint64_t host_bytes = 0;  // resident weights used in place
+  double wait_seconds = 0;  // that computing waited for the disk
+};
+Traffic operator-(const Traffic& a, const Traffic& b);
+
+class Engine {
+ public:
+  // Reserves, reads what stays, and starts the ring. kBudget, kMachine, kBadFile, kInterrupted.
+  // The model outlives the engine; its small tensors are filled.
+  static Result<std::unique_ptr<Engine>> load(const Context& context, ModelFile& model,
+                                              const Settings& settings, const RunShape& shape,
+                                              placement::Plan plan, const Progress& progress);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Appends ids to the sequence: at most shape().chunk of them, the last `outputs` (at most
+  // shape().outputs) give logits: [outputs, vocabulary], valid until the next call. After an error
+  // the engine cannot go on.
+  Result<std::span<const float>> evaluate(std::span<const formats::TokenId> ids, size_t outputs);
+  // Forgets the sequence.
+  void reset() { position_ = 0; }
+
+  size_t position() const { return position_; }  // tokens so far
+  const RunShape& shape() const;
+  const placement::Plan& plan() const;
+  Traffic traffic() const;
+  bool mapped() const;             // the weights are the page cache's
+  uint64_t loaded_bytes() const;   // read while loading
+  std::string_view read_method() const;  // "io_uring", "threads", "none" where nothing streams
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+  size_t position_ = 0;
+};
+
+}  // namespace spillway::engine

@@ -1,0 +1,106 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace spillway::engine {
+namespace {
+
+Result<void> within(const char* flag, double value, double low, double high) {
+  if (value >= low && value <= high) return {};
+  return fail(ErrorCode::kUsage, "{} is {}; it must lie between {} and {}", flag, value, low, high);
+}
+
+}  // namespace
+
+Result<void> SamplingOptions::check() const {
+  SPILLWAY_TRY(within("--temperature", temperature, 0, 100));
+  SPILLWAY_TRY(within("--top-p", top_p, 0, 1));
+  SPILLWAY_TRY(within("--min-p", min_p, 0, 1));
+  return within("--repeat-penalty", repeat_penalty, 0.01, 100);
+}
+
+Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {}
+
+void Sampler::accept(formats::TokenId token) {
+  recent_.push_back(token);
+  if (recent_.size() > options_.repeat_window) recent_.erase(recent_.begin());
+}
+
+formats::TokenId Sampler::choose(std::span<const float> logits) {
+  candidates_.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!std::isfinite(logits[i])) continue;
+    candidates_.push_back({static_cast<formats::TokenId>(i), static_cast<double>(logits[i]), 0});
+  }
+  if (candidates_.empty()) return 0;
+  if (options_.repeat_penalty != 1) penalise();
+  if (options_.temperature <= 0) {
+    // The first of equals, as argmax does.
+    return std::max_element(candidates_.begin(), candidates_.end(),
+                            [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })
+        ->token;
+  }
+  keep_top_k();
+  keep_likely();
+  return draw();
+}
+
+void Sampler::penalise() {
+  for (Candidate& c : candidates_) {
+    if (std::find(recent_.begin(), recent_.end(), c.token) == recent_.end()) continue;
+    c.logit = c.logit > 0 ? c.logit / options_.repeat_penalty : c.logit * options_.repeat_penalty;
+  }
+}
+
+// Sorts too: most likely first, lower ids first among equals.
+void Sampler::keep_top_k() {
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  };
+  if (options_.top_k > 0 && options_.top_k < candidates_.size()) {
+    const auto end = candidates_.begin() + static_cast<ptrdiff_t>(options_.top_k);
+    std::partial_sort(candidates_.begin(), end, candidates_.end(), likelier);
+    candidates_.erase(end, candidates_.end());
+  } else {
+    std::sort(candidates_.begin(), candidates_.end(), likelier);
+  }
+}
+
+// top-p and min-p on the probabilities at temperature 1, as llama.cpp's chain does.
+void Sampler::keep_likely() {
+  double sum = 0;
+  for (Candidate& c : candidates_) {
+    c.probability = std::exp(c.logit - candidates_.front().logit);
+    sum += c.probability;
+  }
+  double reached = 0;
+  size_t kept = 0;
+  while (kept < candidates_.size()) {
+    const Candidate& c = candidates_[kept];
+    if (kept > 0 && c.probability < options_.min_p * candidates_.front().probability) break;
+    ++kept;
+    reached += c.probability / sum;
+    if (reached >= options_.top_p) break;
+  }
+  candidates_.erase(candidates_.begin() + static_cast<ptrdiff_t>(kept), candidates_.end());
+}
+
+formats::TokenId Sampler::draw() {
+  double sum = 0;
+  for (Candidate& c : candidates_) {
+    c.probability = std::exp((c.logit - candidates_.front().logit) / options_.temperature);
+    sum += c.probability;
+  }
+  // 53 random bits as a number in [0, 1); the standard's distributions differ between libraries.
+  double left = static_cast<double>(random_() >> 11) * 0x1p-53 * sum;
+  for (const Candidate& c : candidates_) {
+    left -= c.probability;
+    if (left < 0) return c.token;
+  }
+  return candidates_.back().token;
+}
+
+}  // namespace spillway::engine

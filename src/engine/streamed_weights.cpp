@@ -1,0 +1,64 @@
+#include "engine/streamed_weights.h"
+
+#include "base/check.h"
+
+namespace spillway::engine {
+
+StreamedWeights::StreamedWeights(const Parts& parts) : parts_(parts) {
+  const auto& slices = parts_.plan.slices;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    while (first_slice_.size() <= slices[i].weight) first_slice_.push_back(i);
+  }
+  first_slice_.push_back(slices.size());
+  SPILLWAY_CHECK(first_slice_.size() == parts_.weights.size() + 1);
+}
+
+Result<const std::byte*> StreamedWeights::acquire(const placement::Slice& slice) {
+  const placement::Unit& unit = parts_.plan.units[slice.unit];
+  if (!unit.cycle_index) {
+    host_bytes_ += slice.size_bytes;
+    return parts_.memory.at(slice.file_offset);
+  }
+  SPILLWAY_ASSIGN(const auto bytes, parts_.ring->acquire(*unit.cycle_index));
+  return bytes.data() + (slice.file_offset - unit.file_offset);
+}
+
+Result<void> StreamedWeights::release(size_t slice) {
+  const auto& slices = parts_.plan.slices;
+  const size_t unit = slices[slice].unit;
+  const bool last = slice + 1 == slices.size() || slices[slice + 1].unit != unit;
+  const auto& cycle_index = parts_.plan.units[unit].cycle_index;
+  if (!last || !cycle_index) return {};
+  return parts_.ring->release(*cycle_index);
+}
+
+Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput& input, std::span<float> y) {
+  // Between weights is the finest grain at which a run can be stopped.
+  if (parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed)) {
+    return fail(ErrorCode::kInterrupted, "interrupted");
+  }
+  const model::Weight& w = parts_.weights[weight];
+  const size_t prepared = parts_.ops.prepared_bytes(w.dtype, input.tokens, input.columns);
+  if (prepared > 0 && input.quantised == nullptr) {
+    parts_.ops.prepare_input(w.dtype, parts_.prepared.first(prepared), input);
+  }
+  for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i) {
+    const placement::Slice& slice = parts_.plan.slices[i];
+    SPILLWAY_ASSIGN(const std::byte* data, acquire(slice));
+    parts_.ops.matmul(input, {.dtype = w.dtype, .data = data, .rows = slice.rows, .columns = w.columns},
+                      y.data() + slice.first_row, w.rows);
+    SPILLWAY_TRY(release(i));
+  }
+  return {};
+}
+
+Result<void> StreamedWeights::skip(model::WeightId weight) {
+  for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i) SPILLWAY_TRY(release(i));
+  return {};
+}
+
+Result<void> StreamedWeights::embed(std::span<const int32_t> ids, std::span<float> out) {
+  return parts_.embedding.read(ids, parts_.memory, parts_.ops, out);
+}
+
+}  // namespace spillway::engine

@@ -1,0 +1,48 @@
+// The weights of a pass wherever they live: resident slices are used in place, the others as the
+// staging ring brings them. Owned by the engine; one thread.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <vector>
+
+#include "engine/embedding_reader.h"
+#include "engine/weight_memory.h"
+#include "memory/staging_ring.h"
+#include "model/weights.h"
+#include "ops/ops.h"
+#include "placement/plan.h"
+
+namespace spillway::engine {
+
+class StreamedWeights final : public model::WeightSource {
+ public:
+  struct Parts {
+    const std::vector<model::Weight>& weights;
+    const placement::Plan& plan;
+    const WeightMemory& memory;
+    memory::StagingRing* ring;  // null where nothing streams
+    EmbeddingReader& embedding;
+    ops::Ops& ops;
+    std::span<std::byte> prepared;        // for one matmul input
+    const std::atomic<bool>* stop = nullptr;
+  };
+  explicit StreamedWeights(const Parts& parts);
+
+  Result<void> multiply(model::WeightId weight, ops::MatmulInput& input, std::span<float> y) override;
+  Result<void> skip(model::WeightId weight) override;
+  Result<void> embed(std::span<const int32_t> ids, std::span<float> out) override;
+
+  uint64_t host_bytes() const { return host_bytes_; }  // of resident slices that were used
+
+ private:
+  Result<const std::byte*> acquire(const placement::Slice& slice);
+  // Gives a unit's slot back after its last slice.
+  Result<void> release(size_t slice);
+
+  Parts parts_;
+  std::vector<size_t> first_slice_;  // of each weight, and the end
+  uint64_t host_bytes_ = 0;
+};
+
+}  // namespace spillway::engine

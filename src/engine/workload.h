@@ -1,0 +1,40 @@
+// What a run needs of memory: turned into the planner's question. Pure functions; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/model_file.h"
+#include "ops/ops.h"
+#include "placement/plan.h"
+
+namespace spillway::engine {
+
+inline constexpr size_t kKvBlockTokens = 16;
+
+// The user's caps and choices that decide about memory.
+struct Settings {
+  uint64_t host_budget_bytes = 0;
+  std::optional<uint64_t> weights_budget_bytes;
+  unsigned threads = 1;
+  size_t prompt_chunk = 512;  // tokens a pass, at most
+  DType kv = DType::kF16;
+};
+
+// How much of the model a run uses.
+struct RunShape {
+  size_t positions = 0;  // of the KV cache: prompt and answer
+  size_t chunk = 1;      // tokens a pass, at most
+  size_t outputs = 1;    // of them with logits, at most
+};
+
+// The shape for a prompt and an answer. The chunk is halved until a pass's buffers take at most an
+// eighth of the budget: results do not depend on it. `all_outputs`: every position gives logits.
+RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
+                   size_t prompt_tokens, size_t answer_tokens, bool all_outputs);
+
+placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
+                                  const Settings& settings, const RunShape& shape,
+                                  size_t page_bytes);
+
+}  // namespace spillway::engine
