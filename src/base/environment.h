@@ -1,4 +1,5 @@
-// What the environment of the process tells: the only place that reads it. Call from the start of a program; any thread.
+// What the environment of the process tells: the only place that reads it. Call from the start of a
+// program; any thread.
 #pragma once
 
 #include <string>

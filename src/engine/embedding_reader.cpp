@@ -27,15 +27,17 @@ uint64_t EmbeddingReader::staging_bytes(const model::Weight& table, const platfo
   return round_up(kDepth * slot_bytes_for(table, file), page_bytes);
 }
 
-Result<EmbeddingReader> EmbeddingReader::create(platform::Platform& platform, memory::Budget& budget,
-                                                const platform::File& file, const model::Weight& table) {
+Result<EmbeddingReader> EmbeddingReader::create(platform::Platform& platform,
+                                                memory::Budget& budget, const platform::File& file,
+                                                const model::Weight& table) {
   EmbeddingReader reader;
   reader.file_ = &file;
   reader.table_ = table;
   reader.row_bytes_ = row_bytes(table.dtype, table.columns);
   reader.slot_bytes_ = slot_bytes_for(table, file.info());
   const size_t bytes = kDepth * reader.slot_bytes_;
-  SPILLWAY_ASSIGN(reader.slots_, memory::Region::create(platform, budget, memory::Tag::kStaging, "embedding rows", bytes));
+  SPILLWAY_ASSIGN(reader.slots_, memory::Region::create(platform, budget, memory::Tag::kStaging,
+                                                        "embedding rows", bytes));
   SPILLWAY_TRY(reader.slots_->make_resident(0, bytes));
   SPILLWAY_ASSIGN(reader.queue_, file.open_queue(kDepth));
   for (size_t slot = 0; slot < reader.queue_->depth(); ++slot) reader.free_slots_.push_back(slot);
@@ -47,13 +49,14 @@ uint64_t EmbeddingReader::row_offset(int32_t id) const {
   return table_.file_offset + static_cast<size_t>(id) * row_bytes_;
 }
 
-Result<void> EmbeddingReader::read(std::span<const int32_t> ids, const WeightMemory& memory, ops::Ops& ops,
-                                   std::span<float> out) {
+Result<void> EmbeddingReader::read(std::span<const int32_t> ids, const WeightMemory& memory,
+                                   ops::Ops& ops, std::span<float> out) {
   SPILLWAY_CHECK(out.size() == ids.size() * table_.columns);
   for (size_t i = 0; i < ids.size(); ++i) {
     const uint64_t offset = row_offset(ids[i]);
     if (memory.resident(offset, row_bytes_)) {
-      ops.dequantise_row(table_.dtype, memory.at(offset), out.subspan(i * table_.columns, table_.columns));
+      ops.dequantise_row(table_.dtype, memory.at(offset),
+                         out.subspan(i * table_.columns, table_.columns));
       continue;
     }
     if (free_slots_.empty()) SPILLWAY_TRY(finish_one(ids, ops, out));
@@ -73,7 +76,8 @@ Result<void> EmbeddingReader::submit(size_t slot, size_t index, int32_t id) {
   return queue_->submit({begin, target, index * kDepth + slot});
 }
 
-Result<void> EmbeddingReader::finish_one(std::span<const int32_t> ids, ops::Ops& ops, std::span<float> out) {
+Result<void> EmbeddingReader::finish_one(std::span<const int32_t> ids, ops::Ops& ops,
+                                         std::span<float> out) {
   SPILLWAY_ASSIGN(const platform::ReadCompletion completion, queue_->wait());
   const size_t slot = completion.id % kDepth;
   const size_t index = completion.id / kDepth;
@@ -82,7 +86,8 @@ Result<void> EmbeddingReader::finish_one(std::span<const int32_t> ids, ops::Ops&
   const uint64_t offset = row_offset(ids[index]);
   const size_t before = offset % alignment_of(file_->info());
   if (*completion.bytes < before + row_bytes_) {
-    return fail(ErrorCode::kBadFile, "{}: row {} of {} at {} lies past the end. Was the file truncated?",
+    return fail(ErrorCode::kBadFile,
+                "{}: row {} of {} at {} lies past the end. Was the file truncated?",
                 file_->info().path, ids[index], table_.name, offset);
   }
   bytes_read_ += *completion.bytes;

@@ -17,7 +17,8 @@ namespace spillway::engine {
 
 class EmbeddingReader {
  public:
-  static uint64_t staging_bytes(const model::Weight& table, const platform::FileInfo& file, size_t page_bytes);
+  static uint64_t staging_bytes(const model::Weight& table, const platform::FileInfo& file,
+                                size_t page_bytes);
 
   // All references outlive the reader. kBudget, kMachine.
   static Result<EmbeddingReader> create(platform::Platform& platform, memory::Budget& budget,

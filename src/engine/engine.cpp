@@ -8,7 +8,8 @@
 namespace spillway::engine {
 
 Traffic operator-(const Traffic& a, const Traffic& b) {
-  return {a.disk_bytes - b.disk_bytes, a.host_bytes - b.host_bytes, a.wait_seconds - b.wait_seconds};
+  return {a.disk_bytes - b.disk_bytes, a.host_bytes - b.host_bytes,
+          a.wait_seconds - b.wait_seconds};
 }
 
 // Members are destroyed in reverse: the ring waits for its reads before the memory goes.
@@ -31,13 +32,15 @@ struct Engine::Parts {
 namespace {
 
 // Norms and RoPE factors: small, always resident, as floats.
-Result<void> read_small_tensors(const platform::File& file, std::vector<model::SmallTensor>& tensors) {
+Result<void> read_small_tensors(const platform::File& file,
+                                std::vector<model::SmallTensor>& tensors) {
   for (model::SmallTensor& tensor : tensors) {
     tensor.values.resize(tensor.size);
     const auto target = std::as_writable_bytes(std::span<float>(tensor.values));
     SPILLWAY_ASSIGN(const size_t read, file.read(tensor.file_offset, target));
     if (read < target.size()) {
-      return fail(ErrorCode::kBadFile, "{}: {} lies past the end. Was the file truncated?", file.info().path, tensor.name);
+      return fail(ErrorCode::kBadFile, "{}: {} lies past the end. Was the file truncated?",
+                  file.info().path, tensor.name);
     }
   }
   return {};
@@ -52,44 +55,55 @@ uint64_t planned(const placement::Plan& plan, memory::Tag tag, std::string_view 
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& model, const Settings& settings,
-                                             const RunShape& shape, placement::Plan plan, const Progress& progress) {
+Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& model,
+                                             const Settings& settings, const RunShape& shape,
+                                             placement::Plan plan, const Progress& progress) {
   using memory::Tag;
   platform::Platform& platform = context.platform;
   memory::Budget& budget = context.budget;
   const model::LlamaConfig& config = model.llama.config();
 
-  SPILLWAY_ASSIGN(auto program, budget.reserve(planned(plan, Tag::kOther, "program"), Tag::kOther, "program"));
-  SPILLWAY_ASSIGN(auto header, budget.reserve(model.header_bytes, Tag::kVocabulary, "tokenizer and header"));
-  SPILLWAY_ASSIGN(auto norms, budget.reserve(planned(plan, Tag::kWeights, "norms"), Tag::kWeights, "norms"));
+  SPILLWAY_ASSIGN(auto program,
+                  budget.reserve(planned(plan, Tag::kOther, "program"), Tag::kOther, "program"));
+  SPILLWAY_ASSIGN(auto header,
+                  budget.reserve(model.header_bytes, Tag::kVocabulary, "tokenizer and header"));
+  SPILLWAY_ASSIGN(auto norms,
+                  budget.reserve(planned(plan, Tag::kWeights, "norms"), Tag::kWeights, "norms"));
   SPILLWAY_TRY(read_small_tensors(*model.file, model.llama.small_tensors()));
 
-  const size_t bytes = model::Activations::size_bytes(config, context.ops, shape.chunk, shape.outputs);
-  SPILLWAY_ASSIGN(auto block, memory::Region::create(platform, budget, Tag::kActivations,
-                                                     fmt::format("a pass of {} tokens", shape.chunk), bytes));
+  const size_t bytes =
+      model::Activations::size_bytes(config, context.ops, shape.chunk, shape.outputs);
+  SPILLWAY_ASSIGN(auto block,
+                  memory::Region::create(platform, budget, Tag::kActivations,
+                                         fmt::format("a pass of {} tokens", shape.chunk), bytes));
   SPILLWAY_TRY(block->make_resident(0, bytes));
   const auto layout = model::KvLayout::of(config, settings.kv, kKvBlockTokens);
   SPILLWAY_ASSIGN(auto kv, KvCache::create(platform, budget, layout, shape.positions));
-  SPILLWAY_ASSIGN(auto embedding, EmbeddingReader::create(platform, budget, *model.file, model.llama.embedding()));
-  SPILLWAY_ASSIGN(auto memory, WeightMemory::load(platform, budget, *model.file, plan, model.llama.embedding(), progress));
+  SPILLWAY_ASSIGN(auto embedding,
+                  EmbeddingReader::create(platform, budget, *model.file, model.llama.embedding()));
+  SPILLWAY_ASSIGN(auto memory, WeightMemory::load(platform, budget, *model.file, plan,
+                                                  model.llama.embedding(), progress));
   std::unique_ptr<memory::StagingRing> ring;
   if (!plan.cycle.empty()) {
-    SPILLWAY_ASSIGN(ring, memory::StagingRing::create(platform, budget, *model.file, plan.cycle, plan.staging));
+    SPILLWAY_ASSIGN(
+        ring, memory::StagingRing::create(platform, budget, *model.file, plan.cycle, plan.staging));
   }
-  const model::Activations activations(config, context.ops, shape.chunk, shape.outputs, block->bytes().first(bytes));
-  auto parts = std::unique_ptr<Parts>(new Parts{context,
-                                                model,
-                                                shape,
-                                                std::move(plan),
-                                                layout,
-                                                {std::move(program), std::move(header), std::move(norms)},
-                                                std::move(memory),
-                                                std::move(kv),
-                                                std::move(block),
-                                                activations,
-                                                std::move(embedding),
-                                                std::move(ring),
-                                                nullptr});
+  const model::Activations activations(config, context.ops, shape.chunk, shape.outputs,
+                                       block->bytes().first(bytes));
+  auto parts =
+      std::unique_ptr<Parts>(new Parts{context,
+                                       model,
+                                       shape,
+                                       std::move(plan),
+                                       layout,
+                                       {std::move(program), std::move(header), std::move(norms)},
+                                       std::move(memory),
+                                       std::move(kv),
+                                       std::move(block),
+                                       activations,
+                                       std::move(embedding),
+                                       std::move(ring),
+                                       nullptr});
   parts->weights = std::make_unique<StreamedWeights>(
       StreamedWeights::Parts{.weights = model.llama.weights(),
                              .plan = parts->plan,
@@ -105,24 +119,39 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Engine::~Engine() = default;
 
-Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId> ids, size_t outputs) {
+Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId> ids,
+                                                size_t outputs) {
   Parts& p = *parts_;
-  SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.shape.chunk && outputs <= p.shape.outputs && outputs <= ids.size());
+  SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.shape.chunk && outputs <= p.shape.outputs &&
+                 outputs <= ids.size());
   SPILLWAY_CHECK(position_ + ids.size() <= p.kv.positions());
   const model::Batch batch{.ids = ids, .first_position = position_, .outputs = outputs};
-  SPILLWAY_TRY(p.model.llama.forward(batch, p.kv_layout, p.kv.blocks(), p.context.ops, *p.weights, p.activations));
+  SPILLWAY_TRY(p.model.llama.forward(batch, p.kv_layout, p.kv.blocks(), p.context.ops, *p.weights,
+                                     p.activations));
   position_ += ids.size();
-  return std::span<const float>(p.activations.logits).first(outputs * p.model.llama.config().vocabulary);
+  return std::span<const float>(p.activations.logits)
+      .first(outputs * p.model.llama.config().vocabulary);
 }
 
-const RunShape& Engine::shape() const { return parts_->shape; }
-const placement::Plan& Engine::plan() const { return parts_->plan; }
-bool Engine::mapped() const { return parts_->memory.mapped(); }
-uint64_t Engine::loaded_bytes() const { return parts_->memory.bytes_read(); }
-std::string_view Engine::read_method() const { return parts_->ring ? parts_->ring->method() : "none"; }
+const RunShape& Engine::shape() const {
+  return parts_->shape;
+}
+const placement::Plan& Engine::plan() const {
+  return parts_->plan;
+}
+bool Engine::mapped() const {
+  return parts_->memory.mapped();
+}
+uint64_t Engine::loaded_bytes() const {
+  return parts_->memory.bytes_read();
+}
+std::string_view Engine::read_method() const {
+  return parts_->ring ? parts_->ring->method() : "none";
+}
 
 Traffic Engine::traffic() const {
-  Traffic traffic{.disk_bytes = parts_->embedding.bytes_read(), .host_bytes = parts_->weights->host_bytes()};
+  Traffic traffic{.disk_bytes = parts_->embedding.bytes_read(),
+                  .host_bytes = parts_->weights->host_bytes()};
   if (parts_->ring) {
     traffic.disk_bytes += parts_->ring->statistics().bytes_read;
     traffic.wait_seconds = parts_->ring->statistics().wait_seconds;

@@ -55,8 +55,8 @@ class Engine {
   const RunShape& shape() const;
   const placement::Plan& plan() const;
   Traffic traffic() const;
-  bool mapped() const;             // the weights are the page cache's
-  uint64_t loaded_bytes() const;   // read while loading
+  bool mapped() const;                   // the weights are the page cache's
+  uint64_t loaded_bytes() const;         // read while loading
   std::string_view read_method() const;  // "io_uring", "threads", "none" where nothing streams
 
  private:

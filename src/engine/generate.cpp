@@ -44,8 +44,10 @@ Result<std::span<const float>> prefill(Engine& engine, std::span<const formats::
 
 }  // namespace
 
-Result<Generation> generate(Engine& engine, const Context& context, const formats::Tokenizer& tokenizer,
-                            std::span<const formats::TokenId> prompt, const GenerateOptions& options) {
+Result<Generation> generate(Engine& engine, const Context& context,
+                            const formats::Tokenizer& tokenizer,
+                            std::span<const formats::TokenId> prompt,
+                            const GenerateOptions& options) {
   SPILLWAY_CHECK(!prompt.empty() && prompt.size() <= engine.shape().positions);
   const platform::Clock& clock = context.platform.clock();
   Sampler sampler(options.sampling);

@@ -24,7 +24,8 @@ struct GenerateOptions {
   size_t context = 0;  // positions; at least one more than the prompt has tokens
   SamplingOptions sampling;
   std::function<void(formats::TokenId)> on_token;  // end tokens are not passed
-  // Logits of every evaluated position in order: [positions, vocabulary]; false stops with kMachine.
+  // Logits of every evaluated position in order: [positions, vocabulary]; false stops with
+  // kMachine.
   std::function<bool(std::span<const float>)> on_logits;
   bool ignore_end = false;
 };
@@ -32,16 +33,18 @@ struct GenerateOptions {
 struct Generation {
   std::vector<formats::TokenId> ids;  // the answer, its end token included
   StopReason reason = StopReason::kLength;
-  size_t passes = 0;                  // of decoding: one less than tokens, if any
+  size_t passes = 0;  // of decoding: one less than tokens, if any
   double prefill_seconds = 0;
   double decode_seconds = 0;  // of the passes after the prompt's
   Traffic prefill;
   Traffic decode;
 };
 
-// Streams each weight once per chunk of the prompt, then once per token. An interruption is a reason
-// once the first token is there, kInterrupted before.
-Result<Generation> generate(Engine& engine, const Context& context, const formats::Tokenizer& tokenizer,
-                            std::span<const formats::TokenId> prompt, const GenerateOptions& options);
+// Streams each weight once per chunk of the prompt, then once per token. An interruption is a
+// reason once the first token is there, kInterrupted before.
+Result<Generation> generate(Engine& engine, const Context& context,
+                            const formats::Tokenizer& tokenizer,
+                            std::span<const formats::TokenId> prompt,
+                            const GenerateOptions& options);
 
 }  // namespace spillway::engine

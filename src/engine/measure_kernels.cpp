@@ -60,9 +60,11 @@ class Bench {
     size_t space = prepared_.size();
     std::align(kAlignment, space - kAlignment, start, space);
     if (space > kAlignment) {
-      context_.ops.prepare_input(dtype, {static_cast<std::byte*>(start), prepared_.size() - kAlignment}, input);
+      context_.ops.prepare_input(
+          dtype, {static_cast<std::byte*>(start), prepared_.size() - kAlignment}, input);
     }
-    context_.ops.matmul(input, {dtype, weights_.bytes().data() + offset, rows, input_.size()}, output_.data(), rows);
+    context_.ops.matmul(input, {dtype, weights_.bytes().data() + offset, rows, input_.size()},
+                        output_.data(), rows);
   }
 
   static constexpr size_t kAlignment = 64;
@@ -75,9 +77,11 @@ class Bench {
 
 }  // namespace
 
-Result<void> measure_kernels(const Context& context, const KernelMeasurement& what, machine::Machine& machine) {
-  SPILLWAY_ASSIGN(const auto weights, memory::Region::create(context.platform, context.budget, memory::Tag::kOther,
-                                                             "kernel measurement", what.buffer_bytes));
+Result<void> measure_kernels(const Context& context, const KernelMeasurement& what,
+                             machine::Machine& machine) {
+  SPILLWAY_ASSIGN(const auto weights,
+                  memory::Region::create(context.platform, context.budget, memory::Tag::kOther,
+                                         "kernel measurement", what.buffer_bytes));
   SPILLWAY_TRY(weights->make_resident(0, what.buffer_bytes));
   // Bytes that make small normal numbers in every format: what zeros cost is not what weights cost.
   std::memset(weights->bytes().data(), 0x11, what.buffer_bytes);

@@ -11,12 +11,13 @@ namespace spillway::engine {
 struct KernelMeasurement {
   std::set<DType> dtypes;
   unsigned threads = 1;
-  size_t columns = 4096;      // rounded to whole blocks
-  size_t rows = 256;          // of one call
-  size_t buffer_bytes = 0;    // of weights; larger than the caches where it may be
+  size_t columns = 4096;    // rounded to whole blocks
+  size_t rows = 256;        // of one call
+  size_t buffer_bytes = 0;  // of weights; larger than the caches where it may be
 };
 
 // Fills the machine's kernel rates and seconds_per_op. kBudget, kMachine.
-Result<void> measure_kernels(const Context& context, const KernelMeasurement& what, machine::Machine& machine);
+Result<void> measure_kernels(const Context& context, const KernelMeasurement& what,
+                             machine::Machine& machine);
 
 }  // namespace spillway::engine

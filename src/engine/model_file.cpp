@@ -16,7 +16,8 @@ Result<ModelFile> read_header(std::unique_ptr<platform::File> file) {
                   formats::take_tokenizer_description(header));
   SPILLWAY_ASSIGN(formats::Tokenizer tokenizer, formats::Tokenizer::create(std::move(description)));
   if (tokenizer.size() > llama.config().vocabulary) {
-    return fail(ErrorCode::kBadFile, "the vocabulary has {} tokens, but the embedding table only {} rows",
+    return fail(ErrorCode::kBadFile,
+                "the vocabulary has {} tokens, but the embedding table only {} rows",
                 tokenizer.size(), llama.config().vocabulary);
   }
   std::optional<formats::JinjaTemplate> chat_template;
@@ -29,7 +30,8 @@ Result<ModelFile> read_header(std::unique_ptr<platform::File> file) {
     template_bytes = source.size();
   }
   const uint64_t held = tokenizer.memory_bytes() + header.memory_bytes() + template_bytes;
-  return ModelFile{std::move(file), std::move(tokenizer), std::move(chat_template), std::move(llama), held};
+  return ModelFile{std::move(file), std::move(tokenizer), std::move(chat_template),
+                   std::move(llama), held};
 }
 
 }  // namespace

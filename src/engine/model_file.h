@@ -1,5 +1,5 @@
-// A model's file, opened and understood: header, tokenizer, chat template, the places of its weights.
-// No weight is read yet. Owned by whoever runs the model; const members are thread-safe.
+// A model's file, opened and understood: header, tokenizer, chat template, the places of its
+// weights. No weight is read yet. Owned by whoever runs the model; const members are thread-safe.
 #pragma once
 
 #include <memory>

@@ -41,7 +41,8 @@ Result<void> score_chunk(Engine& engine, std::span<const formats::TokenId> ids, 
     for (size_t i = 0; i < outputs; ++i) {
       const size_t position = end - outputs + i;
       if (position + 1 >= ids.size()) break;
-      sums.add(negative_log_likelihood(logits.subspan(i * vocabulary, vocabulary), ids[position + 1]));
+      sums.add(
+          negative_log_likelihood(logits.subspan(i * vocabulary, vocabulary), ids[position + 1]));
     }
     at = end;
   }
@@ -50,13 +51,17 @@ Result<void> score_chunk(Engine& engine, std::span<const formats::TokenId> ids, 
 
 }  // namespace
 
-double Perplexity::value() const { return std::exp(mean_nll); }
+double Perplexity::value() const {
+  return std::exp(mean_nll);
+}
 
 Result<Perplexity> measure_perplexity(Engine& engine, const formats::Tokenizer& tokenizer,
-                                      std::span<const formats::TokenId> text, const PerplexityOptions& options) {
+                                      std::span<const formats::TokenId> text,
+                                      const PerplexityOptions& options) {
   const size_t available = text.size() / options.context;
   if (available == 0) {
-    return fail(ErrorCode::kUsage, "the text has {} tokens; one chunk takes {} (--context)", text.size(), options.context);
+    return fail(ErrorCode::kUsage, "the text has {} tokens; one chunk takes {} (--context)",
+                text.size(), options.context);
   }
   const size_t chunks = options.chunks == 0 ? available : std::min(options.chunks, available);
   Sums sums;

@@ -1,6 +1,6 @@
 // Perplexity of a text, by llama.cpp's protocol: the text's tokens in chunks of a context, each
-// evaluated alone, the second half of its positions scored; BOS in place of each chunk's first token
-// where the model has one. One thread.
+// evaluated alone, the second half of its positions scored; BOS in place of each chunk's first
+// token where the model has one. One thread.
 #pragma once
 
 #include <functional>
@@ -25,9 +25,10 @@ struct PerplexityOptions {
   std::function<void(const Perplexity&)> on_chunk;
 };
 
-// The engine's shape holds `context` positions with logits for each token of a pass. kUsage: the text is
-// shorter than one chunk.
+// The engine's shape holds `context` positions with logits for each token of a pass. kUsage: the
+// text is shorter than one chunk.
 Result<Perplexity> measure_perplexity(Engine& engine, const formats::Tokenizer& tokenizer,
-                                      std::span<const formats::TokenId> text, const PerplexityOptions& options);
+                                      std::span<const formats::TokenId> text,
+                                      const PerplexityOptions& options);
 
 }  // namespace spillway::engine

@@ -39,8 +39,9 @@ formats::TokenId Sampler::choose(std::span<const float> logits) {
   if (options_.repeat_penalty != 1) penalise();
   if (options_.temperature <= 0) {
     // The first of equals, as argmax does.
-    return std::max_element(candidates_.begin(), candidates_.end(),
-                            [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })
+    return std::max_element(
+               candidates_.begin(), candidates_.end(),
+               [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })
         ->token;
   }
   keep_top_k();

@@ -12,11 +12,13 @@
 namespace spillway::engine {
 
 struct SamplingOptions {
-  double temperature = 0;     // 0: greedy
-  size_t top_k = 0;           // the k most likely stay; 0: all
-  double top_p = 1;           // the fewest whose probabilities reach p stay (Holtzman et al., arXiv 1904.09751)
-  double min_p = 0;           // those at least p times as likely as the likeliest stay (arXiv 2407.01082)
-  double repeat_penalty = 1;  // divides positive and multiplies negative logits of recent tokens (arXiv 1909.05858)
+  double temperature = 0;  // 0: greedy
+  size_t top_k = 0;        // the k most likely stay; 0: all
+  double top_p =
+      1;  // the fewest whose probabilities reach p stay (Holtzman et al., arXiv 1904.09751)
+  double min_p = 0;  // those at least p times as likely as the likeliest stay (arXiv 2407.01082)
+  double repeat_penalty =
+      1;  // divides positive and multiplies negative logits of recent tokens (arXiv 1909.05858)
   size_t repeat_window = 64;  // how many tokens are recent
   uint64_t seed = 0;
 

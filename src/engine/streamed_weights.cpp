@@ -32,7 +32,8 @@ Result<void> StreamedWeights::release(size_t slice) {
   return parts_.ring->release(*cycle_index);
 }
 
-Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput& input, std::span<float> y) {
+Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput& input,
+                                       std::span<float> y) {
   // Between weights is the finest grain at which a run can be stopped.
   if (parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed)) {
     return fail(ErrorCode::kInterrupted, "interrupted");
@@ -45,7 +46,8 @@ Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput&
   for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i) {
     const placement::Slice& slice = parts_.plan.slices[i];
     SPILLWAY_ASSIGN(const std::byte* data, acquire(slice));
-    parts_.ops.matmul(input, {.dtype = w.dtype, .data = data, .rows = slice.rows, .columns = w.columns},
+    parts_.ops.matmul(input,
+                      {.dtype = w.dtype, .data = data, .rows = slice.rows, .columns = w.columns},
                       y.data() + slice.first_row, w.rows);
     SPILLWAY_TRY(release(i));
   }

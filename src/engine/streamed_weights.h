@@ -24,12 +24,13 @@ class StreamedWeights final : public model::WeightSource {
     memory::StagingRing* ring;  // null where nothing streams
     EmbeddingReader& embedding;
     ops::Ops& ops;
-    std::span<std::byte> prepared;        // for one matmul input
+    std::span<std::byte> prepared;  // for one matmul input
     const std::atomic<bool>* stop = nullptr;
   };
   explicit StreamedWeights(const Parts& parts);
 
-  Result<void> multiply(model::WeightId weight, ops::MatmulInput& input, std::span<float> y) override;
+  Result<void> multiply(model::WeightId weight, ops::MatmulInput& input,
+                        std::span<float> y) override;
   Result<void> skip(model::WeightId weight) override;
   Result<void> embed(std::span<const int32_t> ids, std::span<float> out) override;
 

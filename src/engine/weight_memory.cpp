@@ -27,7 +27,8 @@ std::vector<Extent> resident_extents(const placement::Plan& plan, const model::W
     if (!unit.cycle_index) add(unit.file_offset, unit.size_bytes);
   }
   if (plan.embedding_resident) add(embedding.file_offset, embedding.size_bytes());
-  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
   std::vector<Extent> joined;
   for (const Extent& extent : extents) {
     if (joined.empty() || extent.begin > joined.back().end) {
@@ -42,7 +43,8 @@ std::vector<Extent> resident_extents(const placement::Plan& plan, const model::W
 // Reads the extents with many reads in flight; every byte goes to its final place.
 class ExtentReader {
  public:
-  ExtentReader(const platform::File& file, std::span<std::byte> target, const std::vector<Extent>& extents)
+  ExtentReader(const platform::File& file, std::span<std::byte> target,
+               const std::vector<Extent>& extents)
       : file_(file), target_(target) {
     for (const Extent& extent : extents) {
       for (uint64_t at = extent.begin; at < extent.end; at += kReadBytes) {
@@ -59,13 +61,15 @@ class ExtentReader {
     while (next < pieces_.size() || queue->in_flight() > 0) {
       while (next < pieces_.size() && queue->in_flight() < queue->depth()) {
         const Extent& piece = pieces_[next];
-        SPILLWAY_TRY(queue->submit({piece.begin, target_.subspan(piece.begin, piece.end - piece.begin), next}));
+        SPILLWAY_TRY(queue->submit(
+            {piece.begin, target_.subspan(piece.begin, piece.end - piece.begin), next}));
         ++next;
       }
       SPILLWAY_ASSIGN(const platform::ReadCompletion completion, queue->wait());
       SPILLWAY_TRY(check(completion));
       done += *completion.bytes;
-      if (progress && !progress(done, total_)) return fail(ErrorCode::kInterrupted, "interrupted while loading");
+      if (progress && !progress(done, total_))
+        return fail(ErrorCode::kInterrupted, "interrupted while loading");
     }
     return done;
   }
@@ -76,8 +80,10 @@ class ExtentReader {
     if (!completion.bytes) return fail_within(info.path, completion.bytes.error());
     const Extent& piece = pieces_[completion.id];
     if (piece.begin + *completion.bytes < std::min(piece.end, info.size_bytes)) {
-      return fail(ErrorCode::kBadFile, "{}: the file ends at {}; it was {} bytes long when it was opened. Was it truncated?",
-                  info.path, piece.begin + *completion.bytes, info.size_bytes);
+      return fail(
+          ErrorCode::kBadFile,
+          "{}: the file ends at {}; it was {} bytes long when it was opened. Was it truncated?",
+          info.path, piece.begin + *completion.bytes, info.size_bytes);
     }
     return {};
   }
@@ -101,20 +107,25 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
   WeightMemory memory;
   const uint64_t file_bytes = file.info().size_bytes;
   if (plan.cycle.empty() && plan.embedding_resident && lies_in_page_cache(file)) {
-    SPILLWAY_ASSIGN(memory.mapping_charge_, budget.reserve(plan.resident_bytes, memory::Tag::kWeights, "mapped file"));
+    SPILLWAY_ASSIGN(memory.mapping_charge_,
+                    budget.reserve(plan.resident_bytes, memory::Tag::kWeights, "mapped file"));
     SPILLWAY_ASSIGN(memory.mapping_, file.map());
     if (memory.mapping_->bytes().size() < file_bytes) {
-      return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened", file.info().path);
+      return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
+                  file.info().path);
     }
     memory.base_ = memory.mapping_->bytes().data();
     return memory;
   }
-  SPILLWAY_ASSIGN(memory.region_, memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
-                                                         round_up(file_bytes, platform.page_bytes())));
+  SPILLWAY_ASSIGN(memory.region_,
+                  memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
+                                         round_up(file_bytes, platform.page_bytes())));
   memory.base_ = memory.region_->bytes().data();
   const std::vector<Extent> extents = resident_extents(plan, embedding, platform.page_bytes());
-  for (const Extent& extent : extents) SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
-  SPILLWAY_ASSIGN(memory.bytes_read_, ExtentReader(file, memory.region_->bytes(), extents).read(progress));
+  for (const Extent& extent : extents)
+    SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
+  SPILLWAY_ASSIGN(memory.bytes_read_,
+                  ExtentReader(file, memory.region_->bytes(), extents).read(progress));
   return memory;
 }
 

@@ -9,7 +9,8 @@
 namespace spillway::engine {
 namespace {
 
-// Code, libraries, stacks and small objects of the process: 6.3 MiB measured, a little more promised.
+// Code, libraries, stacks and small objects of the process: 6.3 MiB measured, a little more
+// promised.
 constexpr uint64_t kProcessBytes = 7 * kMiB;
 // Share of the budget that one pass's buffers may take.
 constexpr uint64_t kActivationShare = 8;
@@ -40,7 +41,8 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
   const model::LlamaConfig& config = model.llama.config();
   const auto pages = [&](uint64_t bytes) { return round_up(bytes, page_bytes); };
   uint64_t small_bytes = 0;
-  for (const model::SmallTensor& tensor : model.llama.small_tensors()) small_bytes += tensor.size * sizeof(float);
+  for (const model::SmallTensor& tensor : model.llama.small_tensors())
+    small_bytes += tensor.size * sizeof(float);
   const auto layout = model::KvLayout::of(config, settings.kv, kKvBlockTokens);
 
   placement::Workload workload;

@@ -42,8 +42,8 @@ struct Machine {
   std::string processor;
   unsigned cores = 1;
   uint64_t host_bytes = 0;
-  double dram_bytes_per_second = 0;    // reads on all cores; 0: not measured
-  double seconds_per_op = 0;           // of an op that has next to nothing to compute
+  double dram_bytes_per_second = 0;  // reads on all cores; 0: not measured
+  double seconds_per_op = 0;         // of an op that has next to nothing to compute
   std::vector<KernelRate> kernels;
   std::map<std::string, Disk> disks;  // by platform::FileInfo::device, in decimal
 

@@ -56,7 +56,8 @@ Result<void> read_kernels(const ordered_json& kernels, Machine& machine) {
     SPILLWAY_ASSIGN(std::string dtype, text(entry, "dtype"));
     SPILLWAY_ASSIGN(const double threads, positive(entry, "threads"));
     SPILLWAY_ASSIGN(const double rate, positive(entry, "bytes_per_second"));
-    machine.set_kernel_rate({std::move(dtype), static_cast<unsigned>(std::min(threads, 65536.0)), rate});
+    machine.set_kernel_rate(
+        {std::move(dtype), static_cast<unsigned>(std::min(threads, 65536.0)), rate});
   }
   return {};
 }
@@ -94,7 +95,8 @@ Result<Machine> machine_from_json(std::string_view source) {
   if (!json.is_object()) return fail(ErrorCode::kBadFile, "this is no JSON object");
   SPILLWAY_ASSIGN(const double version, positive(json, "version"));
   if (version != kFormatVersion) {
-    return fail(ErrorCode::kBadFile, "'version' is {}; this program reads {}", version, kFormatVersion);
+    return fail(ErrorCode::kBadFile, "'version' is {}; this program reads {}", version,
+                kFormatVersion);
   }
   Machine machine;
   SPILLWAY_ASSIGN(machine.id, text(json, "id"));
@@ -121,8 +123,9 @@ Result<Machine> load_machine(const std::string& path) {
   content << stream.rdbuf();
   auto machine = machine_from_json(content.str());
   if (!machine) {
-    return fail_within(path, {ErrorCode::kBadFile,
-                              machine.error().message + "; 'spillway machine --save FILE' writes one"});
+    return fail_within(path,
+                       {ErrorCode::kBadFile,
+                        machine.error().message + "; 'spillway machine --save FILE' writes one"});
   }
   return machine;
 }
@@ -139,8 +142,8 @@ Result<void> save_machine(const Machine& machine, const std::string& path) {
     stream.flush();
     if (!stream) {
       std::filesystem::remove(aside, ignored);
-      return fail(ErrorCode::kMachine, "{}: cannot be written; is the disk full, is the folder there?",
-                  path);
+      return fail(ErrorCode::kMachine,
+                  "{}: cannot be written; is the disk full, is the folder there?", path);
     }
   }
   std::error_code failed;

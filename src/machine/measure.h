@@ -16,8 +16,8 @@ namespace spillway::machine {
 struct Sweep {
   size_t block_bytes = 0;
   unsigned depth = 0;
-  uint64_t first_byte = 0;            // rounded down to the file's alignment
-  uint64_t size_bytes = UINT64_MAX;   // at most; up to the file's end
+  uint64_t first_byte = 0;           // rounded down to the file's alignment
+  uint64_t size_bytes = UINT64_MAX;  // at most; up to the file's end
 };
 
 // Reads a part of the file once, in order, in blocks, `depth` of them in flight: bytes per second.
@@ -28,11 +28,13 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
 // The block sizes and depths worth measuring whose buffers fit into `staging_bytes`.
 std::vector<Sweep> sweep_grid(uint64_t staging_bytes);
 
-// A table of rates over the grid, from one short sweep each (at most 64 MiB, each from where the last one ended).
+// A table of rates over the grid, from one short sweep each (at most 64 MiB, each from where the
+// last one ended).
 Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
                           const platform::File& file, uint64_t staging_bytes);
 
-// Reads of `buffer_bytes` of host memory on all of the pool's threads: bytes per second, best of a few.
+// Reads of `buffer_bytes` of host memory on all of the pool's threads: bytes per second, best of a
+// few.
 Result<double> measure_dram(platform::Platform& platform, memory::Budget& budget, ThreadPool& pool,
                             size_t buffer_bytes);
 

@@ -17,11 +17,12 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
   const size_t alignment = std::max(info.offset_alignment, info.memory_alignment);
   const size_t block = round_up(sweep.block_bytes, alignment);
   const uint64_t begin = round_down(sweep.first_byte, alignment);
-  const uint64_t end = begin + std::min(info.size_bytes - std::min(info.size_bytes, begin), sweep.size_bytes);
+  const uint64_t end =
+      begin + std::min(info.size_bytes - std::min(info.size_bytes, begin), sweep.size_bytes);
   if (begin >= end) return fail(ErrorCode::kBadFile, "{}: nothing to read at {}", info.path, begin);
 
-  SPILLWAY_ASSIGN(const auto buffer,
-                  memory::Region::create(platform, budget, memory::Tag::kStaging, "disk sweep", sweep.depth * block));
+  SPILLWAY_ASSIGN(const auto buffer, memory::Region::create(platform, budget, memory::Tag::kStaging,
+                                                            "disk sweep", sweep.depth * block));
   SPILLWAY_TRY(buffer->make_resident(0, sweep.depth * block));
   SPILLWAY_ASSIGN(const auto queue, file.open_queue(sweep.depth));
   const auto read_into = [&](uint64_t offset, uint64_t slot) {
@@ -29,7 +30,8 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
   };
   const double started = platform.clock().seconds();
   uint64_t next = begin;
-  for (unsigned slot = 0; slot < sweep.depth && next < end; ++slot, next += block) SPILLWAY_TRY(read_into(next, slot));
+  for (unsigned slot = 0; slot < sweep.depth && next < end; ++slot, next += block)
+    SPILLWAY_TRY(read_into(next, slot));
   uint64_t bytes = 0;
   while (queue->in_flight() > 0) {
     SPILLWAY_ASSIGN(const platform::ReadCompletion done, queue->wait());

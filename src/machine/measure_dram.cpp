@@ -32,9 +32,8 @@ Result<double> measure_dram(platform::Platform& platform, memory::Budget& budget
                                                             "memory measurement", buffer_bytes));
   SPILLWAY_TRY(buffer->make_resident(0, buffer_bytes));
   const std::span<std::byte> bytes = buffer->bytes();
-  pool.run(bytes.size(), kGrain, [&](size_t begin, size_t end) {
-    std::memset(bytes.data() + begin, 1, end - begin);
-  });
+  pool.run(bytes.size(), kGrain,
+           [&](size_t begin, size_t end) { std::memset(bytes.data() + begin, 1, end - begin); });
   double best = 0;
   std::atomic<uint64_t> total = 0;  // keeps the sums alive
   for (int i = 0; i < kRepeats; ++i) {

@@ -1,5 +1,6 @@
-// The Llama architecture: RMSNorm, rotary embeddings, grouped-query attention, SwiGLU (Touvron et al., arXiv 2302.13971
-// and 2307.09288; Llama 3: arXiv 2407.21783). Immutable once bound; one thread runs a forward pass at a time.
+// The Llama architecture: RMSNorm, rotary embeddings, grouped-query attention, SwiGLU (Touvron et
+// al., arXiv 2302.13971 and 2307.09288; Llama 3: arXiv 2407.21783). Immutable once bound; one
+// thread runs a forward pass at a time.
 #pragma once
 
 #include <cstddef>
@@ -28,22 +29,23 @@ struct SmallTensor {
 class Activations {
  public:
   // Bytes that the block must have.
-  static size_t size_bytes(const LlamaConfig& config, const ops::Ops& ops, size_t tokens, size_t outputs);
+  static size_t size_bytes(const LlamaConfig& config, const ops::Ops& ops, size_t tokens,
+                           size_t outputs);
   // `block` is 64-byte aligned and size_bytes() long.
   Activations(const LlamaConfig& config, const ops::Ops& ops, size_t tokens, size_t outputs,
               std::span<std::byte> block);
 
   size_t tokens;
   size_t outputs;
-  std::span<float> residual;   // [tokens, dim]
-  std::span<float> normed;     // [tokens, dim]
-  std::span<float> q;          // [tokens, heads, head_dim]
-  std::span<float> k;          // [tokens, kv_heads, head_dim]
-  std::span<float> v;          // [tokens, kv_heads, head_dim]
-  std::span<float> attended;   // [tokens, heads, head_dim]
-  std::span<float> gate;       // [tokens, ffn_dim]
-  std::span<float> up;         // [tokens, ffn_dim]
-  std::span<float> logits;     // [outputs, vocabulary]
+  std::span<float> residual;      // [tokens, dim]
+  std::span<float> normed;        // [tokens, dim]
+  std::span<float> q;             // [tokens, heads, head_dim]
+  std::span<float> k;             // [tokens, kv_heads, head_dim]
+  std::span<float> v;             // [tokens, kv_heads, head_dim]
+  std::span<float> attended;      // [tokens, heads, head_dim]
+  std::span<float> gate;          // [tokens, ffn_dim]
+  std::span<float> up;            // [tokens, ffn_dim]
+  std::span<float> logits;        // [outputs, vocabulary]
   std::span<std::byte> prepared;  // a matmul input's quantised form
 };
 
@@ -55,7 +57,8 @@ struct KvLayout {
   size_t block_bytes = 0;
 
   static KvLayout of(const LlamaConfig& config, DType dtype, size_t block_tokens);
-  ops::KvLayer layer(const LlamaConfig& config, size_t index, std::span<std::byte* const> blocks) const;
+  ops::KvLayer layer(const LlamaConfig& config, size_t index,
+                     std::span<std::byte* const> blocks) const;
 };
 
 // A few tokens of one sequence that are processed together.
@@ -79,9 +82,11 @@ class Llama {
   std::vector<SmallTensor>& small_tensors() { return small_tensors_; }
   const std::vector<SmallTensor>& small_tensors() const { return small_tensors_; }
 
-  // One pass: fills the cache at the batch's positions and activations.logits [batch.outputs, vocabulary].
-  Result<void> forward(const Batch& batch, const KvLayout& layout, std::span<std::byte* const> blocks,
-                       ops::Ops& ops, WeightSource& weights, Activations& activations) const;
+  // One pass: fills the cache at the batch's positions and activations.logits [batch.outputs,
+  // vocabulary].
+  Result<void> forward(const Batch& batch, const KvLayout& layout,
+                       std::span<std::byte* const> blocks, ops::Ops& ops, WeightSource& weights,
+                       Activations& activations) const;
 
  private:
   struct Layer {

@@ -25,7 +25,8 @@ Result<Weight> find_matrix(const formats::GgufFile& file, const std::string& nam
                 .file_offset = tensor->offset};
 }
 
-Result<SmallTensor> find_vector(const formats::GgufFile& file, const std::string& name, size_t size) {
+Result<SmallTensor> find_vector(const formats::GgufFile& file, const std::string& name,
+                                size_t size) {
   const formats::GgufTensor* tensor = file.find_tensor(name);
   if (tensor == nullptr) return fail(ErrorCode::kBadFile, "the tensor {} is missing", name);
   if (tensor->dtype != DType::kF32 || tensor->columns() != size || tensor->rows() != 1) {
@@ -55,7 +56,8 @@ Result<Llama> Llama::bind(const formats::GgufFile& file) {
     llama.small_tensors_.push_back(std::move(factors));
   }
   if (file.find_tensor("output.weight") != nullptr) {
-    SPILLWAY_ASSIGN(Weight output, find_matrix(file, "output.weight", config.vocabulary, config.dim));
+    SPILLWAY_ASSIGN(Weight output,
+                    find_matrix(file, "output.weight", config.vocabulary, config.dim));
     llama.weights_.push_back(std::move(output));
   } else {
     llama.weights_.push_back(llama.embedding_);
@@ -69,7 +71,8 @@ Result<void> Llama::bind_layer(const formats::GgufFile& file, size_t index) {
   for (const char* bias : {"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.bias",
                            "ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"}) {
     if (file.find_tensor(prefix + bias) != nullptr) {
-      return fail(ErrorCode::kBadFile, "the tensor {}{}: biases are not supported yet", prefix, bias);
+      return fail(ErrorCode::kBadFile, "the tensor {}{}: biases are not supported yet", prefix,
+                  bias);
     }
   }
   const auto vector = [&](const char* name) -> Result<size_t> {
@@ -116,7 +119,8 @@ ops::KvLayer KvLayout::layer(const LlamaConfig& config, size_t index,
 
 namespace {
 
-// The one list of buffers, used to size the block and to cut it: visit(bytes) returns where a buffer begins.
+// The one list of buffers, used to size the block and to cut it: visit(bytes) returns where a
+// buffer begins.
 struct BufferSizes {
   size_t dim, q, kv, ffn, logits, prepared;
 

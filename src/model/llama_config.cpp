@@ -21,7 +21,8 @@ Result<void> read_rope(const formats::GgufFile& file, LlamaConfig& config) {
   SPILLWAY_ASSIGN(config.rope_dims,
                   file.unsigned_value("llama.rope.dimension_count", config.head_dim));
   if (config.rope_dims % 2 != 0 || config.rope_dims > config.head_dim) {
-    return fail(ErrorCode::kBadFile, "llama.rope.dimension_count is {}; it must be even and at most {}",
+    return fail(ErrorCode::kBadFile,
+                "llama.rope.dimension_count is {}; it must be even and at most {}",
                 config.rope_dims, config.head_dim);
   }
   SPILLWAY_ASSIGN(config.rope_base, file.float_value("llama.rope.freq_base", 10000.0));
@@ -38,7 +39,8 @@ Result<void> read_rope(const formats::GgufFile& file, LlamaConfig& config) {
   }
   SPILLWAY_ASSIGN(const double factor, file.float_value("llama.rope.scaling.factor", 1.0));
   if (!(factor > 0) || !std::isfinite(factor)) {
-    return fail(ErrorCode::kBadFile, "llama.rope.scaling.factor is {}; it must be positive", factor);
+    return fail(ErrorCode::kBadFile, "llama.rope.scaling.factor is {}; it must be positive",
+                factor);
   }
   config.rope_position_scale = 1.0 / factor;
   return {};
@@ -69,9 +71,10 @@ Result<void> read_heads(const formats::GgufFile& file, LlamaConfig& config) {
 Result<LlamaConfig> read_llama_config(const formats::GgufFile& file) {
   SPILLWAY_ASSIGN(const std::string_view architecture, file.string_value("general.architecture"));
   if (architecture != "llama") {
-    return fail(ErrorCode::kBadFile,
-                "the architecture '{}' is not supported yet; 'llama' (SmolLM2, Llama 2 and 3, Mistral) is",
-                architecture);
+    return fail(
+        ErrorCode::kBadFile,
+        "the architecture '{}' is not supported yet; 'llama' (SmolLM2, Llama 2 and 3, Mistral) is",
+        architecture);
   }
   SPILLWAY_ASSIGN(const uint64_t experts, file.unsigned_value("llama.expert_count", 0));
   if (experts > 0) {
@@ -85,7 +88,8 @@ Result<LlamaConfig> read_llama_config(const formats::GgufFile& file) {
   SPILLWAY_ASSIGN(const double epsilon, file.float_value("llama.attention.layer_norm_rms_epsilon"));
   if (!(epsilon > 0) || !(epsilon < 1)) {
     return fail(ErrorCode::kBadFile,
-                "llama.attention.layer_norm_rms_epsilon is {}; it must lie between 0 and 1", epsilon);
+                "llama.attention.layer_norm_rms_epsilon is {}; it must lie between 0 and 1",
+                epsilon);
   }
   config.norm_epsilon = static_cast<float>(epsilon);
   SPILLWAY_TRY(read_heads(file, config));

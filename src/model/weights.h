@@ -1,5 +1,6 @@
-// What an architecture asks of its weights: products with matrices, rows of the embedding table, and small vectors.
-// Where their bytes live, and how they come, is the business of whoever implements WeightSource.
+// What an architecture asks of its weights: products with matrices, rows of the embedding table,
+// and small vectors. Where their bytes live, and how they come, is the business of whoever
+// implements WeightSource.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,8 @@ using WeightId = size_t;  // index into the weights in order of execution
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // y[t, r] = Σ_c weight[r, c] × input[t, c]; y [tokens, rows]. Prepares the input if that was not done yet.
+  // y[t, r] = Σ_c weight[r, c] × input[t, c]; y [tokens, rows]. Prepares the input if that was not
+  // done yet.
   virtual Result<void> multiply(WeightId weight, ops::MatmulInput& input, std::span<float> y) = 0;
   // This pass does not need the weight.
   virtual Result<void> skip(WeightId weight) = 0;

@@ -9,9 +9,11 @@
 namespace spillway::placement {
 namespace {
 
-// A ring that reads slower than this share of the disk's best wastes the disk: its staging is too small.
+// A ring that reads slower than this share of the disk's best wastes the disk: its staging is too
+// small.
 constexpr double kLeastDiskShare = 0.85;
-constexpr size_t kBlocks[] = {64 * kKiB, 128 * kKiB, 256 * kKiB, 512 * kKiB, kMiB, 2 * kMiB, 4 * kMiB};
+constexpr size_t kBlocks[] = {64 * kKiB, 128 * kKiB, 256 * kKiB, 512 * kKiB,
+                              kMiB,      2 * kMiB,   4 * kMiB};
 constexpr unsigned kSlots[] = {2, 3, 4, 5, 7, 9, 13, 17};
 
 uint64_t total(const std::vector<Charge>& charges) {
@@ -52,7 +54,8 @@ uint64_t capacity(const Workload& workload, uint64_t staging_bytes) {
   uint64_t left = workload.host_budget_bytes - std::min(workload.host_budget_bytes, spent);
   if (workload.weights_budget_bytes) {
     const uint64_t small = total(workload.charges, memory::Tag::kWeights);
-    left = std::min(left, *workload.weights_budget_bytes - std::min(*workload.weights_budget_bytes, small));
+    left = std::min(
+        left, *workload.weights_budget_bytes - std::min(*workload.weights_budget_bytes, small));
   }
   return left;
 }
@@ -101,7 +104,8 @@ class Search {
       Plan plan;
       plan.slices = cut.slices;
       plan.units = cut.units;
-      plan.cycle = choose_resident(plan.units, capacity(workload_, slots * slot), workload_.page_bytes);
+      plan.cycle =
+          choose_resident(plan.units, capacity(workload_, slots * slot), workload_.page_bytes);
       if (plan.cycle.empty()) continue;
       plan.staging = {.slot_bytes = slot, .slots = slots};
       plan.resident_bytes = resident_page_bytes(plan.units, workload_.page_bytes);
@@ -124,15 +128,18 @@ class Search {
   tl::unexpected<Error> too_small() const {
     std::string list;
     for (const Charge& c : workload_.charges) {
-      list += fmt::format("\n  {:<12} {:<24} {:>12}", memory::tag_name(c.tag), c.name, format_size(c.bytes));
+      list += fmt::format("\n  {:<12} {:<24} {:>12}", memory::tag_name(c.tag), c.name,
+                          format_size(c.bytes));
     }
     const uint64_t budget = workload_.host_budget_bytes;
-    return fail(ErrorCode::kBudget,
-                "the host budget of {} is too small by {}: this run needs at least {} ({} bytes). Beside the "
-                "weights and two staging slots it holds{}\nGive --host-budget {}, or ask for a shorter "
-                "answer (-n), a shorter prompt or a smaller --prompt-chunk",
-                format_size(budget), format_size(least_bytes_ - budget), format_size(least_bytes_),
-                least_bytes_, list, fmt::format("{}MiB", (least_bytes_ + kMiB - 1) / kMiB));
+    return fail(
+        ErrorCode::kBudget,
+        "the host budget of {} is too small by {}: this run needs at least {} ({} bytes). Beside "
+        "the "
+        "weights and two staging slots it holds{}\nGive --host-budget {}, or ask for a shorter "
+        "answer (-n), a shorter prompt or a smaller --prompt-chunk",
+        format_size(budget), format_size(least_bytes_ - budget), format_size(least_bytes_),
+        least_bytes_, list, fmt::format("{}MiB", (least_bytes_ + kMiB - 1) / kMiB));
   }
 
   const Workload& workload_;
@@ -142,17 +149,18 @@ class Search {
   std::vector<size_t> blocks_;
 };
 
-// Rows of an embedding table of its own come from disk one by one unless the whole table fits what is left.
+// Rows of an embedding table of its own come from disk one by one unless the whole table fits what
+// is left.
 void place_embedding(const Workload& workload, Plan& plan) {
   const model::Weight& table = workload.embedding;
-  const auto same = std::find_if(workload.weights.begin(), workload.weights.end(), [&](const model::Weight& w) {
-    return w.file_offset == table.file_offset;
-  });
+  const auto same =
+      std::find_if(workload.weights.begin(), workload.weights.end(),
+                   [&](const model::Weight& w) { return w.file_offset == table.file_offset; });
   if (same != workload.weights.end()) {
     const auto id = static_cast<model::WeightId>(same - workload.weights.begin());
-    plan.embedding_resident = std::all_of(plan.slices.begin(), plan.slices.end(), [&](const Slice& s) {
-      return s.weight != id || !plan.units[s.unit].cycle_index;
-    });
+    plan.embedding_resident = std::all_of(
+        plan.slices.begin(), plan.slices.end(),
+        [&](const Slice& s) { return s.weight != id || !plan.units[s.unit].cycle_index; });
     return;
   }
   const uint64_t pages = round_up(table.size_bytes(), workload.page_bytes) + workload.page_bytes;
@@ -168,16 +176,18 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
   if (workload.weights_budget_bytes) {
     const uint64_t least = total(workload.charges, memory::Tag::kWeights);
     if (*workload.weights_budget_bytes < least) {
-      return fail(ErrorCode::kBudget,
-                  "the weights budget of {} is too small: the norms' weights, which always stay, need {}",
-                  format_size(*workload.weights_budget_bytes), format_size(least));
+      return fail(
+          ErrorCode::kBudget,
+          "the weights budget of {} is too small: the norms' weights, which always stay, need {}",
+          format_size(*workload.weights_budget_bytes), format_size(least));
     }
   }
   SPILLWAY_ASSIGN(Plan plan, Search(workload, machine).best());
   plan.charges = workload.charges;
   plan.charges.push_back({memory::Tag::kWeights, "resident slices", plan.resident_bytes});
   if (plan.staging.slots > 0) {
-    plan.charges.push_back({memory::Tag::kStaging, "staging ring", plan.staging.slots * plan.staging.slot_bytes});
+    plan.charges.push_back(
+        {memory::Tag::kStaging, "staging ring", plan.staging.slots * plan.staging.slot_bytes});
   }
   place_embedding(workload, plan);
   for (const model::Weight& weight : workload.weights) plan.weight_bytes += weight.size_bytes();

@@ -29,14 +29,16 @@ std::string reason_of(const Group& group, const Plan& plan, bool plenty) {
     return plenty ? "the budget holds all weights"
                   : "the largest share that fits stays; these fell into it";
   }
-  const std::string ring = fmt::format("{} slots of {}", plan.staging.slots, format_size(plan.staging.slot_bytes));
+  const std::string ring =
+      fmt::format("{} slots of {}", plan.staging.slots, format_size(plan.staging.slot_bytes));
   if (group.resident_bytes == 0) {
     return fmt::format("streams from disk ahead of use ({}): the budget leaves no room", ring);
   }
-  return fmt::format("{:.0f} % stays, the rest streams ahead of use ({}), spread evenly over the pass",
-                     100.0 * static_cast<double>(group.resident_bytes) /
-                         static_cast<double>(group.resident_bytes + group.streamed_bytes),
-                     ring);
+  return fmt::format(
+      "{:.0f} % stays, the rest streams ahead of use ({}), spread evenly over the pass",
+      100.0 * static_cast<double>(group.resident_bytes) /
+          static_cast<double>(group.resident_bytes + group.streamed_bytes),
+      ring);
 }
 
 }  // namespace
@@ -59,8 +61,9 @@ Prediction predict(const Workload& workload, const machine::Machine& machine, co
     const auto disk = machine.disks.find(std::to_string(workload.file.device));
     const size_t mean = p.disk_bytes / plan.cycle.size();
     // One slot is in use while the others are being filled.
-    p.disk_bytes_per_second =
-        disk == machine.disks.end() ? kUnknownDiskRate : disk->second.rate(mean, plan.staging.slots - 1);
+    p.disk_bytes_per_second = disk == machine.disks.end()
+                                  ? kUnknownDiskRate
+                                  : disk->second.rate(mean, plan.staging.slots - 1);
     p.disk_seconds = static_cast<double>(p.disk_bytes) / p.disk_bytes_per_second;
     const double best = disk == machine.disks.end() ? kUnknownDiskRate : disk->second.best();
     bound_seconds = std::max(bound_seconds, static_cast<double>(p.disk_bytes) / best);
@@ -82,7 +85,8 @@ std::vector<Group> group_slices(const Workload& workload, const Plan& plan) {
   for (const Slice& slice : plan.slices) {
     Group& group = groups[index[kind_of(workload.weights[slice.weight].name)].first];
     ++group.slices;
-    (plan.units[slice.unit].cycle_index ? group.streamed_bytes : group.resident_bytes) += slice.size_bytes;
+    (plan.units[slice.unit].cycle_index ? group.streamed_bytes : group.resident_bytes) +=
+        slice.size_bytes;
   }
   for (auto& [kind, entry] : index) {
     Group& group = groups[entry.first];

@@ -48,20 +48,24 @@ std::string explain(const Plan& plan) {
                         format_size(charge.bytes));
   }
   text += fmt::format("  {:<37} {:>12}\n", "together", format_size(sum));
-  text += fmt::format("  {:<37} {:>12}\n\n", "the least that would do", format_size(plan.least_budget_bytes));
-  text += fmt::format("{:<32} {:>7} {:>12} {:>12}  why\n", "weights", "slices", "resident", "streamed");
+  text += fmt::format("  {:<37} {:>12}\n\n", "the least that would do",
+                      format_size(plan.least_budget_bytes));
+  text +=
+      fmt::format("{:<32} {:>7} {:>12} {:>12}  why\n", "weights", "slices", "resident", "streamed");
   for (const Group& group : plan.groups) {
     text += fmt::format("{:<32} {:>7} {:>12} {:>12}  {}\n", group.name, group.slices,
-                        format_size(group.resident_bytes), format_size(group.streamed_bytes), group.reason);
+                        format_size(group.resident_bytes), format_size(group.streamed_bytes),
+                        group.reason);
   }
   const Prediction& p = plan.prediction;
   text += fmt::format("\nper token: {} from host memory", format_size(p.host_bytes));
   if (p.disk_bytes > 0) {
-    text += fmt::format(", {} of it through the ring from disk at {:.2f} GB/s ({:.1f} ms)", format_size(p.disk_bytes),
-                        p.disk_bytes_per_second / 1e9, p.disk_seconds * 1e3);
+    text +=
+        fmt::format(", {} of it through the ring from disk at {:.2f} GB/s ({:.1f} ms)",
+                    format_size(p.disk_bytes), p.disk_bytes_per_second / 1e9, p.disk_seconds * 1e3);
   }
-  text += fmt::format(", {:.1f} ms of computing\nexpected: {:.1f} tokens/s (bound {:.1f})\n", p.compute_seconds * 1e3,
-                      p.tokens_per_second, p.bound_tokens_per_second);
+  text += fmt::format(", {:.1f} ms of computing\nexpected: {:.1f} tokens/s (bound {:.1f})\n",
+                      p.compute_seconds * 1e3, p.tokens_per_second, p.bound_tokens_per_second);
   return text;
 }
 

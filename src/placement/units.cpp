@@ -8,7 +8,8 @@
 namespace spillway::placement {
 namespace {
 
-// A unit may carry bytes that nobody asked for, if they are few: small tensors lie between matrices.
+// A unit may carry bytes that nobody asked for, if they are few: small tensors lie between
+// matrices.
 constexpr uint64_t kGapShare = 16;
 // Weights of this many neighbours in execution are tried for one unit.
 constexpr size_t kLookAhead = 8;
@@ -83,9 +84,8 @@ class PageCounter {
   PageCounter(const std::vector<Unit>& units, size_t page_bytes)
       : units_(units), page_bytes_(page_bytes), by_offset_(units.size()) {
     std::iota(by_offset_.begin(), by_offset_.end(), size_t{0});
-    std::sort(by_offset_.begin(), by_offset_.end(), [&](size_t a, size_t b) {
-      return units[a].file_offset < units[b].file_offset;
-    });
+    std::sort(by_offset_.begin(), by_offset_.end(),
+              [&](size_t a, size_t b) { return units[a].file_offset < units[b].file_offset; });
   }
 
   uint64_t bytes(const std::vector<bool>& resident) const {
@@ -94,7 +94,8 @@ class PageCounter {
     for (const size_t i : by_offset_) {
       if (!resident[i]) continue;
       const uint64_t first = std::max(next, units_[i].file_offset / page_bytes_);
-      const uint64_t end = round_up(units_[i].file_offset + units_[i].size_bytes, page_bytes_) / page_bytes_;
+      const uint64_t end =
+          round_up(units_[i].file_offset + units_[i].size_bytes, page_bytes_) / page_bytes_;
       if (end > first) pages += end - first;
       next = std::max(next, end);
     }
@@ -107,7 +108,8 @@ class PageCounter {
   std::vector<size_t> by_offset_;
 };
 
-// Error diffusion: walks the pass and streams a unit whenever the streamed bytes owed reach half of it.
+// Error diffusion: walks the pass and streams a unit whenever the streamed bytes owed reach half of
+// it.
 std::vector<bool> spread(const std::vector<Unit>& units, double streamed_share) {
   std::vector<bool> resident(units.size(), true);
   double owed = 0;

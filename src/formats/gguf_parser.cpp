@@ -1,0 +1,174 @@
+// The header of a GGUF file: counts, metadata, tensor infos; then where the data lies.
+#include <bit>
+
+#include "base/check.h"
+#include "formats/gguf.h"
+#include "formats/gguf_reader.h"
+#include "formats/gguf_values.h"
+
+namespace spillway::formats {
+namespace {
+
+constexpr uint32_t kMagic = 0x46554747;   // "GGUF"
+constexpr uint64_t kMaxKeyBytes = 65535;  // by the specification
+constexpr uint64_t kMaxNameBytes = 64;    // by the specification
+constexpr uint32_t kMaxDimensions = 4;
+constexpr uint64_t kMaxAlignment = 1 << 20;
+constexpr uint64_t kDefaultAlignment = 32;
+constexpr uint64_t kLeastPairBytes = 8 + 1 + 4 + 1;  // key length, key, type, value
+constexpr uint64_t kLeastTensorBytes =
+    8 + 1 + 4 + 4 + 8;                // name length, name, dimensions, type, offset
+constexpr uint64_t kIndexBytes = 64;  // what a hash table's entry takes, about
+
+}  // namespace
+
+class GgufParser {
+ public:
+  GgufParser(const platform::File& file, GgufLimits limits)
+      : reader_(file), memory_(limits.memory_bytes), values_(reader_, memory_) {}
+
+  Result<GgufFile> parse() {
+    SPILLWAY_TRY(read_version());
+    SPILLWAY_ASSIGN(const uint64_t tensors, reader_.read_count("tensor count", kLeastTensorBytes));
+    SPILLWAY_ASSIGN(const uint64_t pairs, reader_.read_count("metadata count", kLeastPairBytes));
+    for (uint64_t i = 0; i < pairs; ++i) SPILLWAY_TRY(read_pair());
+    SPILLWAY_TRY(read_alignment());
+    for (uint64_t i = 0; i < tensors; ++i) SPILLWAY_TRY(read_tensor());
+    return place_tensors();
+  }
+
+ private:
+  Result<void> read_version() {
+    SPILLWAY_ASSIGN(const uint32_t magic, reader_.read_number<uint32_t>("magic"));
+    if (magic != kMagic) {
+      return fail(ErrorCode::kBadFile,
+                  "this is no GGUF file: it begins with {:#010x}, not with 'GGUF'", magic);
+    }
+    SPILLWAY_ASSIGN(file_.version_, reader_.read_number<uint32_t>("version"));
+    if (file_.version_ == 2 || file_.version_ == 3) return {};
+    const uint32_t swapped = __builtin_bswap32(file_.version_);
+    if (swapped == 2 || swapped == 3) {
+      return fail(ErrorCode::kBadFile,
+                  "this is a big-endian GGUF file; only little-endian ones are supported");
+    }
+    return fail(ErrorCode::kBadFile,
+                "GGUF version {} is not supported; 2 and 3 are. Convert the model again",
+                file_.version_);
+  }
+
+  Result<void> read_pair() {
+    SPILLWAY_ASSIGN(std::string key, values_.read_string("key length", 1, kMaxKeyBytes));
+    SPILLWAY_TRY(memory_.charge(1, sizeof(file_.metadata_[0]) + key.size() + kIndexBytes));
+    if (!file_.metadata_index_.emplace(key, file_.metadata_.size()).second) {
+      return fail(ErrorCode::kBadFile, "the key {} occurs twice", quoted(key));
+    }
+    auto value = read_value();
+    if (!value) return fail_within(quoted(key), value.error());
+    file_.metadata_.emplace_back(std::move(key), *std::move(value));
+    return {};
+  }
+
+  Result<GgufValue> read_value() {
+    SPILLWAY_ASSIGN(const GgufType type, values_.read_type());
+    return values_.read_value(type);
+  }
+
+  Result<void> read_alignment() {
+    SPILLWAY_ASSIGN(const uint64_t alignment,
+                    file_.unsigned_value("general.alignment", kDefaultAlignment));
+    if (!std::has_single_bit(alignment) || alignment < 8 || alignment > kMaxAlignment) {
+      return fail(ErrorCode::kBadFile,
+                  "general.alignment is {}; it must be a power of two from 8 to {}", alignment,
+                  kMaxAlignment);
+    }
+    file_.alignment_ = alignment;
+    return {};
+  }
+
+  Result<void> read_tensor() {
+    GgufTensor tensor;
+    SPILLWAY_ASSIGN(tensor.name, values_.read_string("tensor name length", 1, kMaxNameBytes));
+    SPILLWAY_TRY(memory_.charge(
+        1, sizeof tensor + kMaxDimensions * sizeof(uint64_t) + tensor.name.size() + kIndexBytes));
+    if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
+      return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", quoted(tensor.name));
+    }
+    auto read = read_shape(tensor);
+    if (!read) return fail_within("tensor " + quoted(tensor.name), read.error());
+    file_.tensors_.push_back(std::move(tensor));
+    return {};
+  }
+
+  Result<void> read_shape(GgufTensor& tensor) {
+    SPILLWAY_ASSIGN(const uint32_t count, reader_.read_number<uint32_t>("dimensions"));
+    if (count == 0 || count > kMaxDimensions) {
+      return fail(ErrorCode::kBadFile, "{} dimensions; it must be 1 to {}", count, kMaxDimensions);
+    }
+    uint64_t elements = 1;
+    for (uint32_t i = 0; i < count; ++i) {
+      SPILLWAY_ASSIGN(const uint64_t dimension, reader_.read_number<uint64_t>("dimension"));
+      if (dimension == 0 || dimension > INT64_MAX) {
+        return fail(ErrorCode::kBadFile, "dimension {} is {}; it must be positive", i,
+                    static_cast<int64_t>(dimension));
+      }
+      if (__builtin_mul_overflow(elements, dimension, &elements) || elements > INT64_MAX) {
+        return fail(ErrorCode::kBadFile,
+                    "the product of its dimensions is larger than 64 bits hold");
+      }
+      tensor.dimensions.push_back(dimension);
+    }
+    SPILLWAY_ASSIGN(const uint32_t number, reader_.read_number<uint32_t>("type"));
+    const auto dtype = dtype_from_gguf(number);
+    if (!dtype) {
+      return fail(ErrorCode::kBadFile,
+                  "type {} is not supported; F32, F16, BF16, Q4_0 to Q8_0 and Q2_K to Q6_K are",
+                  number);
+    }
+    tensor.dtype = *dtype;
+    const DTypeInfo& info = dtype_info(*dtype);
+    if (tensor.columns() % info.block_elements != 0) {
+      return fail(ErrorCode::kBadFile, "rows of {} elements are not whole blocks of {} ({})",
+                  tensor.columns(), info.block_elements, info.name);
+    }
+    if (__builtin_mul_overflow(elements / info.block_elements, info.block_bytes,
+                               &tensor.size_bytes)) {
+      return fail(ErrorCode::kBadFile, "its {} elements take more bytes than 64 bits count",
+                  elements);
+    }
+    SPILLWAY_ASSIGN(tensor.offset, reader_.read_number<uint64_t>("offset"));
+    if (tensor.offset % file_.alignment_ != 0) {
+      return fail(ErrorCode::kBadFile, "offset {} is not a multiple of the alignment {}",
+                  tensor.offset, file_.alignment_);
+    }
+    return {};
+  }
+
+  // Offsets count from the data's start, which is known only behind the last tensor info.
+  Result<GgufFile> place_tensors() {
+    const uint64_t mask = file_.alignment_ - 1;
+    file_.data_offset_ = (reader_.position() + mask) & ~mask;
+    const uint64_t data_bytes = reader_.size() - std::min(reader_.size(), file_.data_offset_);
+    for (GgufTensor& tensor : file_.tensors_) {
+      if (tensor.offset > data_bytes || tensor.size_bytes > data_bytes - tensor.offset) {
+        return fail(ErrorCode::kBadFile,
+                    "tensor {}: {} bytes at offset {} of the data reach past the file's end ({} "
+                    "bytes of data); "
+                    "is the download complete?",
+                    quoted(tensor.name), tensor.size_bytes, tensor.offset, data_bytes);
+      }
+      tensor.offset += file_.data_offset_;
+    }
+    return std::move(file_);
+  }
+
+  GgufReader reader_;
+  HeaderMemory memory_;
+  GgufValueReader values_;
+  GgufFile file_;
+};
+
+Result<GgufFile> GgufFile::parse(const platform::File& file, GgufLimits limits) {
+  return GgufParser(file, limits).parse();
+}
+
+}  // namespace spillway::formats
