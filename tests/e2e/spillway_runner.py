@@ -13,8 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("SPILLWAY_PATIENCE", "1"))
 SAMPLE_SECONDS = 0.005
@@ -40,7 +38,7 @@ class Run:
     peak_rss: int  # bytes: the most of VmRSS and VmHWM over all samples
     disk_read: int  # bytes, from /proc/PID/io
     stats: dict | None = None
-    logits: np.ndarray | None = None  # [positions, vocabulary]
+    logits: object = None  # numpy array [positions, vocabulary]
 
     @property
     def text(self):
@@ -159,6 +157,7 @@ class Spillway:
         assert run.code == 0, run
         run.stats = json.loads(stats.read_text())
         if logits:
+            import numpy as np  # not at the top: hard_limit runs without packages
             rows = len(run.stats["prompt_token_ids"]) + len(run.stats["token_ids"]) - 1
             values = np.fromfile(dump, "<f4")
             assert rows > 0 and values.size % rows == 0, f"{values.size} floats, {rows} rows\n{run}"
