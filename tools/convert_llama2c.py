@@ -4,7 +4,7 @@
 usage: convert_llama2c.py CHECKPOINT.bin TOKENIZER.bin OUT.gguf   (needs the `gguf` package)
 
 llama2.c rotates neighbouring pairs, which is the layout GGUF's "llama" architecture means, so no
-rows of the query and key weights move. tests/golden/make_stories.py checks what comes out.
+rows of the query and key weights move. tests/golden/test_reference.py checks what comes out.
 """
 import argparse
 import dataclasses

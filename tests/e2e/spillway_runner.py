@@ -27,7 +27,7 @@ def find_program():
     return next((path.resolve() for path in candidates if os.access(path, os.X_OK)), None)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Run:
     """What a finished run left."""
     command: list
@@ -48,6 +48,8 @@ class Run:
         return (f"$ {' '.join(map(str, self.command))}\nexit code {self.code} after "
                 f"{self.seconds:.2f} s\n--- stdout\n{self.out[-2000:].decode(errors='replace')}\n"
                 f"--- stderr\n{self.err[-4000:]}")
+
+    __repr__ = __str__  # what a failed assertion shows
 
 
 class Hang(AssertionError):
