@@ -9,6 +9,7 @@ Each check yields rows (check, figure, bound, holds). Exit code 1 where one does
 import argparse
 import dataclasses
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ sys.path[:0] = [str(ROOT / "tests" / "golden"), str(ROOT / "tests" / "e2e"), str
 import files
 from disk_rate import Rates
 from gguf_layout import read_layout
-from spillway_runner import MIB, Spillway, find_program
+from spillway_runner import MIB, Process, Spillway, find_program
 
 QUESTION = "Which is the tallest mountain in the world?"
 PROMPT = "The Alps, the Andes and the Himalayas are mountain ranges. The highest of them"
@@ -68,14 +69,19 @@ def fresh_clone():
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "spillway"
         subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
-        for turn, seconds in (("first", None), ("second", 3)):
-            begin = time.monotonic()
-            run = subprocess.run(["make", "answer"], cwd=clone, capture_output=True, text=True)
-            took = time.monotonic() - begin
-            yield is_true("a", f"{turn} make answer contains Everest",
-                          run.returncode == 0 and "Everest" in run.stdout)
-            if seconds:
-                yield at_most("a", "second make answer as a whole, s", took, seconds)
+        first = make_answer(clone).wait(3600)
+        yield is_true("a", "make answer in a fresh clone contains Everest",
+                      first.code == 0 and "Everest" in first.text)
+        line = next((text for text in first.text.splitlines() if "Everest" in text), "Everest")
+        second = make_answer(clone)
+        second.wait_until(lambda process: line[:8].encode() in process.read_out())
+        yield at_most("a", "second make answer: s to the answer's first 8 bytes",
+                      time.monotonic() - second.begin, 3)
+        yield is_true("a", "second make answer contains Everest", "Everest" in second.wait().text)
+
+
+def make_answer(clone):
+    return Process(["make", "answer"], clone, dict(os.environ))
 
 
 def check_b(spillway, options):

@@ -95,8 +95,8 @@ def main():
         rates.add_round()
     for (block, depth), found in rates.direct.items():
         if found:
-            print(f"O_DIRECT {block // KIB:5} KiB x {depth:2}: {statistics.median(found) / 1e9:.2f} "
-                  f"GB/s ({min(found) / 1e9:.2f} - {max(found) / 1e9:.2f})")
+            print(f"O_DIRECT {block // KIB:5} KiB x {depth:2}: "
+                  f"{statistics.median(found) / 1e9:.2f} GB/s ({min(found) / 1e9:.2f} - {max(found) / 1e9:.2f})")
     best, block, depth = rates.best_direct()
     print(json.dumps({"direct": best, "block": block, "depth": depth,
                       "buffered": rates.median_buffered()}))

@@ -37,7 +37,8 @@ def dequantise(source, out, type_name="F32"):
     for tensor in reader.tensors:
         extents = [int(n) for n in reversed(tensor.shape)]  # GGUF lists columns first
         number = numbers[tensor.name]
-        writer.add_tensor_info(tensor.name, extents, number, int(np.prod(extents)) * number.itemsize)
+        size = int(np.prod(extents)) * number.itemsize
+        writer.add_tensor_info(tensor.name, extents, number, size)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()

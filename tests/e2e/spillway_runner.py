@@ -184,5 +184,6 @@ def drop_from_page_cache(path):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if not shutil.which("fincore"):
         return None
-    found = subprocess.run(["fincore", "-b", "-n", "-o", "RES", path], capture_output=True, text=True)
+    found = subprocess.run(["fincore", "-b", "-n", "-o", "RES", path], capture_output=True,
+                           text=True)
     return int(found.stdout) if found.returncode == 0 and found.stdout.strip() else None

@@ -1,4 +1,4 @@
-"""Kills, interrupts, full disks and files that shrink: the program ends, cleanly and with a reason."""
+"""Kills, interrupts, full disks, files that shrink: the program ends cleanly, with a reason."""
 import os
 import shutil
 import signal

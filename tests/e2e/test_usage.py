@@ -1,4 +1,4 @@
-"""What cannot be meant is refused before anything runs: exit code 2, or 4 for a budget too small."""
+"""What cannot be meant is refused before anything runs: exit code 2; 4 for a budget too small."""
 import re
 
 import pytest

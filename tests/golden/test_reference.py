@@ -69,7 +69,8 @@ def test_story_is_the_published_one(stories):
 
 def test_float32_is_precise_enough(stories):
     tokens = [BOS] + FIRST_IDS
-    single, double = Reference(stories).logits(tokens), Reference(stories, np.float64).logits(tokens)
+    single = Reference(stories).logits(tokens)
+    double = Reference(stories, np.float64).logits(tokens)
     assert compare.distance(single, double).max_l2 < 1e-5
 
 
@@ -84,7 +85,8 @@ def test_cache_changes_nothing(stories):
 
 def test_story_agrees_with_llama_cpp(stories, peer):
     tokens = [BOS] + Reference(stories).greedy([BOS], 100)
-    found = compare.distance(peer.logits(stories, tokens, peer.F32), Reference(stories).logits(tokens))
+    expected = Reference(stories).logits(tokens)
+    found = compare.distance(peer.logits(stories, tokens, peer.F32), expected)
     assert found.max_l2 < 1e-4, found
 
 
