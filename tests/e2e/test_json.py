@@ -1,0 +1,81 @@
+"""What the program says to other programs: JSON that parses, and plans that are deterministic."""
+import pytest
+
+import files
+from gguf_layout import read_layout
+
+
+def numbers_in(value):
+    """Every list of numbers within a JSON value."""
+    if isinstance(value, list) and value and all(isinstance(item, int) for item in value):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from numbers_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers_in(item)
+
+
+def test_tokenize(spillway, model):
+    ids = spillway.generate(model, files.passage(), "--raw", "-n", "1").stats["prompt_token_ids"]
+    assert ids in list(numbers_in(spillway.json("tokenize", model, files.passage())))
+
+
+def test_inspect(spillway, model):
+    found = spillway.json("inspect", model)
+    text = str(found)
+    for fact in ("llama", "49152", "272", "Q4_1", "Q8_0"):
+        assert fact in text, f"no {fact} in {text[:2000]}"
+
+
+def test_machine(spillway):
+    assert spillway.json("machine")
+
+
+@pytest.fixture
+def machine_file(spillway, tmp_path):
+    path = tmp_path / "machine.json"
+    run = spillway.run("machine", "--save", path)
+    assert run.code == 0 and path.stat().st_size > 2, run
+    return path
+
+
+@pytest.mark.parametrize("budget", ["48MiB", "64MiB", "1GiB"])
+def test_plans_are_deterministic(spillway, model, machine_file, budget):
+    arguments = ["plan", model, "--host-budget", budget, "--machine", machine_file]
+    plans = [spillway.run(*arguments, *extra) for extra in ([], [], ["--json"], ["--json"])]
+    assert all(plan.code == 0 for plan in plans), plans[0]
+    assert plans[0].out == plans[1].out and plans[2].out == plans[3].out
+
+
+def test_a_plan_loads_nothing(spillway, model, machine_file):
+    run = spillway.run("plan", model, "--host-budget", "64MiB", "--machine", machine_file)
+    assert run.code == 0, run
+    assert run.peak_rss < read_layout(model).weights // 2, run
+
+
+def test_a_plan_on_a_broken_machine_file(spillway, model, tmp_path, check_error):
+    path = tmp_path / "machine.json"
+    for text in ("", "{", "[]", '{"disk": -1}', "null"):
+        path.write_text(text)
+        run = spillway.run("plan", model, "--host-budget", "64MiB", "--machine", path)
+        check_error(run, 3, path)
+
+
+def test_stats_name_what_was_used(spillway, model):
+    stats = spillway.generate(model, "Hello", "-n", "4", "--host-budget", "64MiB").stats
+    assert len(stats["token_ids"]) == 4 and stats["peak_host_bytes"] > 1 << 20
+    text = str(stats)
+    for word in ("weights", "kv", "activations", "staging", "vocabulary", "tokens_per_second",
+                 "bound"):
+        assert word in text, f"no {word} in {text[:2000]}"
+
+
+def test_bench_decode(spillway, model):
+    found = spillway.json("bench", "decode", model, "--host-budget", "64MiB", "-n", "8")
+    for key in ("tokens_per_second", "bound_tokens_per_second", "share_of_bound",
+                "predicted_tokens_per_second", "bytes_by_tier"):
+        assert key in found, found
+    share = found["tokens_per_second"] / found["bound_tokens_per_second"]
+    assert found["share_of_bound"] == pytest.approx(share, rel=0.02)
