@@ -30,13 +30,13 @@ Result<SequencePtr> Evaluator::loop_items(const ForStatement& statement, const V
 Result<Evaluator::Flow> Evaluator::loop(const ForStatement& statement, const Value& iterable,
                                         size_t depth0) {
   SPILLWAY_ASSIGN(const SequencePtr items, loop_items(statement, iterable));
-  if (items->items.empty()) return execute_in_scope(statement.otherwise);
   if (statement.recursive) keep(scope_);
   auto state = std::make_shared<LoopState>();
   state->statement = &statement;
   state->outer = scope_;
   state->items = items;
   state->depth0 = depth0;
+  bool completed = false;
   for (size_t i = 0; i < items->items.size(); ++i) {
     SPILLWAY_TRY(runtime_.step());
     state->index0 = i;
@@ -45,8 +45,10 @@ Result<Evaluator::Flow> Evaluator::loop(const ForStatement& statement, const Val
     SPILLWAY_TRY(assign(statement.target, items->items[i]));
     SPILLWAY_ASSIGN(const Flow flow, execute(statement.body));
     if (flow == Flow::kBreak) break;
+    completed = completed || flow == Flow::kNormal;
   }
-  return Flow::kNormal;
+  // jinja2 goes by whether an iteration reached the end of the body, which Python does not.
+  return completed ? Flow::kNormal : execute_in_scope(statement.otherwise);
 }
 
 Result<Value> Evaluator::call(const Value& callee, const Arguments& arguments) {

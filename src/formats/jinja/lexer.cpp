@@ -98,8 +98,10 @@ class Lexer {
     at_ = open + 2;
     if (kind == '%') {
       char sign = 0;
-      if (take_raw_begin(sign)) {
+      const size_t raw = end_of_raw_begin(sign);
+      if (raw != kNone) {
         push_data(text, sign, true);
+        finish_tag(raw);
         return read_raw();
       }
     }
@@ -109,26 +111,20 @@ class Lexer {
     return read_tag(kind == '{');
   }
 
-  // "{%" has been read: is this {% raw %}? Then moves behind it.
-  bool take_raw_begin(char& sign) {
+  // "{%" has been read: behind it, if it is {% raw %}.
+  size_t end_of_raw_begin(char& sign) const {
     size_t at = at_;
     if (at < source_.size() && (source_[at] == '-' || source_[at] == '+')) sign = source_[at++];
     at = skip_space(at);
-    if (!source_.substr(at).starts_with("raw")) return false;
+    if (!source_.substr(at).starts_with("raw")) return kNone;
     at = skip_space(at + 3);
-    if (source_.substr(at).starts_with("-%}")) {
-      at_ = skip_space(at + 3);
-    } else if (source_.substr(at).starts_with("%}")) {
-      at_ = at + 2;
-    } else {
-      return false;
-    }
-    line_starting_ = source_[at_ - 1] == '\n';
-    return true;
+    if (source_.substr(at).starts_with("-%}")) return skip_space(at + 3);
+    return source_.substr(at).starts_with("%}") ? at + 2 : kNone;
   }
 
   Result<void> read_raw() {
     const size_t begin = at_;
+    if (begin == source_.size()) return {};  // as jinja2, which misses an end only before text
     for (size_t open = source_.find("{%", begin); open != kNone;
          open = source_.find("{%", open + 1)) {
       at_ = open + 2;
@@ -148,6 +144,7 @@ class Lexer {
   }
 
   Result<void> read_comment() {
+    if (at_ == source_.size()) return {};  // as jinja2, which misses an end only before text
     const size_t close = source_.find("#}", at_);
     if (close == kNone) return fail_here("this comment has no end");
     const char sign = close > at_ ? source_[close - 1] : '\0';

@@ -1,5 +1,7 @@
 #include "formats/jinja/print.h"
 
+#include <algorithm>
+
 #include "formats/jinja/ast.h"
 #include "formats/jinja/functions.h"
 #include "formats/jinja/methods.h"
@@ -133,6 +135,11 @@ class Printer {
   }
 
   Result<void> append_namespace(const Namespace& space) {
+    if (std::find(open_.begin(), open_.end(), &space) != open_.end()) {
+      out_ += "<Namespace {...}>";
+      return {};
+    }
+    open_.push_back(&space);
     out_ += "<Namespace {";
     bool first = true;
     for (const auto& [name, value] : space.attributes) {
@@ -141,11 +148,13 @@ class Printer {
       SPILLWAY_TRY(append(value));
     }
     out_ += "}>";
+    open_.pop_back();
     return {};
   }
 
   Runtime& runtime_;
   std::string out_;
+  std::vector<const Namespace*> open_;  // being printed: those that hold themselves end here
 };
 
 }  // namespace

@@ -151,7 +151,12 @@ Result<Token> read_string(std::string_view source, size_t& at) {
 
 Result<Token> read_tag_token(std::string_view source, size_t& at) {
   const char c = source[at];
-  if (is_digit(c)) return read_number(source, at);
+  if (is_digit(c)) {
+    Token number = read_number(source, at);
+    if (number.kind == TokenKind::kInteger && c == '0' && number.text.find_first_not_of('0') == 1)
+      return fail(ErrorCode::kBadFile, "a number may not begin with 0");
+    return number;
+  }
   if (is_name_byte(c)) {
     size_t end = at;
     while (end < source.size() && is_name_byte(source[end])) ++end;

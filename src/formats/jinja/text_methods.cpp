@@ -47,7 +47,7 @@ std::vector<std::string_view> split_words(std::string_view text, int64_t limit) 
   text = strip(text, Side::kLeft);
   for (; !text.empty(); --limit) {
     if (limit == 0) {
-      parts.push_back(strip(text, Side::kRight));
+      parts.push_back(text);
       break;
     }
     size_t end = 0;
@@ -64,7 +64,7 @@ std::vector<std::string_view> split_words_from_right(std::string_view text, int6
   text = strip(text, Side::kRight);
   for (; !text.empty(); --limit) {
     if (limit == 0) {
-      parts.push_back(strip(text, Side::kLeft));
+      parts.push_back(text);
       break;
     }
     size_t begin = text.size();
