@@ -19,8 +19,12 @@ TEST_P(PlatformFile, SaysWhatItIs) {
   EXPECT_GE(file->info().offset_alignment, 1u);
   EXPECT_GE(file->info().memory_alignment, 1u);
   EXPECT_NE(file->info().device, 0u);
-  if (GetParam().options.caching == Caching::kUse) EXPECT_FALSE(file->info().direct);
-  if (!file->info().direct) EXPECT_EQ(file->info().offset_alignment, 1u);
+  if (GetParam().options.caching == Caching::kUse) {
+    EXPECT_FALSE(file->info().direct);
+  }
+  if (!file->info().direct) {
+    EXPECT_EQ(file->info().offset_alignment, 1u);
+  }
 }
 
 TEST_P(PlatformFile, MissingFilesAreBadFiles) {
@@ -51,7 +55,9 @@ TEST_P(PlatformFile, ReadsAnyRange) {
                            buffer.begin() + std::ptrdiff_t(skew)))
         << offset << " " << size;
     ASSERT_EQ(buffer.back(), std::byte{0x5A}) << "wrote past the target";
-    if (skew > 0) ASSERT_EQ(buffer[skew - 1], std::byte{0x5A}) << "wrote before the target";
+    if (skew > 0) {
+      ASSERT_EQ(buffer[skew - 1], std::byte{0x5A}) << "wrote before the target";
+    }
   }
 }
 

@@ -140,7 +140,9 @@ TEST_P(PlatformReadQueue, WaitsForReadsInFlightBeforeItGoes) {
     for (unsigned i = 0; i < kDepth; ++i) {
       ASSERT_TRUE(queue->submit({i * kSlotBytes, slots[i], i}).has_value());
     }
-    if (round % 2 == 0) EXPECT_TRUE(queue->wait().has_value());
+    if (round % 2 == 0) {
+      EXPECT_TRUE(queue->wait().has_value());
+    }
   }
 }
 
