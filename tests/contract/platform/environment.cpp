@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "platform/linux/file.h"
 #include "platform/linux/linux_platform.h"
 #include "platform/simulated/simulated_platform.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 class LinuxEnvironment : public Environment {
  public:
-  LinuxEnvironment() {
+  explicit LinuxEnvironment(DirectReads direct) : direct_(direct) {
     // Under the working directory, not /tmp: that may be a tmpfs, which has no disk behind it.
     std::string folder = (std::filesystem::current_path() / "contract_XXXXXX").string();
     if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for test files");
@@ -26,6 +27,9 @@ class LinuxEnvironment : public Environment {
   LinuxEnvironment& operator=(const LinuxEnvironment&) = delete;
 
   Platform& platform() override { return *platform_; }
+  Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
+    return open_file(path, options, direct_);
+  }
   std::string put_file(const std::string& name, const std::vector<std::byte>& content) override {
     const auto path = folder_ / name;
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -38,6 +42,7 @@ class LinuxEnvironment : public Environment {
   }
 
  private:
+  DirectReads direct_;
   std::filesystem::path folder_;
   std::unique_ptr<Platform> platform_ = make_linux_platform();
 };
@@ -59,13 +64,16 @@ class SimulatedEnvironment : public Environment {
 }  // namespace
 
 std::vector<EnvironmentKind> environment_kinds() {
-  const auto linux_machine = [] { return std::make_unique<LinuxEnvironment>(); };
+  const auto linux_machine = [] { return std::make_unique<LinuxEnvironment>(DirectReads::kTry); };
+  const auto no_direct = [] { return std::make_unique<LinuxEnvironment>(DirectReads::kRefuse); };
   const auto simulated = [](bool refuse_direct) {
     return [refuse_direct] { return std::make_unique<SimulatedEnvironment>(refuse_direct); };
   };
   return {
       {"linux_uring_direct", linux_machine, {Caching::kAvoid, QueueMethod::kIoUring}},
       {"linux_threads_direct", linux_machine, {Caching::kAvoid, QueueMethod::kThreads}},
+      {"linux_uring_direct_refused", no_direct, {Caching::kAvoid, QueueMethod::kIoUring}},
+      {"linux_threads_direct_refused", no_direct, {Caching::kAvoid, QueueMethod::kThreads}},
       {"linux_uring_cached", linux_machine, {Caching::kUse, QueueMethod::kIoUring}},
       {"linux_threads_cached", linux_machine, {Caching::kUse, QueueMethod::kThreads}},
       {"simulated_direct", simulated(false), {}},

@@ -160,7 +160,22 @@ TEST_P(PlatformReadQueue, TwoQueuesDoNotMix) {
   expect_content(slots[1], kSlotBytes, kSlotBytes, content);
 }
 
+TEST_P(PlatformReadQueue, LeavesNothingInTheCacheWhereItIsAskedTo) {
+  if (GetParam().options.caching == Caching::kUse) GTEST_SKIP() << "it is asked to cache";
+  const auto file = file_of(8 * kSlotBytes + 1000);
+  file->drop_cache();
+  ASSERT_EQ(file->cached_bytes(), 0u);
+  const Slots slots(platform(), 9, kSlotBytes);
+  const auto queue = queue_of(*file, 9);
+  for (size_t i = 0; i < 9; ++i) {
+    ASSERT_TRUE(queue->submit({i * kSlotBytes, slots[i], i}).has_value());
+  }
+  while (queue->in_flight() > 0) ASSERT_TRUE(queue->wait().has_value());
+  EXPECT_EQ(file->cached_bytes(), 0u);
+}
+
 TEST_P(PlatformReadQueue, BrokenPromisesAreBugs) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the queue may have threads
   const auto file = file_of(4 * kSlotBytes);
   const Slots slots(platform(), 2, kSlotBytes);
   const auto queue = queue_of(*file, 1);
