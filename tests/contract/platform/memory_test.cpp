@@ -40,7 +40,8 @@ TEST_P(PlatformMemory, AnEmptyRangeIsEmpty) {
 }
 
 TEST_P(PlatformMemory, ReservesFarMoreThanTheMachineHas) {
-  EXPECT_EQ(reserve(platform(), size_t{1} << 40)->bytes().size(), size_t{1} << 40);
+  const size_t bytes = 4 * platform().host_memory().value().total_bytes;
+  EXPECT_GE(reserve(platform(), bytes)->bytes().size(), bytes);
 }
 
 TEST_P(PlatformMemory, RefusesMoreAddressesThanThereAre) {
