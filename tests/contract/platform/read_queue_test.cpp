@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -133,15 +134,28 @@ TEST_P(PlatformReadQueue, WaitsForReadsInFlightBeforeItGoes) {
   constexpr unsigned kDepth = 16;
   const auto content = pattern(kDepth * kSlotBytes);
   const auto file = open(put_file("file", content));
-  for (int round = 0; round < 20; ++round) {
-    // Freed at once: a read that was still going on would write into memory that is gone.
-    const Slots slots(platform(), kDepth, kSlotBytes);
-    const auto queue = queue_of(*file, kDepth);
+  const Slots slots(platform(), kDepth, kSlotBytes);
+  const Slots others(platform(), kDepth, kSlotBytes);
+  const auto submit_all = [&](ReadQueue& queue, const Slots& targets) {
     for (unsigned i = 0; i < kDepth; ++i) {
-      ASSERT_TRUE(queue->submit({i * kSlotBytes, slots[i], i}).has_value());
+      ASSERT_TRUE(queue.submit({i * kSlotBytes, targets[i], i}).has_value());
     }
+  };
+  for (int round = 0; round < 20; ++round) {
+    auto queue = queue_of(*file, kDepth);
+    submit_all(*queue, slots);
     if (round % 2 == 0) {
       EXPECT_TRUE(queue->wait().has_value());
+    }
+    queue.reset();
+    // The memory is ours again: a read that was still going on would write into it while the next
+    // ones are waited for.
+    for (unsigned i = 0; i < kDepth; ++i) std::ranges::fill(slots[i], std::byte{0x5A});
+    queue = queue_of(*file, kDepth);
+    submit_all(*queue, others);
+    while (queue->in_flight() > 0) ASSERT_TRUE(queue->wait().has_value());
+    for (unsigned i = 0; i < kDepth; ++i) {
+      ASSERT_EQ(std::ranges::count(slots[i], std::byte{0x5A}), std::ptrdiff_t{kSlotBytes});
     }
   }
 }
