@@ -77,8 +77,9 @@ class Budget {
   uint64_t free_bytes() const;
   Usage usage() const;  // of all tags together
   Usage usage(Tag tag) const;
-  std::vector<Holder> holders() const;  // by tag, then by size, largest first
-  // Who holds what, a line each, for people.
+  // By tag, then by size, largest first. Reservations of one tag and name are one holder.
+  std::vector<Holder> holders() const;
+  // Who holds what, a line each, the biggest tag first, and what is free: for people.
   std::string explain() const;
 
  private:

@@ -32,15 +32,18 @@ struct StreamStatistics {
 class StagingRing {
  public:
   struct Options {
-    size_t slot_bytes = 0;  // must hold the longest range with its padding (padded_bytes)
-    unsigned slots = 0;     // ≥ 2
+    // Must hold the longest range with its padding (padded_bytes); rounded up to the file's memory
+    // alignment.
+    size_t slot_bytes = 0;
+    unsigned slots = 0;  // ≥ 2
   };
 
   // What a range takes in a slot once it is widened to the file's alignment.
   static size_t padded_bytes(const StreamRange& range, const platform::FileInfo& file);
 
   // Charges slots × slot_bytes to Tag::kStaging and starts reading. `cycle` is the order of use,
-  // not empty. platform, budget and file outlive the ring. kBudget, kMachine.
+  // not empty. platform, budget and file outlive the ring. kBudget; kMachine; kBadFile: a range
+  // lies past the file's end.
   static Result<std::unique_ptr<StagingRing>> create(platform::Platform& platform, Budget& budget,
                                                      const platform::File& file,
                                                      std::vector<StreamRange> cycle,
@@ -53,11 +56,13 @@ class StagingRing {
   // release(index). Entries may be acquired in any order and held together as long as the reads
   // ahead of them fit the slots: the ring reads in cycle order, so at most `slots` entries may lie
   // between the oldest unreleased and `index`. Acquiring an entry that is already held returns the
-  // same bytes. kBadFile: the file got shorter; kMachine: disk.
+  // same bytes. kBadFile: the file got shorter; kMachine: disk. After an error it can be tried
+  // again.
   Result<std::span<const std::byte>> acquire(size_t index);
   // Ends the use of entry `index` in this turn (acquired or not: an entry that is skipped is not
   // read, or its read is dropped). Its next acquire() is the next turn's. Its slot is refilled at
-  // once.
+  // once; kMachine: that could not be started, and is tried again later. The use has ended all the
+  // same.
   Result<void> release(size_t index);
 
   const StreamStatistics& statistics() const;
