@@ -48,6 +48,8 @@ struct StagingRing::State {
   Use use_of(size_t index) const { return turns[index] * cycle.size() + index; }
   bool over(Use use) const { return turns[use % cycle.size()] > use / cycle.size(); }
   const StreamRange& range_of(const Slot& slot) const { return cycle[slot.use % cycle.size()]; }
+  Result<void> make_slots(platform::Platform& platform, Budget& budget, unsigned count,
+                          size_t stride);
   Slot* find(Use use);
   Result<void> start_read(Slot& slot);
   Result<void> fill();
@@ -168,6 +170,25 @@ bool StagingRing::State::valid() const {
   return in_flight == queue->in_flight();
 }
 
+Result<void> StagingRing::State::make_slots(platform::Platform& platform, Budget& budget,
+                                            unsigned count, size_t stride) {
+  const size_t alignment = file.info().memory_alignment;
+  SPILLWAY_CHECK(stride <= std::numeric_limits<size_t>::max() / 2 / count);
+  const std::string holder =
+      fmt::format("staging ring, {} slots of {}", count, format_size(stride));
+  // Addresses, not memory, to begin at a multiple of an alignment that is larger than a page.
+  const size_t spare = std::max(alignment, platform.page_bytes()) - platform.page_bytes();
+  SPILLWAY_ASSIGN(region,
+                  Region::create(platform, budget, Tag::kStaging, holder, count * stride + spare));
+  const auto address = reinterpret_cast<uintptr_t>(region->bytes().data());
+  const size_t begin = round_up(address, alignment) - address;
+  SPILLWAY_TRY(region->make_resident(begin, count * stride));
+  SPILLWAY_ASSIGN(pin, region->pin(begin, count * stride));
+  slots.resize(count);
+  for (size_t i = 0; i < count; ++i) slots[i].bytes = pin.bytes().subspan(i * stride, stride);
+  return {};
+}
+
 size_t StagingRing::padded_bytes(const StreamRange& range, const platform::FileInfo& file) {
   return pad(range, file).size;
 }
@@ -186,19 +207,8 @@ Result<std::unique_ptr<StagingRing>> StagingRing::create(platform::Platform& pla
     SPILLWAY_CHECK(range.size > 0 && padded_bytes(range, info) <= options.slot_bytes);
   }
   const size_t stride = round_up(options.slot_bytes, info.memory_alignment);
-  SPILLWAY_CHECK(stride <= std::numeric_limits<size_t>::max() / 2 / options.slots);
-
   auto state = std::make_unique<State>(platform, file, std::move(cycle));
-  const std::string holder =
-      fmt::format("staging ring, {} slots of {}", options.slots, format_size(stride));
-  SPILLWAY_ASSIGN(state->region,
-                  Region::create(platform, budget, Tag::kStaging, holder, options.slots * stride));
-  SPILLWAY_TRY(state->region->make_resident(0, options.slots * stride));
-  SPILLWAY_ASSIGN(state->pin, state->region->pin(0, options.slots * stride));
-  state->slots.resize(options.slots);
-  for (size_t i = 0; i < options.slots; ++i) {
-    state->slots[i].bytes = state->pin.bytes().subspan(i * stride, stride);
-  }
+  SPILLWAY_TRY(state->make_slots(platform, budget, options.slots, stride));
   SPILLWAY_ASSIGN(state->queue, file.open_queue(options.slots));
   SPILLWAY_TRY(state->fill());
   return std::unique_ptr<StagingRing>(new StagingRing(std::move(state)));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -20,7 +21,7 @@ class RingWalk {
   explicit RingWalk(uint64_t seed) : engine_(seed) {
     const size_t alignment = size_t{1} << below(13);
     platform_ = platform::make_simulated_platform({.offset_alignment = alignment,
-                                                   .memory_alignment = size_t{1} << below(13),
+                                                   .memory_alignment = size_t{1} << below(16),
                                                    .refuse_direct = below(4) == 0});
     content_ = test::patterned_bytes(20'000 + below(200'000), seed);
     platform_->put_file("model", content_);
@@ -94,8 +95,7 @@ class RingWalk {
   void expect_bytes(uint64_t use, std::span<const std::byte> bytes) {
     const StreamRange& range = cycle_[use % cycle_.size()];
     ASSERT_EQ(bytes.size(), range.size);
-    ASSERT_TRUE(std::equal(bytes.begin(), bytes.end(),
-                           content_.begin() + static_cast<std::ptrdiff_t>(range.offset)));
+    ASSERT_EQ(std::memcmp(bytes.data(), content_.data() + range.offset, range.size), 0);
   }
 
   std::mt19937_64 engine_;
