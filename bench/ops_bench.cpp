@@ -34,12 +34,15 @@ double read_rate(std::span<const uint64_t> data, unsigned threads) {
   for (int i = 0; i < 9; ++i) {
     const auto start = std::chrono::steady_clock::now();
     pool.run(data.size(), kMiB / 8, [&](size_t begin, size_t end) {
-      uint64_t sums[8] = {};
-      for (size_t k = begin; k + 8 <= end; k += 8) {
-        for (size_t j = 0; j < 8; ++j) sums[j] += data[k + j];
+      // Four streams, as a matmul over four rows has: one alone does not keep enough loads in
+      // flight.
+      const size_t part = (end - begin) / 4;
+      uint64_t sums[32] = {};
+      for (size_t k = begin; k + 8 <= begin + part; k += 8) {
+        for (size_t j = 0; j < 32; ++j) sums[j] += data[k + j / 8 * part + j % 8];
       }
       uint64_t sum = 0;
-      for (const uint64_t part : sums) sum += part;
+      for (const uint64_t one : sums) sum += one;
       sink.fetch_add(sum, std::memory_order_relaxed);
     });
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

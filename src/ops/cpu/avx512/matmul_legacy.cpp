@@ -73,20 +73,6 @@ struct Legacy {
     _mm512_store_si512(out[0], low);
     _mm512_store_si512(out[1], high);
   }
-
-  static HWY_INLINE void unpack(const std::byte* data, size_t blocks, UnpackedRow& row) {
-    alignas(64) float scales[kTileColumns / kScaleColumns];
-    unpack_headers<kBytes, kHasMinimum>(data, blocks, scales, row.minima);
-    for (size_t b = 0, group = 0; b < blocks; b += kGroupBlocks, ++group) {
-      const std::byte* block = data + b * kBytes;
-      if (blocks - b >= kGroupBlocks) {
-        unpack_group(block, kGroupBlocks, row.values[group]);
-      } else {
-        unpack_group(block, blocks - b, row.values[group]);
-      }
-      _mm512_store_ps(row.scales[group][0], four_times_four(_mm_load_ps(scales + b)));
-    }
-  }
 };
 
 struct Q8_0 {
@@ -116,16 +102,20 @@ struct Q8_0 {
     _mm512_store_si512(out[0], _mm512_xor_si512(low, sign));
     _mm512_store_si512(out[1], _mm512_xor_si512(high, sign));
   }
+};
 
+template <class Block>
+struct Blocks : Block {
   static HWY_INLINE void unpack(const std::byte* data, size_t blocks, UnpackedRow& row) {
+    constexpr bool kHasMinimum = Block::kMinima != Per::kNone;
     alignas(64) float scales[kTileColumns / kScaleColumns];
-    unpack_headers<kBytes, false>(data, blocks, scales, nullptr);
+    unpack_headers<Block::kBytes, kHasMinimum>(data, blocks, scales, row.minima);
     for (size_t b = 0, group = 0; b < blocks; b += kGroupBlocks, ++group) {
-      const std::byte* block = data + b * kBytes;
-      if (blocks - b >= kGroupBlocks) {
-        unpack_group(block, kGroupBlocks, row.values[group]);
+      const std::byte* block = data + b * Block::kBytes;
+      if (blocks - b >= kGroupBlocks) {  // a constant count lets the compiler drop the tests on it
+        Block::unpack_group(block, kGroupBlocks, row.values[group]);
       } else {
-        unpack_group(block, blocks - b, row.values[group]);
+        Block::unpack_group(block, blocks - b, row.values[group]);
       }
       _mm512_store_ps(row.scales[group][0], four_times_four(_mm_load_ps(scales + b)));
     }
@@ -139,11 +129,11 @@ HWY_POP_ATTRIBUTES
 namespace spillway::ops::cpu::avx512 {
 
 void set_matmul_legacy(CpuKernels& kernels) {
-  kernels.matmul[slot(DType::kQ4_0)] = matmul<Legacy<4, false>>;
-  kernels.matmul[slot(DType::kQ4_1)] = matmul<Legacy<4, true>>;
-  kernels.matmul[slot(DType::kQ5_0)] = matmul<Legacy<5, false>>;
-  kernels.matmul[slot(DType::kQ5_1)] = matmul<Legacy<5, true>>;
-  kernels.matmul[slot(DType::kQ8_0)] = matmul<Q8_0>;
+  kernels.matmul[slot(DType::kQ4_0)] = matmul<Blocks<Legacy<4, false>>>;
+  kernels.matmul[slot(DType::kQ4_1)] = matmul<Blocks<Legacy<4, true>>>;
+  kernels.matmul[slot(DType::kQ5_0)] = matmul<Blocks<Legacy<5, false>>>;
+  kernels.matmul[slot(DType::kQ5_1)] = matmul<Blocks<Legacy<5, true>>>;
+  kernels.matmul[slot(DType::kQ8_0)] = matmul<Blocks<Q8_0>>;
 }
 
 }  // namespace spillway::ops::cpu::avx512
