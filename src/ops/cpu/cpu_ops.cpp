@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kRangeElements = 16 * 1024;     // of ops that touch each element once
 constexpr size_t kRangeWeightBytes = 48 * 1024;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * 1024;     // of attention: query × key elements
-constexpr size_t kRowsTogether = 4;              // that a matmul kernel computes in one go
+constexpr size_t kRowsTogether = 4;  // that a kernel of matmul or attention computes in one go
 
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
@@ -136,7 +136,7 @@ void CpuOps::attention(std::span<const float> q, size_t heads, size_t first_posi
   const size_t rows = tokens * task.group();
   const size_t row_cost = (first_position + tokens) * layer.head_dim;
   const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (2 * pool_.threads()));
-  const size_t grain = std::clamp<size_t>(kRangeProducts / row_cost, 1, most);
+  const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kRowsTogether, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
     while (begin < end) {
       const size_t kv_head = begin / rows;

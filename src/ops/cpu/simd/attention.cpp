@@ -1,6 +1,7 @@
 // Attention over the paged cache in one pass (online softmax; Milakov & Gimelshein 2018): positions
-// come in segments of 64 that stay in the first-level cache while several query rows use them. A
-// row sees the same segments in the same order whatever rows are computed beside it.
+// come in segments of 64 that stay in the first-level cache while several query rows use them, up
+// to four at once. A row sees the same segments in the same order, and is added up in the same
+// order, whatever rows are computed beside it.
 #include "ops/cpu/simd/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,13 +20,15 @@ namespace {
 
 constexpr size_t kSegment = 64;  // positions
 constexpr size_t kMostRows = 16;
+constexpr size_t kRowsAtOnce = kManyRegisters ? 4 : 2;
 
 using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
 
-// Where the keys and values of up to kSegment positions lie.
+// Where the keys and values of `count` ≤ kSegment positions lie.
 struct Segment {
   size_t first;
+  size_t count;
   const std::byte* keys[kSegment];
   const std::byte* values[kSegment];
 };
@@ -33,107 +36,172 @@ struct Segment {
 // One query head of one token, and its softmax so far.
 struct Row {
   const float* q;
-  float* out;        // Σ weight × value so far, then divided by total
+  float* out;        // Σ weight × value so far
   size_t positions;  // that it may see
   float largest;
   float total;
 };
 
-// Products of the query with kKeys keys.
-template <DType kType, size_t kKeys>
-HWY_INLINE void scores_of(const float* q, const std::byte* const* keys, size_t dim, float scale,
-                          float* scores) {
+// One row's way through one segment.
+struct alignas(64) Weights {
+  float weights[kSegment];  // scores at first
+  size_t count;             // positions of the segment that the row may see
+  float factor;             // of what the row has added up before
+};
+
+// out[k] = Σ lanes of sums[k] for four vectors: transposed within 128 bits, then added across.
+HWY_INLINE void store_sums(Floats df, const Vector (&sums)[4], float* out) {
+  const hn::RepartitionToWide<Floats> wide;  // pairs of floats
+  const Vector ab =
+      hn::Add(hn::InterleaveLower(df, sums[0], sums[1]), hn::InterleaveUpper(df, sums[0], sums[1]));
+  const Vector cd =
+      hn::Add(hn::InterleaveLower(df, sums[2], sums[3]), hn::InterleaveUpper(df, sums[2], sums[3]));
+  const auto low = hn::InterleaveLower(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
+  const auto high = hn::InterleaveUpper(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
+  alignas(64) float parts[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(hn::Add(hn::BitCast(df, low), hn::BitCast(df, high)), df, parts);
+  const hn::CappedTag<float, 4> four;
+  auto total = hn::Load(four, parts);
+  for (size_t i = 4; i < hn::Lanes(df); i += 4) total = hn::Add(total, hn::Load(four, parts + i));
+  hn::Store(total, four, out);
+}
+
+// Products of kRows queries with the four keys at p; what lies behind the segment's last is junk.
+template <DType kType, size_t kRows>
+HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, size_t dim,
+                           Weights* w) {
   const Floats df;
-  Vector sums[kKeys];
-  for (size_t k = 0; k < kKeys; ++k) sums[k] = hn::Zero(df);
+  const size_t lanes = hn::Lanes(df);
+  const std::byte* keys[4];
+  for (size_t k = 0; k < 4; ++k) keys[k] = segment.keys[HWY_MIN(p + k, segment.count - 1)];
+  Vector sums[kRows][4];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t k = 0; k < 4; ++k) sums[r][k] = hn::Zero(df);
+  }
   size_t i = 0;
-  for (; i + hn::Lanes(df) <= dim; i += hn::Lanes(df)) {
-    const Vector query = hn::LoadU(df, q + i);
-    for (size_t k = 0; k < kKeys; ++k) {
+  for (; i + lanes <= dim; i += lanes) {
+    for (size_t k = 0; k < 4; ++k) {
       const Vector key = load_floats<kType>(df, keys[k] + i * kElementBytes<kType>);
-      sums[k] = hn::MulAdd(query, key, sums[k]);
+      for (size_t r = 0; r < kRows; ++r)
+        sums[r][k] = hn::MulAdd(hn::LoadU(df, rows[r].q + i), key, sums[r][k]);
     }
   }
   if (i < dim) {
-    const Vector query = load_part(df, q + i, dim - i);
-    for (size_t k = 0; k < kKeys; ++k) {
+    for (size_t k = 0; k < 4; ++k) {
       const std::byte* from = keys[k] + i * kElementBytes<kType>;
-      sums[k] = hn::MulAdd(query, load_floats_part<kType>(df, from, dim - i), sums[k]);
+      const Vector key = load_floats_part<kType>(df, from, dim - i);
+      for (size_t r = 0; r < kRows; ++r)
+        sums[r][k] = hn::MulAdd(load_part(df, rows[r].q + i, dim - i), key, sums[r][k]);
     }
   }
-  for (size_t k = 0; k < kKeys; ++k) scores[k] = sum_of(df, sums[k]) * scale;
+  for (size_t r = 0; r < kRows; ++r) store_sums(df, sums[r], w[r].weights + p);
 }
 
-// Turns `count` scores into weights relative to the row's largest so far, and returns what the
-// earlier sums are to be multiplied with.
-HWY_INLINE float weigh(Row& row, float* scores, size_t count) {
-  const Floats df;
-  float largest = row.largest;
-  for (size_t p = 0; p < count; ++p) largest = scores[p] > largest ? scores[p] : largest;
-  Vector total = hn::Zero(df);
-  for (size_t p = 0; p < count; p += hn::Lanes(df)) {
-    const Vector e = hn::Exp(df, hn::Sub(hn::Load(df, scores + p), hn::Set(df, largest)));
-    const Vector weights = hn::IfThenElseZero(hn::FirstN(df, count - p), e);
-    total = hn::Add(total, weights);
-    hn::Store(weights, df, scores + p);
-  }
-  const float before = row.largest;
-  row.largest = largest;
-  const float shift = before - largest;
-  const float factor = hn::GetLane(hn::Exp(df, hn::Set(df, shift)));
-  row.total = row.total * factor + sum_of(df, total);
-  return factor;
-}
-
-// out[i … i + kVectors × lanes) = out × factor + Σ weights × values.
-template <DType kType, size_t kVectors>
-HWY_INLINE void add_values(float* out, const Segment& segment, size_t i, float factor,
-                           const float* weights, size_t count) {
+// Turns a row's scores into weights relative to its largest so far.
+HWY_INLINE void weigh(Row& row, Weights& w, float scale) {
   const Floats df;
   const size_t lanes = hn::Lanes(df);
-  Vector sums[kVectors];
-  for (size_t v = 0; v < kVectors; ++v)
-    sums[v] = hn::Mul(hn::LoadU(df, out + i + v * lanes), hn::Set(df, factor));
-  for (size_t p = 0; p < count; ++p) {
-    const Vector weight = hn::Set(df, weights[p]);
+  Vector highest = hn::Set(df, row.largest);
+  for (size_t p = 0; p < w.count; p += lanes) {
+    const Vector scores = hn::Mul(hn::Load(df, w.weights + p), hn::Set(df, scale));
+    const auto seen = hn::FirstN(df, w.count - p);
+    highest = hn::Max(highest, hn::IfThenElse(seen, scores, highest));
+    hn::Store(scores, df, w.weights + p);
+  }
+  const Vector largest = hn::MaxOfLanes(df, highest);
+  Vector total = hn::Zero(df);
+  for (size_t p = 0; p < w.count; p += lanes) {
+    const Vector e = hn::Exp(df, hn::Sub(hn::Load(df, w.weights + p), largest));
+    const Vector weights = hn::IfThenElseZero(hn::FirstN(df, w.count - p), e);
+    total = hn::Add(total, weights);
+    hn::Store(weights, df, w.weights + p);
+  }
+  w.factor = hn::GetLane(hn::Exp(df, hn::Sub(hn::Set(df, row.largest), largest)));
+  row.largest = hn::GetLane(largest);
+  row.total = row.total * w.factor + sum_of(df, total);
+}
+
+template <size_t kRows>
+HWY_INLINE size_t common_count(const Weights* w) {
+  size_t count = w[0].count;
+  for (size_t r = 1; r < kRows; ++r) count = HWY_MIN(count, w[r].count);
+  return count;
+}
+
+// out[i … i + kVectors × lanes) = out × factor + Σ weights × values, for kRows rows.
+template <DType kType, size_t kRows, size_t kVectors>
+HWY_INLINE void add_values(const Row* rows, const Segment& segment, size_t i, const Weights* w) {
+  const Floats df;
+  const size_t lanes = hn::Lanes(df);
+  Vector sums[kRows][kVectors];
+  for (size_t r = 0; r < kRows; ++r) {
     for (size_t v = 0; v < kVectors; ++v) {
-      const std::byte* from = segment.values[p] + (i + v * lanes) * kElementBytes<kType>;
-      sums[v] = hn::MulAdd(weight, load_floats<kType>(df, from), sums[v]);
+      const Vector before = hn::LoadU(df, rows[r].out + i + v * lanes);
+      sums[r][v] = hn::Mul(before, hn::Set(df, w[r].factor));
     }
   }
-  for (size_t v = 0; v < kVectors; ++v) hn::StoreU(sums[v], df, out + i + v * lanes);
-}
-
-template <DType kType>
-void add_last_values(float* out, const Segment& segment, size_t i, size_t rest, float factor,
-                     const float* weights, size_t count) {
-  const Floats df;
-  Vector sum = hn::Mul(load_part(df, out + i, rest), hn::Set(df, factor));
-  for (size_t p = 0; p < count; ++p) {
-    const std::byte* from = segment.values[p] + i * kElementBytes<kType>;
-    sum = hn::MulAdd(hn::Set(df, weights[p]), load_floats_part<kType>(df, from, rest), sum);
+  const size_t common = common_count<kRows>(w);
+  for (size_t p = 0; p < common; ++p) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const std::byte* from = segment.values[p] + (i + v * lanes) * kElementBytes<kType>;
+      const Vector value = load_floats<kType>(df, from);
+      for (size_t r = 0; r < kRows; ++r)
+        sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
+    }
   }
-  store_part(df, sum, out + i, rest);
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t p = common; p < w[r].count; ++p) {  // later tokens see a few positions more
+      for (size_t v = 0; v < kVectors; ++v) {
+        const std::byte* from = segment.values[p] + (i + v * lanes) * kElementBytes<kType>;
+        const Vector value = load_floats<kType>(df, from);
+        sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
+      }
+    }
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(sums[r][v], df, rows[r].out + i + v * lanes);
+  }
 }
 
+// The dimensions from i on, fewer than lanes.
 template <DType kType>
-void attend_segment(Row& row, const Segment& segment, size_t dim, float scale) {
-  if (row.positions <= segment.first) return;
-  const size_t count = HWY_MIN(kSegment, row.positions - segment.first);
-  alignas(64) float scores[kSegment] = {};
-  size_t p = 0;
-  for (; p + 4 <= count; p += 4)
-    scores_of<kType, 4>(row.q, segment.keys + p, dim, scale, scores + p);
-  for (; p < count; ++p) scores_of<kType, 1>(row.q, segment.keys + p, dim, scale, scores + p);
-  const float factor = weigh(row, scores, count);
+void add_last_values(const Row& row, const Segment& segment, size_t i, size_t rest,
+                     const Weights& w) {
+  const Floats df;
+  Vector sum = hn::Mul(load_part(df, row.out + i, rest), hn::Set(df, w.factor));
+  for (size_t p = 0; p < w.count; ++p) {
+    const std::byte* from = segment.values[p] + i * kElementBytes<kType>;
+    sum = hn::MulAdd(hn::Set(df, w.weights[p]), load_floats_part<kType>(df, from, rest), sum);
+  }
+  store_part(df, sum, row.out + i, rest);
+}
+
+template <DType kType, size_t kRows>
+void attend_segment(Row* rows, const Segment& segment, size_t dim, float scale) {
+  Weights w[kRows];
+  for (size_t r = 0; r < kRows; ++r) {
+    const size_t seen = rows[r].positions - HWY_MIN(rows[r].positions, segment.first);
+    w[r].count = HWY_MIN(seen, segment.count);
+  }
+  for (size_t p = 0; p < segment.count; p += 4) score_four<kType, kRows>(rows, segment, p, dim, w);
+  for (size_t r = 0; r < kRows; ++r) weigh(rows[r], w[r], scale);
 
   const size_t lanes = hn::Lanes(Floats());
   size_t i = 0;
-  for (; i + 4 * lanes <= dim; i += 4 * lanes)
-    add_values<kType, 4>(row.out, segment, i, factor, scores, count);
-  for (; i + lanes <= dim; i += lanes)
-    add_values<kType, 1>(row.out, segment, i, factor, scores, count);
-  if (i < dim) add_last_values<kType>(row.out, segment, i, dim - i, factor, scores, count);
+  for (; i + 4 * lanes <= dim; i += 4 * lanes) add_values<kType, kRows, 4>(rows, segment, i, w);
+  for (; i + lanes <= dim; i += lanes) add_values<kType, kRows, 1>(rows, segment, i, w);
+  if (i < dim) {
+    for (size_t r = 0; r < kRows; ++r) add_last_values<kType>(rows[r], segment, i, dim - i, w[r]);
+  }
+}
+
+// Up to kRowsAtOnce rows.
+template <DType kType>
+void attend_some(Row* rows, size_t count, const Segment& segment, size_t dim, float scale) {
+  if constexpr (kRowsAtOnce >= 4) {
+    if (count == 4) return attend_segment<kType, 4>(rows, segment, dim, scale);
+    if (count == 3) return attend_segment<kType, 3>(rows, segment, dim, scale);
+  }
+  if (count == 2) return attend_segment<kType, 2>(rows, segment, dim, scale);
+  attend_segment<kType, 1>(rows, segment, dim, scale);
 }
 
 Row start_row(const AttentionTask& task, size_t kv_head, size_t index) {
@@ -147,6 +215,24 @@ Row start_row(const AttentionTask& task, size_t kv_head, size_t index) {
           0.0F};
 }
 
+// Where the segment's keys and values lie, up to `positions`.
+void find_positions(const KvLayer& layer, size_t kv_head, size_t positions, Segment& segment) {
+  const size_t row_size = row_bytes(layer.dtype, layer.head_dim);
+  segment.count = HWY_MIN(kSegment, positions - segment.first);
+  for (size_t p = 0; p < segment.count;) {
+    const size_t first = segment.first + p;  // of those in one block
+    const size_t in_block = layer.block_tokens - first % layer.block_tokens;
+    const size_t count = HWY_MIN(in_block, segment.count - p);
+    const std::byte* key = key_row(layer, kv_head, first);
+    const std::byte* value = value_row(layer, kv_head, first);
+    for (size_t i = 0; i < count; ++i) {
+      segment.keys[p + i] = key + i * row_size;
+      segment.values[p + i] = value + i * row_size;
+    }
+    p += count;
+  }
+}
+
 // Up to kMostRows rows.
 template <DType kType>
 void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t end) {
@@ -156,12 +242,11 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   const size_t positions = task.first_position + (end - 1) / task.group() + 1;  // of the last row
   Segment segment;
   for (segment.first = 0; segment.first < positions; segment.first += kSegment) {
-    for (size_t p = 0; p < HWY_MIN(kSegment, positions - segment.first); ++p) {
-      segment.keys[p] = key_row(task.layer, kv_head, segment.first + p);
-      segment.values[p] = value_row(task.layer, kv_head, segment.first + p);
+    find_positions(task.layer, kv_head, positions, segment);
+    for (size_t i = 0; i < end - first; i += kRowsAtOnce) {
+      const size_t count = HWY_MIN(kRowsAtOnce, end - first - i);
+      attend_some<kType>(rows + i, count, segment, dim, task.scale);
     }
-    for (size_t i = first; i < end; ++i)
-      attend_segment<kType>(rows[i - first], segment, dim, task.scale);
   }
   for (size_t i = first; i < end; ++i) {
     const Row& row = rows[i - first];

@@ -1,6 +1,7 @@
 #include "ops/cpu/simd/kernels.h"
 
 #include "hwy/highway.h"
+#include "ops/cpu/avx512/kernels.h"
 #include "ops/cpu/scalar/kernels.h"
 
 namespace spillway::ops::cpu::simd {
@@ -19,6 +20,10 @@ std::vector<CpuKernels> supported_kernels() {
     set_matmul_floats(kernels, target);
     set_matmul_legacy(kernels, target);
     set_matmul_k(kernels, target);
+    if (target == HWY_AVX3_DL && avx512::supported()) {
+      avx512::set_matmul_legacy(kernels);
+      avx512::set_matmul_k(kernels);
+    }
     result.push_back(kernels);
   }
   return result;

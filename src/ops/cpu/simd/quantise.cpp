@@ -17,7 +17,7 @@ namespace {
 
 using Floats = hn::CappedTag<float, kSubColumns>;
 
-float largest_magnitude(const float* x) {
+HWY_INLINE float largest_magnitude(const float* x) {
   const Floats df;
   auto largest = hn::Zero(df);
   for (size_t i = 0; i < kScaleColumns; i += hn::Lanes(df))
@@ -26,7 +26,7 @@ float largest_magnitude(const float* x) {
 }
 
 // Writes 16 integers and returns their sum.
-int32_t quantise_sub_block(const float* x, float inverse, int8_t* out) {
+HWY_INLINE int32_t quantise_sub_block(const float* x, float inverse, int8_t* out) {
   const Floats df;
   const hn::Rebind<int32_t, Floats> d32;
   const hn::Rebind<int8_t, Floats> d8;
