@@ -114,4 +114,5 @@ def main():
         write(options.out / f"{name}.json", {**template, "results": results})
 
 
-main()
+if __name__ == "__main__":
+    main()

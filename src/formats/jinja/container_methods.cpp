@@ -107,7 +107,10 @@ const Method* find_method(const Value& self, std::string_view name) {
     methods = kListMethods;
   }
   for (const Method& method : methods) {
-    if (method.name == name) return &method;
+    if (method.name != name) continue;
+    // Tuples and ranges have all of a list's but this one.
+    if (method.call == list_copy && self.sequence()->kind != SequenceKind::kList) return nullptr;
+    return &method;
   }
   return nullptr;
 }

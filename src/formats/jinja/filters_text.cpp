@@ -133,6 +133,8 @@ Result<Value> filter_truncate(Runtime& runtime, const Value& input, const Argume
   SPILLWAY_ASSIGN(const Bound bound,
                   Bound::bind(arguments, {"length", "killwords", "end", "leeway"}));
   SPILLWAY_ASSIGN(const std::string text, to_text(runtime, input));
+  if (input.text() == nullptr && !input.is_undefined())
+    return fail(ErrorCode::kBadFile, "expected a string, found '{}'", type_name(input));
   SPILLWAY_ASSIGN(const int64_t length, bound.integer(0, 255));
   SPILLWAY_ASSIGN(const auto given_end, bound.text(2));
   const std::string_view end = given_end.value_or("...");

@@ -61,7 +61,7 @@ bool is_iterable(const Value& v) {
 }
 bool is_sequence(const Value& v) {
   const Sequence* sequence = v.sequence();
-  return v.text() != nullptr || v.dict() != nullptr ||
+  return v.text() != nullptr || v.dict() != nullptr || v.is_undefined() ||
          (sequence != nullptr && sequence->kind <= SequenceKind::kRange);
 }
 bool is_callable(const Value& v) {

@@ -90,6 +90,19 @@ std::string text_identity(std::string_view key) {
   return identity;
 }
 
+namespace {
+
+// Of values that are equal only to themselves; null for all others.
+const void* object_address(const Value& value) {
+  if (Namespace* const* space = value.get<Namespace*>()) return *space;
+  if (const LoopPtr* loop = value.get<LoopPtr>()) return loop->get();
+  if (const CallablePtr* callable = value.get<CallablePtr>()) return callable->get();
+  const Sequence* sequence = value.sequence();
+  return sequence != nullptr && sequence->kind == SequenceKind::kGenerator ? sequence : nullptr;
+}
+
+}  // namespace
+
 std::optional<std::string> key_identity(const Value& key) {
   if (const std::string* text = key.text()) return text_identity(*text);
   if (const auto integer = key.integer()) return fmt::format("i{}", *integer);
@@ -99,6 +112,8 @@ std::optional<std::string> key_identity(const Value& key) {
     return fmt::format("f{}", *real);
   }
   if (key.is_none()) return "n";
+  if (key.is_undefined()) return "u";
+  if (const void* object = object_address(key)) return fmt::format("p{}", object);
   const Sequence* sequence = key.sequence();
   if (sequence == nullptr || sequence->kind != SequenceKind::kTuple) return std::nullopt;
   std::string identity("t");
