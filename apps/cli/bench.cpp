@@ -1,0 +1,239 @@
+// spillway bench decode | prefill: a speed, its bound measured in the same run, the share reached.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "cli/bench_disk.h"
+#include "cli/commands.h"
+#include "cli/disk_bound.h"
+#include "cli/report.h"
+#include "cli/session.h"
+#include "engine/generate.h"
+#include "engine/measure_kernels.h"
+#include "machine/measure.h"
+#include "placement/predict.h"
+
+namespace spillway::cli {
+namespace {
+
+struct BenchOptions {
+  ModelOptions model;
+  bool prefill = false;
+  size_t prompt_tokens = 0;
+  size_t max_tokens = 64;
+  size_t rounds = 5;
+  bool json = false;
+};
+
+constexpr uint64_t kKernelBuffer = 128 * kMiB;
+
+// A loaded model and the measurements of this run, taken between the rounds.
+class Bench {
+ public:
+  static Result<std::unique_ptr<Bench>> create(const BenchOptions& options) {
+    SPILLWAY_ASSIGN(Session session, Session::open(options.model));
+    auto bench = std::unique_ptr<Bench>(new Bench(options, std::move(session)));
+    SPILLWAY_TRY(bench->load());
+    return bench;
+  }
+
+  Result<void> round() {
+    if (disk_) SPILLWAY_TRY(disk_->sweep());
+    SPILLWAY_TRY(measure_machine());
+    engine_->reset();
+    SPILLWAY_ASSIGN(const engine::Generation g,
+                    engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
+                                     {.max_tokens = options_.prefill ? 1 : options_.max_tokens + 1,
+                                      .context = prompt_.size() + options_.max_tokens + 1,
+                                      .sampling = {},
+                                      .on_token = {},
+                                      .on_logits = {},
+                                      .ignore_end = true}));
+    if (g.reason == engine::StopReason::kInterrupted)
+      return fail(ErrorCode::kInterrupted, "interrupted");
+    const size_t tokens = options_.prefill ? prompt_.size() : g.passes;
+    const double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
+    speeds_.push_back(static_cast<double>(tokens) / seconds);
+    last_ = {
+        .tokens = tokens, .seconds = seconds, .traffic = options_.prefill ? g.prefill : g.decode};
+    return {};
+  }
+
+  // The medians of all rounds against the bound of the medians.
+  Speed speed() const {
+    Speed speed = last_;
+    speed.tokens_per_second = median(speeds_);
+    const machine::Machine machine = measured();
+    const placement::Prediction p =
+        placement::predict(engine::make_workload(session_.model, *session_.ops, session_.settings,
+                                                 shape_, session_.platform->page_bytes()),
+                           machine, engine_->plan());
+    // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
+    const double tokens_per_pass =
+        options_.prefill ? static_cast<double>(prompt_.size()) / static_cast<double>(passes())
+                         : 1.0;
+    speed.bound_tokens_per_second = p.bound_tokens_per_second * tokens_per_pass;
+    speed.predicted_tokens_per_second = p.tokens_per_second * tokens_per_pass;
+    return speed;
+  }
+
+  nlohmann::ordered_json json() const {
+    nlohmann::ordered_json json = speed_json(speed());
+    json["rounds"] = speeds_;
+    json["threads"] = session_.settings.threads;
+    json["instruction_set"] = session_.ops->instruction_set();
+    json["dram_bytes_per_second"] = median(dram_);
+    if (disk_) json["disk"] = disk_json();
+    json["budget"] = budget_json(budget_);
+    json["plan"] = placement::to_json(engine_->plan());
+    return json;
+  }
+
+  std::string text() const {
+    std::string text = fmt::format("rounds: {:.2f} tokens/s\n", fmt::join(speeds_, " "));
+    if (disk_) text += describe(*disk_) + "\n";
+    const Speed s = speed();
+    return text + fmt::format("{}\n", speed_line(s));
+  }
+
+ private:
+  Bench(const BenchOptions& options, Session session)
+      : options_(options),
+        session_(std::move(session)),
+        budget_(memory::Tier::kHost, session_.settings.host_budget_bytes),
+        context_{*session_.platform, budget_, *session_.ops, session_.stop} {}
+
+  Result<void> load() {
+    const size_t vocabulary = session_.model.tokenizer.size();
+    // Ordinary tokens, always the same: what they are does not change the work.
+    for (size_t i = 0; i < options_.prompt_tokens; ++i) {
+      prompt_.push_back(static_cast<formats::TokenId>((i * 997 + 300) % vocabulary));
+    }
+    shape_ = engine::run_shape(session_.model, *session_.ops, session_.settings, prompt_.size(),
+                               options_.max_tokens + 1, false);
+    const size_t limit = session_.context_limit(options_.model);
+    if (shape_.positions > limit) {
+      return fail(ErrorCode::kUsage, "{} tokens do not fit the context of {} positions",
+                  shape_.positions, limit);
+    }
+    if (session_.settings.weights_budget_bytes) {
+      budget_.limit_tag(memory::Tag::kWeights, *session_.settings.weights_budget_bytes);
+    }
+    SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
+    SPILLWAY_ASSIGN(placement::Plan plan, session_.plan(shape_, machine_));
+    SPILLWAY_ASSIGN(engine_,
+                    engine::Engine::load(context_, session_.model, session_.settings, shape_,
+                                         std::move(plan), show_progress(session_.stop)));
+    const auto& staging = engine_->plan().staging;
+    if (staging.slots > 0)
+      disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
+    return {};
+  }
+
+  // Rates of this round, with buffers of their own: the measurement is not the run.
+  Result<void> measure_machine() {
+    memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
+    const engine::Context context{*session_.platform, budget, *session_.ops, nullptr};
+    SPILLWAY_ASSIGN(const double dram, machine::measure_dram(*session_.platform, budget,
+                                                             *session_.pool, kKernelBuffer));
+    dram_.push_back(dram);
+    std::set<DType> dtypes;
+    for (const model::Weight& weight : session_.model.llama.weights()) dtypes.insert(weight.dtype);
+    machine::Machine round;
+    SPILLWAY_TRY(engine::measure_kernels(
+        context,
+        {.dtypes = dtypes, .threads = session_.settings.threads, .buffer_bytes = kKernelBuffer},
+        round));
+    for (const machine::KernelRate& k : round.kernels)
+      kernels_[k.dtype].push_back(k.bytes_per_second);
+    op_seconds_.push_back(round.seconds_per_op);
+    return {};
+  }
+
+  machine::Machine measured() const {
+    machine::Machine machine = machine_;
+    machine.dram_bytes_per_second = median(dram_);
+    machine.seconds_per_op = median(op_seconds_);
+    for (const auto& [dtype, rates] : kernels_)
+      machine.set_kernel_rate({dtype, session_.settings.threads, median(rates)});
+    if (disk_) machine.disks[std::to_string(session_.model.file->info().device)] = disk_->medians();
+    return machine;
+  }
+
+  size_t passes() const { return (prompt_.size() + shape_.chunk - 1) / shape_.chunk; }
+
+  nlohmann::ordered_json disk_json() const {
+    const machine::DiskRate best = disk_->best();
+    const double unlimited = std::max(disk_->direct_rate(), disk_->buffered_rate());
+    return {{"bytes_per_second", best.bytes_per_second},
+            {"block_bytes", best.block_bytes},
+            {"depth", best.depth},
+            {"direct_bytes_per_second", disk_->direct_rate()},
+            {"buffered_bytes_per_second", disk_->buffered_rate()},
+            {"share_of_unlimited", best.bytes_per_second / unlimited},
+            {"method", engine_->read_method()}};
+  }
+
+  const BenchOptions options_;
+  Session session_;
+  memory::Budget budget_;
+  engine::Context context_;
+  machine::Machine machine_;
+  engine::RunShape shape_;
+  std::vector<formats::TokenId> prompt_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::optional<DiskBound> disk_;
+  std::vector<double> speeds_;
+  std::vector<double> dram_;
+  std::vector<double> op_seconds_;
+  std::map<std::string, std::vector<double>> kernels_;
+  Speed last_;
+};
+
+Result<void> bench(const BenchOptions& options) {
+  SPILLWAY_ASSIGN(const auto bench, Bench::create(options));
+  for (size_t i = 0; i < options.rounds; ++i) {
+    SPILLWAY_TRY(bench->round());
+    std::fprintf(stderr, "round %zu of %zu\n", i + 1, options.rounds);
+  }
+  const std::string text = options.json ? bench->json().dump(2) + "\n" : bench->text();
+  std::fputs(text.c_str(), stdout);
+  return {};
+}
+
+void add_speed_bench(CLI::App& parent, Action& chosen, bool prefill) {
+  auto options = std::make_shared<BenchOptions>();
+  options->prefill = prefill;
+  options->prompt_tokens = prefill ? 512 : 16;
+  CLI::App* command = prefill ? parent.add_subcommand("prefill", "tokens a second of a prompt")
+                              : parent.add_subcommand("decode", "tokens a second of an answer");
+  options->model.add_to(*command);
+  command->add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  if (!prefill) {
+    command->add_option("-n,--predict", options->max_tokens, "tokens a round")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+  } else {
+    options->max_tokens = 1;
+  }
+  command->add_option("--rounds", options->rounds, "each with sweeps of the disk before it")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "for programs");
+  command->callback([options, &chosen] { chosen = [options] { return bench(*options); }; });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Action& chosen) {
+  CLI::App* command =
+      app.add_subcommand("bench", "measures a speed, its bound, and the share reached");
+  command->require_subcommand(1);
+  add_speed_bench(*command, chosen, false);
+  add_speed_bench(*command, chosen, true);
+  add_disk_bench(*command, chosen);
+}
+
+}  // namespace spillway::cli

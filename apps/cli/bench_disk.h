@@ -1,0 +1,16 @@
+// spillway bench disk, and how its figures read. One thread.
+#pragma once
+
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/disk_bound.h"
+
+namespace spillway::cli {
+
+void add_disk_bench(CLI::App& parent, Action& chosen);
+
+// "disk: 1.92 GB/s in blocks of …": one line without its end.
+std::string describe(const DiskBound& disk);
+
+}  // namespace spillway::cli

@@ -1,0 +1,113 @@
+// spillway inspect: what a model's file says about itself.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "formats/gguf.h"
+#include "platform/linux/linux_platform.h"
+
+namespace spillway::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct InspectOptions {
+  std::string model;
+  bool json = false;
+};
+
+constexpr size_t kShownElements = 8;
+constexpr size_t kShownBytes = 60;
+
+// Short values as they are, long ones by their length: a vocabulary is nothing to read.
+ordered_json value_json(const formats::GgufValue& value) {
+  return std::visit(
+      [](const auto& held) -> ordered_json {
+        using Held = std::remove_cvref_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, std::monostate>) {
+          return "nested array";
+        } else if constexpr (std::is_arithmetic_v<Held> || std::is_same_v<Held, std::string>) {
+          return held;
+        } else {
+          if (held.size() > kShownElements) return {{"elements", held.size()}};
+          ordered_json list = ordered_json::array();
+          for (size_t i = 0; i < held.size(); ++i) {
+            if constexpr (std::is_same_v<Held, std::vector<bool>>) {
+              list.push_back(static_cast<bool>(held[i]));
+            } else {
+              list.push_back(held[i]);
+            }
+          }
+          return list;
+        }
+      },
+      value);
+}
+
+ordered_json to_json(const formats::GgufFile& file, const platform::FileInfo& info) {
+  ordered_json json = {{"path", info.path},
+                       {"size_bytes", info.size_bytes},
+                       {"version", file.version()},
+                       {"alignment", file.alignment()},
+                       {"data_offset", file.data_offset()},
+                       {"metadata", ordered_json::object()},
+                       {"tensors", ordered_json::array()}};
+  for (const auto& [key, value] : file.metadata()) json["metadata"][key] = value_json(value);
+  for (const formats::GgufTensor& t : file.tensors()) {
+    json["tensors"].push_back({{"name", t.name},
+                               {"type", dtype_info(t.dtype).name},
+                               {"dimensions", t.dimensions},
+                               {"offset", t.offset},
+                               {"size_bytes", t.size_bytes}});
+  }
+  return json;
+}
+
+// Invalid UTF-8 is replaced: a name in a file may hold any bytes.
+std::string dump(const ordered_json& json, int indent) {
+  return json.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string describe(const formats::GgufFile& file, const platform::FileInfo& info) {
+  std::string text =
+      fmt::format("{}: GGUF version {}, {}, {} tensors, alignment {}, data from {}\n\n", info.path,
+                  file.version(), format_size(info.size_bytes), file.tensors().size(),
+                  file.alignment(), file.data_offset());
+  for (const auto& [key, value] : file.metadata()) {
+    std::string shown = dump(value_json(value), -1);
+    if (shown.size() > kShownBytes) shown = shown.substr(0, kShownBytes) + "…";
+    text += fmt::format("{:<44} {}\n", key, shown);
+  }
+  text += "\n";
+  for (const formats::GgufTensor& t : file.tensors()) {
+    text += fmt::format("{:<32} {:<5} {:>20} {:>12} at {}\n", t.name, dtype_info(t.dtype).name,
+                        fmt::format("[{}]", fmt::join(t.dimensions, ", ")),
+                        format_size(t.size_bytes), t.offset);
+  }
+  return text;
+}
+
+Result<void> inspect(const InspectOptions& options) {
+  const auto platform = platform::make_linux_platform();
+  SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
+  auto header = formats::GgufFile::parse(*file);
+  if (!header) return fail_within(options.model, header.error());
+  const std::string text = options.json ? dump(to_json(*header, file->info()), 2) + "\n"
+                                        : describe(*header, file->info());
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return {};
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command = app.add_subcommand("inspect", "says what a model's file holds");
+  command->add_option("MODEL", options->model, "a GGUF file")->required();
+  command->add_flag("--json", options->json, "for programs");
+  command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,75 @@
+#include "cli/options.h"
+
+#include <algorithm>
+
+#include "base/units.h"
+
+namespace spillway::cli {
+namespace {
+
+// What the default leaves to everybody else.
+constexpr double kDefaultShare = 0.9;
+constexpr unsigned kMostThreads = 1024;
+constexpr size_t kMostChunk = 1 << 16;
+
+}  // namespace
+
+void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t>& target,
+              const std::string& help) {
+  command
+      .add_option_function<std::string>(
+          flag,
+          [&target, flag](const std::string& text) {
+            const auto size = parse_size(text);
+            if (!size) throw CLI::ValidationError(flag, size.error().message);
+            target = *size;
+          },
+          help)
+      ->type_name("SIZE");
+}
+
+void ModelOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL", model, "a GGUF file")->required();
+  add_size(command, "--host-budget", host_budget,
+           "host memory that the run may hold, all told; default 0.9 of what is free");
+  add_size(command, "--weights-budget", weights_budget, "a cap on the weights within it");
+  add_size(command, "--hbm-budget", hbm_budget, "GPU memory that the run may hold");
+  command.add_option("--threads,-t", threads, "processors that compute; default all")
+      ->check(CLI::Range(1U, kMostThreads));
+  command
+      .add_option("--prompt-chunk", prompt_chunk,
+                  "prompt tokens that one pass over the weights processes, at most")
+      ->check(CLI::Range(size_t{1}, kMostChunk))
+      ->capture_default_str();
+  command.add_option("--kv", kv, "number format of the KV cache")
+      ->check(CLI::IsMember({"f16", "f32"}))
+      ->capture_default_str();
+  command.add_option("--context,-c", context, "positions, at most; default the model's")
+      ->check(CLI::Range(2, 1 << 24));
+  command
+      .add_option("--machine", machine,
+                  "rates from FILE instead of measuring this machine ('spillway machine --save')")
+      ->type_name("FILE");
+}
+
+Result<engine::Settings> ModelOptions::settings(const platform::Platform& platform) const {
+  if (hbm_budget) {
+    return fail(ErrorCode::kUsage,
+                "--hbm-budget: this build has no GPU engine; give --host-budget alone");
+  }
+  engine::Settings settings;
+  if (host_budget) {
+    settings.host_budget_bytes = *host_budget;
+  } else {
+    SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
+    settings.host_budget_bytes =
+        static_cast<uint64_t>(kDefaultShare * static_cast<double>(memory.free_bytes()));
+  }
+  settings.weights_budget_bytes = weights_budget;
+  settings.threads = threads > 0 ? threads : std::max(1U, platform.processor().cores);
+  settings.prompt_chunk = prompt_chunk;
+  settings.kv = kv == "f32" ? DType::kF32 : DType::kF16;
+  return settings;
+}
+
+}  // namespace spillway::cli

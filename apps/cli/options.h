@@ -1,0 +1,35 @@
+// Flags that several commands share. Values; one thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "engine/workload.h"
+#include "platform/platform.h"
+
+namespace spillway::cli {
+
+// A size as people write it ("64MiB").
+void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t>& target,
+              const std::string& help);
+
+// The model, the budgets, and what decides about memory and speed.
+struct ModelOptions {
+  std::string model;
+  std::optional<uint64_t> host_budget;
+  std::optional<uint64_t> weights_budget;
+  std::optional<uint64_t> hbm_budget;
+  unsigned threads = 0;  // 0: one per core
+  size_t prompt_chunk = 512;
+  std::string kv = "f16";
+  size_t context = 0;   // 0: as the run needs, at most the model's
+  std::string machine;  // a file; empty: this machine, measured
+
+  void add_to(CLI::App& command);
+  // The defaults filled in. kUsage: a GPU budget where there is no GPU engine.
+  Result<engine::Settings> settings(const platform::Platform& platform) const;
+};
+
+}  // namespace spillway::cli

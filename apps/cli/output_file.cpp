@@ -1,0 +1,31 @@
+#include "cli/output_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace spillway::cli {
+
+Result<OutputFile> OutputFile::create(std::string flag, const std::string& path) {
+  errno = 0;
+  std::ofstream stream(path, std::ios::binary | std::ios::trunc);
+  if (!stream) {
+    return fail(ErrorCode::kUsage, "{} {}: cannot be created: {}", flag, path,
+                std::strerror(errno));
+  }
+  return OutputFile(std::move(flag), path, std::move(stream));
+}
+
+bool OutputFile::write(std::span<const std::byte> bytes) {
+  stream_.write(reinterpret_cast<const char*>(bytes.data()),
+                static_cast<std::streamsize>(bytes.size()));
+  return stream_.good();
+}
+
+Result<void> OutputFile::close() {
+  stream_.close();
+  if (stream_.good()) return {};
+  return fail(ErrorCode::kMachine, "{} {}: not all of it could be written; is the disk full?",
+              flag_, path_);
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,85 @@
+// spillway perplexity: how well a model foresees a text, by llama.cpp's protocol.
+#include "engine/perplexity.h"
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+
+namespace spillway::cli {
+namespace {
+
+struct PerplexityFlags {
+  ModelOptions model;
+  std::string text;
+  size_t chunks = 0;
+  bool json = false;
+};
+
+constexpr size_t kDefaultContext = 512;
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream content;
+  if (stream) content << stream.rdbuf();
+  if (!stream || content.str().empty())
+    return fail(ErrorCode::kBadFile, "{}: cannot be read, or is empty", path);
+  return content.str();
+}
+
+Result<void> perplexity(const PerplexityFlags& options) {
+  SPILLWAY_ASSIGN(const std::string text, read_text(options.text));
+  SPILLWAY_ASSIGN(Session session, Session::open(options.model));
+  const size_t context_tokens = options.model.context > 0 ? options.model.context : kDefaultContext;
+  const auto ids =
+      session.model.tokenizer.encode(text, {.parse_special = false, .add_special = true});
+  const engine::RunShape shape =
+      engine::run_shape(session.model, *session.ops, session.settings, context_tokens, 0, true);
+  SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
+  SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
+  memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
+  const engine::Context context{*session.platform, budget, *session.ops, session.stop};
+  SPILLWAY_ASSIGN(const auto engine,
+                  engine::Engine::load(context, session.model, session.settings, shape,
+                                       std::move(plan), show_progress(session.stop)));
+  const double started = session.platform->clock().seconds();
+  engine::PerplexityOptions measure{
+      .context = context_tokens, .chunks = options.chunks, .on_chunk = {}};
+  measure.on_chunk = [&](const engine::Perplexity& p) {
+    std::fprintf(stderr, "chunk %zu: %.4f\n", p.chunks, p.value());
+  };
+  SPILLWAY_ASSIGN(const engine::Perplexity p,
+                  engine::measure_perplexity(*engine, session.model.tokenizer, ids, measure));
+  const double seconds = session.platform->clock().seconds() - started;
+  const double error = p.value() * p.standard_error;
+  if (options.json) {
+    const nlohmann::ordered_json json = {{"perplexity", p.value()},   {"standard_error", error},
+                                         {"chunks", p.chunks},        {"context", context_tokens},
+                                         {"scored_tokens", p.scored}, {"seconds", seconds}};
+    std::printf("%s\n", json.dump(2).c_str());
+  } else {
+    std::printf("perplexity %.4f +/- %.4f over %zu tokens in %zu chunks of %zu\n", p.value(), error,
+                p.scored, p.chunks, context_tokens);
+  }
+  std::fprintf(stderr, "%.1f tokens/s\n", static_cast<double>(p.chunks * context_tokens) / seconds);
+  return {};
+}
+
+}  // namespace
+
+void add_perplexity(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<PerplexityFlags>();
+  CLI::App* command =
+      app.add_subcommand("perplexity", "measures how well the model foresees a text");
+  options->model.add_to(*command);
+  command->add_option("FILE", options->text, "a text")->required();
+  command->add_option("--chunks", options->chunks, "of the context's length; default all")
+      ->check(CLI::Range(1, 1 << 24));
+  command->add_flag("--json", options->json, "for programs");
+  command->callback([options, &chosen] { chosen = [options] { return perplexity(*options); }; });
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,50 @@
+// spillway plan: what would live where, why, how fast. Loads nothing.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/session.h"
+
+namespace spillway::cli {
+namespace {
+
+struct PlanOptions {
+  ModelOptions model;
+  size_t prompt_tokens = 512;
+  size_t max_tokens = 128;
+  bool json = false;
+};
+
+Result<void> plan(const PlanOptions& options) {
+  SPILLWAY_ASSIGN(Session session, Session::open(options.model));
+  const size_t limit = session.context_limit(options.model);
+  const size_t prompt = std::min(options.prompt_tokens, limit - 1);
+  const engine::RunShape shape =
+      engine::run_shape(session.model, *session.ops, session.settings, prompt,
+                        std::min(options.max_tokens, limit - prompt), false);
+  SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
+  SPILLWAY_ASSIGN(const placement::Plan plan, session.plan(shape, machine));
+  const std::string text =
+      options.json ? placement::to_json(plan).dump(2) + "\n" : placement::explain(plan);
+  std::fputs(text.c_str(), stdout);
+  return {};
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<PlanOptions>();
+  CLI::App* command =
+      app.add_subcommand("plan", "says what would live where, why, and how fast; loads nothing");
+  options->model.add_to(*command);
+  command->add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("-n,--predict", options->max_tokens, "tokens of the answer")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "for programs");
+  command->callback([options, &chosen] { chosen = [options] { return plan(*options); }; });
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,72 @@
+#include "cli/session.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "base/units.h"
+#include "cli/rates.h"
+#include "platform/linux/linux_platform.h"
+
+namespace spillway::cli {
+namespace {
+
+// Measuring takes this share of the budget for its buffers; with less than the least it guesses.
+constexpr uint64_t kMeasureShare = 4;
+constexpr uint64_t kLeastMeasure = 4 * kMiB;
+
+}  // namespace
+
+Result<Session> Session::open(const ModelOptions& options) {
+  auto platform = platform::make_linux_platform();
+  SPILLWAY_ASSIGN(const engine::Settings settings, options.settings(*platform));
+  SPILLWAY_ASSIGN(engine::ModelFile model, engine::ModelFile::open(*platform, options.model));
+  auto pool = std::make_unique<ThreadPool>(settings.threads);
+  auto ops = ops::make_cpu_ops(*pool);
+  return Session{std::move(platform), settings,       std::move(model),
+                 std::move(pool),     std::move(ops), &platform::stop_on_interrupt()};
+}
+
+size_t Session::context_limit(const ModelOptions& options) const {
+  const size_t trained = model.llama.config().context_length;
+  if (options.context > trained) {
+    std::fprintf(stderr,
+                 "--context %zu is more than the %zu positions that the model was trained for\n",
+                 options.context, trained);
+  }
+  return options.context > 0 ? options.context : trained;
+}
+
+Result<machine::Machine> Session::machine(const ModelOptions& options) {
+  if (!options.machine.empty()) return machine::load_machine(options.machine);
+  RatesWanted wanted;
+  wanted.memory_bytes = settings.host_budget_bytes / kMeasureShare;
+  if (wanted.memory_bytes < kLeastMeasure) return machine::Machine{};
+  for (const model::Weight& weight : model.llama.weights()) wanted.dtypes.insert(weight.dtype);
+  wanted.threads = settings.threads;
+  wanted.file = model.file.get();
+  return known_rates(*platform, *pool, *ops, wanted);
+}
+
+Result<placement::Plan> Session::plan(const engine::RunShape& shape,
+                                      const machine::Machine& machine) const {
+  return placement::make_plan(
+      engine::make_workload(model, *ops, settings, shape, platform->page_bytes()), machine);
+}
+
+engine::Progress show_progress(const std::atomic<bool>* stop) {
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  return [stop, terminal, last = uint64_t{0}](uint64_t done, uint64_t total) mutable {
+    const uint64_t percent = total == 0 ? 100 : 100 * done / total;
+    if (terminal && percent != last) {
+      std::fprintf(stderr, "\rloading %s of %s%s", format_size(done).c_str(),
+                   format_size(total).c_str(), done == total ? "\r\033[K" : " ");
+      last = percent;
+    }
+    return !stop->load(std::memory_order_relaxed);
+  };
+}
+
+}  // namespace spillway::cli

@@ -1,0 +1,40 @@
+// From flags to a loaded model: what run, plan, perplexity and bench do alike. One thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "cli/options.h"
+#include "engine/engine.h"
+#include "machine/machine.h"
+#include "ops/ops.h"
+#include "platform/platform.h"
+
+namespace spillway::cli {
+
+// The machine, the flags' meaning, and the model's file.
+struct Session {
+  std::unique_ptr<platform::Platform> platform;
+  engine::Settings settings;
+  engine::ModelFile model;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<ops::Ops> ops;
+  const std::atomic<bool>* stop = nullptr;
+
+  static Result<Session> open(const ModelOptions& options);
+
+  // Positions that the model and --context allow.
+  size_t context_limit(const ModelOptions& options) const;
+  // The machine's rates: from --machine, else from the cache, else measured now (and cached).
+  Result<machine::Machine> machine(const ModelOptions& options);
+  Result<placement::Plan> plan(const engine::RunShape& shape,
+                               const machine::Machine& machine) const;
+};
+
+// Shows how far loading is, on a terminal only; stops when the flag is set.
+engine::Progress show_progress(const std::atomic<bool>* stop);
+
+}  // namespace spillway::cli
