@@ -1,0 +1,142 @@
+// The tokenizer's part of a GGUF file's metadata, read and checked: nothing in it is believed.
+#include "formats/tokenizer_description.h"
+
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "formats/tokenizer_family.h"
+
+namespace spillway::formats {
+namespace {
+
+std::string key_of(std::string_view name) {
+  return "tokenizer.ggml." + std::string(name);
+}
+
+template <typename Array>
+Result<Array> take_array(GgufFile& file, const std::string& key) {
+  const GgufValue* value = file.find(key);
+  if (value == nullptr)
+    return fail(ErrorCode::kBadFile, "the metadata has no {}, which this tokenizer needs", key);
+  if (!std::holds_alternative<Array>(*value))
+    return fail(ErrorCode::kBadFile, "the metadata's {} is not an array of the type expected", key);
+  return std::get<Array>(file.take(key));
+}
+
+Result<std::vector<int64_t>> take_types(GgufFile& file) {
+  const std::string key = key_of("token_type");
+  const GgufValue* value = file.find(key);
+  if (value == nullptr) return std::vector<int64_t>();
+  if (!std::holds_alternative<std::vector<uint64_t>>(*value))
+    return take_array<std::vector<int64_t>>(file, key);
+  SPILLWAY_ASSIGN(const auto types, take_array<std::vector<uint64_t>>(file, key));
+  // What does not fit becomes negative, which is no type.
+  return std::vector<int64_t>(types.begin(), types.end());
+}
+
+Result<std::optional<TokenId>> read_id(const GgufFile& file, std::string_view name, size_t tokens) {
+  const std::string key = key_of(name);
+  if (file.find(key) == nullptr) return std::nullopt;
+  SPILLWAY_ASSIGN(const uint64_t id, file.unsigned_value(key));
+  if (id >= tokens)
+    return fail(ErrorCode::kBadFile, "{} is {}, but the vocabulary has {} tokens", key, id, tokens);
+  return static_cast<TokenId>(id);
+}
+
+Result<void> check_lengths(const TokenizerDescription& d) {
+  const size_t tokens = d.tokens.size();
+  if (tokens == 0 || tokens > INT32_MAX || d.merges.size() > INT32_MAX)
+    return fail(ErrorCode::kBadFile, "a vocabulary of {} tokens and {} merges cannot be used",
+                tokens, d.merges.size());
+  if (!d.types.empty() && d.types.size() != tokens)
+    return fail(ErrorCode::kBadFile, "{} tokens have {} token types", tokens, d.types.size());
+  if (d.model == "llama" && d.scores.size() != tokens)
+    return fail(ErrorCode::kBadFile, "{} tokens have {} scores", tokens, d.scores.size());
+  return {};
+}
+
+Result<void> check_types(const TokenizerDescription& d) {
+  for (size_t i = 0; i < d.types.size(); ++i) {
+    if (d.types[i] < int64_t{static_cast<int32_t>(TokenType::kNormal)} ||
+        d.types[i] > int64_t{static_cast<int32_t>(TokenType::kByte)})
+      return fail(ErrorCode::kBadFile, "token {} has type {}; types are 1 to 6", i, d.types[i]);
+    if (d.types[i] == static_cast<int32_t>(TokenType::kByte) && !byte_of_token(d.tokens[i]))
+      return fail(ErrorCode::kBadFile,
+                  "byte token {} is '{}'; byte tokens are '<0x00>' to '<0xFF>'", i, d.tokens[i]);
+  }
+  for (size_t i = 0; i < d.scores.size(); ++i)
+    if (std::isnan(d.scores[i])) return fail(ErrorCode::kBadFile, "token {}'s score is NaN", i);
+  return {};
+}
+
+Result<void> check_id(const char* name, std::optional<TokenId> id, size_t tokens) {
+  if (id && (*id < 0 || static_cast<size_t>(*id) >= tokens))
+    return fail(ErrorCode::kBadFile, "the {} token is {}, but the vocabulary has {} tokens", name,
+                *id, tokens);
+  return {};
+}
+
+// Files of old converters say nothing; the families' own defaults hold then.
+bool adds_bos_by_default(const TokenizerDescription& d) {
+  return d.model == "llama" || d.pre == "llama-bpe" || d.pre == "llama3" || d.pre == "llama-v3";
+}
+
+}  // namespace
+
+std::optional<uint8_t> byte_of_token(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text.back() != '>') return std::nullopt;
+  uint8_t byte = 0;
+  const auto [end, error] = std::from_chars(text.data() + 3, text.data() + 5, byte, 16);
+  if (error != std::errc() || end != text.data() + 5) return std::nullopt;
+  return byte;
+}
+
+bool is_mergeable(TokenType type) {
+  return type != TokenType::kControl && type != TokenType::kUnknown;
+}
+
+Result<void> check_tokenizer_description(const TokenizerDescription& description) {
+  const std::string& model = description.model;
+  if (model != "gpt2" && model != "llama")
+    return fail(ErrorCode::kBadFile,
+                "the tokenizer (tokenizer.ggml.model) is '{}', which is not supported; supported "
+                "are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
+                model);
+  SPILLWAY_TRY(check_lengths(description));
+  SPILLWAY_TRY(check_types(description));
+  const size_t tokens = description.tokens.size();
+  SPILLWAY_TRY(check_id("BOS", description.bos, tokens));
+  SPILLWAY_TRY(check_id("EOS", description.eos, tokens));
+  SPILLWAY_TRY(check_id("EOT", description.eot, tokens));
+  return check_id("unknown", description.unknown, tokens);
+}
+
+Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
+  TokenizerDescription d;
+  SPILLWAY_ASSIGN(d.model, file.string_value(key_of("model")));
+  // Before anything is taken apart: other families spell their vocabulary otherwise.
+  if (d.model == "gpt2") {
+    SPILLWAY_ASSIGN(d.pre, file.string_value(key_of("pre")));
+    SPILLWAY_ASSIGN(d.merges, take_array<StringArray>(file, key_of("merges")));
+  } else if (d.model == "llama") {
+    SPILLWAY_ASSIGN(d.scores, take_array<std::vector<float>>(file, key_of("scores")));
+  } else {
+    SPILLWAY_TRY(check_tokenizer_description(d));
+  }
+  SPILLWAY_ASSIGN(d.tokens, take_array<StringArray>(file, key_of("tokens")));
+  SPILLWAY_ASSIGN(d.types, take_types(file));
+  const size_t tokens = d.tokens.size();
+  SPILLWAY_ASSIGN(d.bos, read_id(file, "bos_token_id", tokens));
+  SPILLWAY_ASSIGN(d.eos, read_id(file, "eos_token_id", tokens));
+  SPILLWAY_ASSIGN(d.eot, read_id(file, "eot_token_id", tokens));
+  SPILLWAY_ASSIGN(d.unknown, read_id(file, "unknown_token_id", tokens));
+  SPILLWAY_ASSIGN(d.add_bos, file.bool_value(key_of("add_bos_token"), adds_bos_by_default(d)));
+  SPILLWAY_ASSIGN(d.add_eos, file.bool_value(key_of("add_eos_token"), false));
+  SPILLWAY_ASSIGN(d.add_space_prefix, file.bool_value(key_of("add_space_prefix"), true));
+  SPILLWAY_TRY(check_tokenizer_description(d));
+  return d;
+}
+
+}  // namespace spillway::formats

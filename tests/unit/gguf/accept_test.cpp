@@ -1,0 +1,25 @@
+// Sound files: every type of value, every layout of tensors, and what is found in them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "formats/gguf.h"
+#include "support/gguf_builder.h"
+#include "support/memory_file.h"
+
+namespace spillway::formats {
+namespace {
+
+using test::GgufBuilder;
+using test::MemoryFile;
+
+TEST(GgufAccept, Smoke) {
+  GgufBuilder builder;
+  builder.add("a", uint32_t{7}).add("s", "text").add_array<std::string>("t", {"x", "yz"});
+  builder.add_tensor("w", DType::kF32, {4, 2}, std::vector<std::byte>(32));
+  const auto file = GgufFile::parse(MemoryFile(builder.build()));
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->unsigned_value("a").value(), 7U);
+}
+
+}  // namespace
+}  // namespace spillway::formats
