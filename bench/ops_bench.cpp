@@ -37,9 +37,11 @@ double read_rate(std::span<const uint64_t> data, unsigned threads) {
       // Four streams, as a matmul over four rows has: one alone does not keep enough loads in
       // flight.
       const size_t part = (end - begin) / 4;
-      uint64_t sums[32] = {};
-      for (size_t k = begin; k + 8 <= begin + part; k += 8) {
-        for (size_t j = 0; j < 32; ++j) sums[j] += data[k + j / 8 * part + j % 8];
+      const uint64_t* a = data.data() + begin;
+      uint64_t sums[8] = {};
+      for (size_t k = 0; k + 8 <= part; k += 8) {
+        for (size_t j = 0; j < 8; ++j)
+          sums[j] += a[k + j] + a[part + k + j] + a[2 * part + k + j] + a[3 * part + k + j];
       }
       uint64_t sum = 0;
       for (const uint64_t one : sums) sum += one;

@@ -32,7 +32,7 @@ HWY_INLINE __m512 four_times_four(__m128 four) {
 
 // The first `count` of 16 lanes.
 HWY_INLINE __mmask16 first_lanes(size_t count) {
-  return count >= 16 ? 0xFFFF : static_cast<__mmask16>((1U << count) - 1U);
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U);
 }
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {

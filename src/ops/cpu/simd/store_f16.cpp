@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace spillway::ops::cpu::HWY_NAMESPACE {
 namespace {
 
-void store_f16(const float* from, std::byte* to, size_t count) {
+[[maybe_unused]] void store_f16(const float* from, std::byte* to, size_t count) {
   const hn::ScalableTag<float> df;
   const hn::Rebind<hwy::float16_t, decltype(df)> d16;
   const hn::Repartition<uint8_t, decltype(d16)> bytes;
