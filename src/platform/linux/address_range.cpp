@@ -3,11 +3,11 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstring>
 #include <limits>
 
 #include "base/check.h"
 #include "base/units.h"
+#include "platform/linux/error_text.h"
 
 namespace spillway::platform {
 namespace {
@@ -30,7 +30,7 @@ class MappedAddresses : public AddressRange {
     if (size == 0) return {};
     if (mprotect(range_.data() + offset, size, PROT_READ | PROT_WRITE) != 0) {
       return fail(ErrorCode::kMachine, "the system gives no more host memory: {} asked for: {}",
-                  format_size(size), std::strerror(errno));
+                  format_size(size), error_text(errno));
     }
     return {};
   }
@@ -43,7 +43,7 @@ class MappedAddresses : public AddressRange {
     // with the machine all the same.
     if (madvise(start, size, MADV_DONTNEED) != 0 || mprotect(start, size, PROT_NONE) != 0) {
       return fail(ErrorCode::kMachine, "cannot give {} of host memory back to the system: {}",
-                  format_size(size), std::strerror(errno));
+                  format_size(size), error_text(errno));
     }
     return {};
   }
@@ -76,7 +76,7 @@ Result<std::unique_ptr<AddressRange>> reserve_addresses(size_t bytes, size_t pag
       mmap(nullptr, mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
     return fail(ErrorCode::kMachine, "cannot reserve {} of addresses: {}", format_size(size),
-                std::strerror(errno));
+                error_text(errno));
   }
   auto* first = static_cast<std::byte*>(mapping);
   const auto address = reinterpret_cast<uintptr_t>(first);

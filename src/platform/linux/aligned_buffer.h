@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
+#include <new>
 #include <span>
 
 #include "base/result.h"
@@ -17,7 +17,8 @@ class AlignedBuffer {
   // alignment: a power of two.
   static Result<AlignedBuffer> make(size_t size, size_t alignment) {
     alignment = std::max(alignment, alignof(std::max_align_t));
-    AlignedBuffer buffer(std::aligned_alloc(alignment, round_up(size, alignment)), size);
+    AlignedBuffer buffer(::operator new (size, std::align_val_t{alignment}, std::nothrow), size,
+                         alignment);
     if (!buffer.memory_) {
       return fail(ErrorCode::kMachine, "no memory for a buffer of {}", format_size(size));
     }
@@ -28,9 +29,11 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    void operator()(void* memory) const { std::free(memory); }
+    size_t alignment;
+    void operator()(void* memory) const { ::operator delete (memory, std::align_val_t{alignment}); }
   };
-  AlignedBuffer(void* memory, size_t size) : memory_(memory), size_(size) {}
+  AlignedBuffer(void* memory, size_t size, size_t alignment)
+      : memory_(memory, Free{alignment}), size_(size) {}
 
   std::unique_ptr<void, Free> memory_;
   size_t size_;

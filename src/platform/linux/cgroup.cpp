@@ -105,7 +105,7 @@ CgroupMemory read_tightest(const std::string& root, const Version& version) {
     *path = path->starts_with(mount->root) ? path->substr(mount->root.size()) : "";
   }
   for (std::string inner = *path;; inner.resize(inner.rfind('/'))) {
-    const CgroupMemory memory = read_one(root + mount->point + inner, version);
+    const CgroupMemory memory = read_one(fmt::format("{}{}{}", root, mount->point, inner), version);
     if (left(memory) < left(tightest)) tightest = memory;
     if (inner.empty() || inner.find('/') == std::string::npos) return tightest;
   }

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <limits>
 
 #include "base/check.h"
 #include "base/units.h"
 #include "platform/linux/aligned_buffer.h"
+#include "platform/linux/error_text.h"
 #include "platform/linux/page_cache.h"
 
 namespace spillway::platform {
@@ -103,7 +103,7 @@ std::optional<size_t> LinuxFile::next_position(const ReadRequest& request, size_
 
 tl::unexpected<Error> LinuxFile::read_error(const ReadRequest& request, int error) const {
   return fail(ErrorCode::kMachine, "{}: reading {} bytes at offset {} failed: {}", info_.path,
-              request.target.size(), request.offset, std::strerror(error));
+              request.target.size(), request.offset, error_text(error));
 }
 
 Result<std::unique_ptr<ReadQueue>> LinuxFile::open_queue(unsigned depth) const {
@@ -125,8 +125,7 @@ Result<std::unique_ptr<FileMapping>> LinuxFile::map() const {
   if (info_.size_bytes == 0) return std::make_unique<LinuxMapping>(std::span<std::byte>());
   void* bytes = mmap(nullptr, info_.size_bytes, PROT_READ, MAP_SHARED, descriptor(), 0);
   if (bytes == MAP_FAILED) {
-    return fail(ErrorCode::kMachine, "{}: cannot map the file: {}", info_.path,
-                std::strerror(errno));
+    return fail(ErrorCode::kMachine, "{}: cannot map the file: {}", info_.path, error_text(errno));
   }
   return std::make_unique<LinuxMapping>(
       std::span(static_cast<std::byte*>(bytes), info_.size_bytes));
@@ -144,7 +143,7 @@ Result<uint64_t> LinuxFile::current_size() const {
   struct stat status {};
   if (fstat(descriptor(), &status) != 0) {
     return fail(ErrorCode::kMachine, "{}: cannot ask for its size: {}", info_.path,
-                std::strerror(errno));
+                error_text(errno));
   }
   return static_cast<uint64_t>(status.st_size);
 }

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "platform/linux/aligned_buffer.h"
+#include "platform/linux/error_text.h"
 #include "platform/linux/file.h"
 
 namespace spillway::platform {
@@ -31,7 +31,7 @@ tl::unexpected<Error> cannot_open(const std::string& path, int error) {
   }
   const bool system_failed = error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO;
   return fail(system_failed ? ErrorCode::kMachine : ErrorCode::kBadFile, "{}: cannot open it: {}",
-              path, std::strerror(error));
+              path, error_text(error));
 }
 
 Result<void> refuse_other_kinds(const std::string& path, mode_t mode) {

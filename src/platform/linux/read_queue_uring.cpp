@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "base/check.h"
 #include "base/units.h"
+#include "platform/linux/error_text.h"
 #include "platform/linux/file.h"
 #include "platform/linux/page_cache.h"
 #include "platform/read_request.h"
@@ -134,11 +134,11 @@ class UringQueue : public ReadQueue {
   }
 
   tl::unexpected<Error> refused(int error) const {
-    return fail(ErrorCode::kMachine, "the system refuses io_uring: {}", std::strerror(error));
+    return fail(ErrorCode::kMachine, "the system refuses io_uring: {}", error_text(error));
   }
   tl::unexpected<Error> ring_error(int error) const {
     return fail(ErrorCode::kMachine, "{}: reading by io_uring failed: {}", file_.info().path,
-                std::strerror(error));
+                error_text(error));
   }
 
   const LinuxFile& file_;

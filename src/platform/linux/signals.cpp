@@ -18,9 +18,11 @@ struct TruncationNotice {
   int exit_code;
 };
 
-// Written before the handlers are installed, only read by them.
+// Written before the handlers are installed, only read by them. See the top for why these exist.
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables)
 TruncationNotice truncation_notice;
 std::atomic<bool> stop_flag = false;
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may not wait for a lock");
 
 void set_handler(int signal, void (*handler)(int, siginfo_t*, void*)) {

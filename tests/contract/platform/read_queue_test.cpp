@@ -189,18 +189,21 @@ TEST_P(PlatformReadQueue, LeavesNothingInTheCacheWhereItIsAskedTo) {
 }
 
 TEST_P(PlatformReadQueue, BrokenPromisesAreBugs) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");  // the queue may have threads
   const auto file = file_of(4 * kSlotBytes);
   const Slots slots(platform(), 2, kSlotBytes);
-  const auto queue = queue_of(*file, 1);
-  EXPECT_DEATH(static_cast<void>(queue->wait()), "bug in spillway");
+  // The child opens the queue itself: one with threads does not survive a fork.
+  const auto submit = [&](std::vector<ReadRequest> requests) {
+    const auto queue = queue_of(*file, 1);
+    for (const ReadRequest& request : requests) static_cast<void>(queue->submit(request));
+  };
   EXPECT_DEATH(static_cast<void>(file->open_queue(0)), "bug in spillway");
+  EXPECT_DEATH(static_cast<void>(queue_of(*file, 1)->wait()), "bug in spillway");
+  EXPECT_DEATH(submit({{0, slots[0], 1}, {0, slots[1], 2}}), "bug in spillway");
   if (file->info().offset_alignment > 1) {
-    EXPECT_DEATH(static_cast<void>(queue->submit({1, slots[0], 1})), "bug in spillway");
-    EXPECT_DEATH(static_cast<void>(queue->submit({0, slots[0].first(100), 1})), "bug in spillway");
+    EXPECT_DEATH(submit({{1, slots[0], 1}}), "bug in spillway");
+    EXPECT_DEATH(submit({{0, slots[0].first(100), 1}}), "bug in spillway");
+    EXPECT_DEATH(submit({{0, slots[0].subspan(1).first(4096), 1}}), "bug in spillway");
   }
-  ASSERT_TRUE(queue->submit({0, slots[0], 1}).has_value());
-  EXPECT_DEATH(static_cast<void>(queue->submit({0, slots[1], 2})), "bug in spillway");
 }
 
 INSTANTIATE_TEST_SUITE_P(Platforms, PlatformReadQueue, testing::ValuesIn(environment_kinds()),

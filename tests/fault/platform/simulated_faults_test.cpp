@@ -116,15 +116,16 @@ TEST(SimulatedQueueFaults, AReadThatFailsComesBackWithItsError) {
 }
 
 TEST(SimulatedCapacity, AFailedCommitChangesNothing) {
-  const auto machine = make_simulated_platform({.host_bytes = 10 * 4096});
+  constexpr size_t kPage = 4096;
+  const auto machine = make_simulated_platform({.host_bytes = 10 * kPage});
   const auto range = machine->reserve(1 << 20).value();
-  ASSERT_TRUE(range->commit(0, 8 * 4096).has_value());
-  const auto failed = range->commit(4 * 4096, 7 * 4096);  // 3 of them are new, 2 are left
+  ASSERT_TRUE(range->commit(0, 8 * kPage).has_value());
+  const auto failed = range->commit(4 * kPage, 7 * kPage);  // 3 of them are new, 2 are left
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().code, ErrorCode::kMachine);
   EXPECT_THAT(failed.error().message, testing::HasSubstr("12.0 KiB asked for, 8.0 KiB of 40.0"));
-  EXPECT_EQ(machine->committed_bytes(), 8u * 4096);
-  EXPECT_TRUE(range->commit(4 * 4096, 6 * 4096).has_value());
+  EXPECT_EQ(machine->committed_bytes(), 8 * kPage);
+  EXPECT_TRUE(range->commit(4 * kPage, 6 * kPage).has_value());
   EXPECT_EQ(machine->host_memory().value().free_bytes(), 0u);
   ASSERT_TRUE(range->decommit(0, 1 << 20).has_value());
   EXPECT_EQ(machine->committed_bytes(), 0u);

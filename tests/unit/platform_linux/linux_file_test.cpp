@@ -32,10 +32,10 @@ class LinuxFiles : public testing::Test {
     EXPECT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
   }
-  ~LinuxFiles() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string put(const std::string& name, size_t size) {
-    const std::string path = folder_ + "/" + name;
+    std::string path = folder_ + "/" + name;
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
     const std::vector<char> content(size, 'x');
     EXPECT_EQ(write(file.get(), content.data(), size), static_cast<ssize_t>(size));

@@ -19,7 +19,7 @@ class MachineFacts : public testing::Test {
     EXPECT_NE(mkdtemp(folder.data()), nullptr);
     root_ = folder;
   }
-  ~MachineFacts() override { std::filesystem::remove_all(root_); }
+  void TearDown() override { std::filesystem::remove_all(root_); }
 
   void put(const std::string& path, const std::string& text) {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
