@@ -1,16 +1,9 @@
 // Sound files: every type of value, every layout of tensors, and what is found in them.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "formats/gguf.h"
-#include "support/gguf_builder.h"
-#include "support/memory_file.h"
+#include "parse.h"
 
 namespace spillway::formats {
 namespace {
-
-using test::GgufBuilder;
-using test::MemoryFile;
 
 TEST(GgufAccept, Smoke) {
   GgufBuilder builder;
