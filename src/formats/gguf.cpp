@@ -3,13 +3,11 @@
 
 #include <type_traits>
 
-#include "formats/gguf_reader.h"
+#include "formats/gguf_index.h"
 #include "formats/gguf_values.h"
 
 namespace spillway::formats {
 namespace {
-
-constexpr size_t kIndexBytes = 64;  // what a hash table's entry takes, about
 
 Result<const GgufValue*> required(const GgufFile& file, std::string_view key) {
   const GgufValue* value = file.find(key);
@@ -49,13 +47,13 @@ uint64_t GgufTensor::rows() const {
 }
 
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = tensor_index_.find(std::string(name));
-  return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
+  const auto found = find_position(tensors_, tensors_by_name_, name);
+  return found ? &tensors_[*found] : nullptr;
 }
 
 const GgufValue* GgufFile::find(std::string_view key) const {
-  const auto found = metadata_index_.find(std::string(key));
-  return found == metadata_index_.end() ? nullptr : &metadata_[found->second].second;
+  const auto found = find_position(metadata_, metadata_by_key_, key);
+  return found ? &metadata_[*found].second : nullptr;
 }
 
 Result<uint64_t> GgufFile::unsigned_value(std::string_view key) const {
@@ -92,20 +90,17 @@ Result<bool> GgufFile::bool_value(std::string_view key, bool otherwise) const {
 }
 
 GgufValue GgufFile::take(std::string_view key) {
-  const auto found = metadata_index_.find(std::string(key));
-  if (found == metadata_index_.end()) return {};
-  return std::exchange(metadata_[found->second].second, GgufValue());
+  const auto found = find_position(metadata_, metadata_by_key_, key);
+  if (!found) return {};
+  return std::exchange(metadata_[*found].second, GgufValue());
 }
 
 size_t GgufFile::memory_bytes() const {
   size_t bytes =
-      metadata_.capacity() * sizeof(metadata_[0]) + tensors_.capacity() * sizeof(GgufTensor);
-  for (const auto& [key, value] : metadata_)
-    bytes += 2 * heap_bytes(key) + heap_bytes(value) + kIndexBytes;
-  for (const GgufTensor& tensor : tensors_) {
-    bytes +=
-        2 * heap_bytes(tensor.name) + tensor.dimensions.capacity() * sizeof(uint64_t) + kIndexBytes;
-  }
+      metadata_.capacity() * sizeof(metadata_[0]) + metadata_by_key_.capacity() * sizeof(size_t) +
+      tensors_.capacity() * sizeof(GgufTensor) + tensors_by_name_.capacity() * sizeof(size_t);
+  for (const auto& [key, value] : metadata_) bytes += heap_bytes(key) + heap_bytes(value);
+  for (const GgufTensor& tensor : tensors_) bytes += heap_bytes(tensor);
   return bytes;
 }
 

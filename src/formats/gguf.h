@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -23,6 +23,10 @@ namespace spillway::formats {
 // Many strings in one block of memory: what a vocabulary is.
 class StringArray {
  public:
+  StringArray() = default;
+  // String i is text[ends[i - 1], ends[i]).
+  StringArray(std::string text, std::vector<uint64_t> ends)
+      : text_(std::move(text)), ends_(std::move(ends)) {}
   size_t size() const { return ends_.size(); }
   std::string_view operator[](size_t i) const {
     const uint64_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -61,7 +65,9 @@ struct GgufTensor {
 };
 
 struct GgufLimits {
-  uint64_t memory_bytes = UINT64_MAX;  // for what is kept of the header; exceeding it is kBudget
+  // For what is kept of the header; exceeding it is kBudget. It bounds the time as well: a sparse
+  // file of any size costs its author nothing. Vocabularies take a few MiB.
+  uint64_t memory_bytes = uint64_t{1} << 30;
 };
 
 class GgufFile {
@@ -101,8 +107,8 @@ class GgufFile {
   uint64_t data_offset_ = 0;
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
-  std::unordered_map<std::string, size_t> metadata_index_;
-  std::unordered_map<std::string, size_t> tensor_index_;
+  std::vector<size_t> metadata_by_key_;  // positions, sorted (gguf_index.h)
+  std::vector<size_t> tensors_by_name_;
 };
 
 }  // namespace spillway::formats

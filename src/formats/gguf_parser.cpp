@@ -1,8 +1,12 @@
 // The header of a GGUF file: counts, metadata, tensor infos; then where the data lies.
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <numeric>
 
-#include "base/check.h"
+#include "base/units.h"
 #include "formats/gguf.h"
+#include "formats/gguf_index.h"
 #include "formats/gguf_reader.h"
 #include "formats/gguf_values.h"
 
@@ -17,8 +21,7 @@ constexpr uint64_t kMaxAlignment = 1 << 20;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kLeastPairBytes = 8 + 1 + 4 + 1;  // key length, key, type, value
 constexpr uint64_t kLeastTensorBytes =
-    8 + 1 + 4 + 4 + 8;                // name length, name, dimensions, type, offset
-constexpr uint64_t kIndexBytes = 64;  // what a hash table's entry takes, about
+    8 + 1 + 4 + 4 + 8;  // name length, name, dimensions, type, offset
 
 }  // namespace
 
@@ -31,40 +34,56 @@ class GgufParser {
     SPILLWAY_TRY(read_version());
     SPILLWAY_ASSIGN(const uint64_t tensors, reader_.read_count("tensor count", kLeastTensorBytes));
     SPILLWAY_ASSIGN(const uint64_t pairs, reader_.read_count("metadata count", kLeastPairBytes));
-    for (uint64_t i = 0; i < pairs; ++i) SPILLWAY_TRY(read_pair());
+    SPILLWAY_TRY(read_pairs(pairs));
     SPILLWAY_TRY(read_alignment());
-    for (uint64_t i = 0; i < tensors; ++i) SPILLWAY_TRY(read_tensor());
-    return place_tensors();
+    SPILLWAY_TRY(read_tensors(tensors));
+    SPILLWAY_TRY(place_tensors());
+    SPILLWAY_TRY(check_overlap());
+    return std::move(file_);
   }
 
  private:
   Result<void> read_version() {
     SPILLWAY_ASSIGN(const uint32_t magic, reader_.read_number<uint32_t>("magic"));
-    if (magic != kMagic) {
-      return fail(ErrorCode::kBadFile,
-                  "this is no GGUF file: it begins with {:#010x}, not with 'GGUF'", magic);
+    if (magic != kMagic && magic != __builtin_bswap32(kMagic)) {
+      const auto begin = std::bit_cast<std::array<char, sizeof magic>>(magic);
+      return fail(ErrorCode::kBadFile, "this is no GGUF file: it begins with {}, not with 'GGUF'",
+                  quoted({begin.data(), begin.size()}));
     }
     SPILLWAY_ASSIGN(file_.version_, reader_.read_number<uint32_t>("version"));
-    if (file_.version_ == 2 || file_.version_ == 3) return {};
+    // Big-endian writers leave the magic as it is, or swap it as well.
     const uint32_t swapped = __builtin_bswap32(file_.version_);
-    if (swapped == 2 || swapped == 3) {
+    if (magic != kMagic || (swapped >= 1 && swapped <= 3)) {
       return fail(ErrorCode::kBadFile,
-                  "this is a big-endian GGUF file; only little-endian ones are supported");
+                  "this is a big-endian GGUF file; only little-endian ones are supported. Convert "
+                  "the model again without --bigendian");
     }
+    if (file_.version_ == 2 || file_.version_ == 3) return {};
     return fail(ErrorCode::kBadFile,
                 "GGUF version {} is not supported; 2 and 3 are. Convert the model again",
                 file_.version_);
   }
 
-  Result<void> read_pair() {
-    SPILLWAY_ASSIGN(std::string key, values_.read_string("key length", 1, kMaxKeyBytes));
-    SPILLWAY_TRY(memory_.charge(1, sizeof(file_.metadata_[0]) + key.size() + kIndexBytes));
-    if (!file_.metadata_index_.emplace(key, file_.metadata_.size()).second) {
-      return fail(ErrorCode::kBadFile, "the key {} occurs twice", quoted(key));
+  // One vector's elements and their sorted positions; strings are charged where they are read.
+  template <typename Item>
+  Result<void> reserve(std::vector<Item>& items, uint64_t count) {
+    SPILLWAY_TRY(memory_.charge(count, sizeof(Item) + sizeof(size_t)));
+    items.reserve(static_cast<size_t>(count));
+    return {};
+  }
+
+  Result<void> read_pairs(uint64_t count) {
+    SPILLWAY_TRY(reserve(file_.metadata_, count));
+    for (uint64_t i = 0; i < count; ++i) {
+      SPILLWAY_ASSIGN(std::string key, values_.read_string("key length", 1, kMaxKeyBytes));
+      auto value = read_value();
+      if (!value) return fail_within(quoted(key), std::move(value).error());
+      file_.metadata_.emplace_back(std::move(key), *std::move(value));
     }
-    auto value = read_value();
-    if (!value) return fail_within(quoted(key), value.error());
-    file_.metadata_.emplace_back(std::move(key), *std::move(value));
+    file_.metadata_by_key_ = positions_by_name(file_.metadata_);
+    if (const auto twice = name_used_twice(file_.metadata_, file_.metadata_by_key_)) {
+      return fail(ErrorCode::kBadFile, "the key {} occurs twice", quoted(*twice));
+    }
     return {};
   }
 
@@ -85,38 +104,24 @@ class GgufParser {
     return {};
   }
 
-  Result<void> read_tensor() {
-    GgufTensor tensor;
-    SPILLWAY_ASSIGN(tensor.name, values_.read_string("tensor name length", 1, kMaxNameBytes));
-    SPILLWAY_TRY(memory_.charge(
-        1, sizeof tensor + kMaxDimensions * sizeof(uint64_t) + tensor.name.size() + kIndexBytes));
-    if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
-      return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", quoted(tensor.name));
+  Result<void> read_tensors(uint64_t count) {
+    SPILLWAY_TRY(reserve(file_.tensors_, count));
+    for (uint64_t i = 0; i < count; ++i) {
+      GgufTensor tensor;
+      SPILLWAY_ASSIGN(tensor.name, values_.read_string("tensor name length", 1, kMaxNameBytes));
+      auto read = read_shape(tensor);
+      if (!read) return fail_within("tensor " + quoted(tensor.name), std::move(read).error());
+      file_.tensors_.push_back(std::move(tensor));
     }
-    auto read = read_shape(tensor);
-    if (!read) return fail_within("tensor " + quoted(tensor.name), read.error());
-    file_.tensors_.push_back(std::move(tensor));
+    file_.tensors_by_name_ = positions_by_name(file_.tensors_);
+    if (const auto twice = name_used_twice(file_.tensors_, file_.tensors_by_name_)) {
+      return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", quoted(*twice));
+    }
     return {};
   }
 
   Result<void> read_shape(GgufTensor& tensor) {
-    SPILLWAY_ASSIGN(const uint32_t count, reader_.read_number<uint32_t>("dimensions"));
-    if (count == 0 || count > kMaxDimensions) {
-      return fail(ErrorCode::kBadFile, "{} dimensions; it must be 1 to {}", count, kMaxDimensions);
-    }
-    uint64_t elements = 1;
-    for (uint32_t i = 0; i < count; ++i) {
-      SPILLWAY_ASSIGN(const uint64_t dimension, reader_.read_number<uint64_t>("dimension"));
-      if (dimension == 0 || dimension > INT64_MAX) {
-        return fail(ErrorCode::kBadFile, "dimension {} is {}; it must be positive", i,
-                    static_cast<int64_t>(dimension));
-      }
-      if (__builtin_mul_overflow(elements, dimension, &elements) || elements > INT64_MAX) {
-        return fail(ErrorCode::kBadFile,
-                    "the product of its dimensions is larger than 64 bits hold");
-      }
-      tensor.dimensions.push_back(dimension);
-    }
+    SPILLWAY_ASSIGN(const uint64_t elements, read_dimensions(tensor));
     SPILLWAY_ASSIGN(const uint32_t number, reader_.read_number<uint32_t>("type"));
     const auto dtype = dtype_from_gguf(number);
     if (!dtype) {
@@ -143,22 +148,65 @@ class GgufParser {
     return {};
   }
 
+  // Returns their product.
+  Result<uint64_t> read_dimensions(GgufTensor& tensor) {
+    SPILLWAY_ASSIGN(const uint32_t count, reader_.read_number<uint32_t>("dimensions"));
+    if (count == 0 || count > kMaxDimensions) {
+      return fail(ErrorCode::kBadFile, "{} dimensions; it must be 1 to {}", count, kMaxDimensions);
+    }
+    SPILLWAY_TRY(memory_.charge(1, count * sizeof(uint64_t) + kAllocationBytes));
+    tensor.dimensions.reserve(count);
+    uint64_t elements = 1;
+    for (uint32_t i = 0; i < count; ++i) {
+      SPILLWAY_ASSIGN(const uint64_t dimension, reader_.read_number<uint64_t>("dimension"));
+      if (dimension == 0 || dimension > INT64_MAX) {
+        return fail(ErrorCode::kBadFile, "dimension {} is {}; it must be positive", i,
+                    static_cast<int64_t>(dimension));
+      }
+      if (__builtin_mul_overflow(elements, dimension, &elements) || elements > INT64_MAX) {
+        return fail(ErrorCode::kBadFile,
+                    "the product of its dimensions, up to {}, does not fit "
+                    "into 63 bits",
+                    dimension);
+      }
+      tensor.dimensions.push_back(dimension);
+    }
+    return elements;
+  }
+
   // Offsets count from the data's start, which is known only behind the last tensor info.
-  Result<GgufFile> place_tensors() {
-    const uint64_t mask = file_.alignment_ - 1;
-    file_.data_offset_ = (reader_.position() + mask) & ~mask;
+  Result<void> place_tensors() {
+    file_.data_offset_ = round_up(reader_.position(), file_.alignment_);
     const uint64_t data_bytes = reader_.size() - std::min(reader_.size(), file_.data_offset_);
     for (GgufTensor& tensor : file_.tensors_) {
       if (tensor.offset > data_bytes || tensor.size_bytes > data_bytes - tensor.offset) {
         return fail(ErrorCode::kBadFile,
-                    "tensor {}: {} bytes at offset {} of the data reach past the file's end ({} "
-                    "bytes of data); "
-                    "is the download complete?",
+                    "tensor {}: its {} bytes at offset {} reach past the end of the file's {} "
+                    "bytes of data; is the download complete?",
                     quoted(tensor.name), tensor.size_bytes, tensor.offset, data_bytes);
       }
       tensor.offset += file_.data_offset_;
     }
-    return std::move(file_);
+    return {};
+  }
+
+  // Tensors that share bytes would let a small file claim any amount of weights.
+  Result<void> check_overlap() const {
+    std::vector<size_t> order(file_.tensors_.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::ranges::sort(order, {}, [&](size_t i) { return file_.tensors_[i].offset; });
+    for (size_t i = 1; i < order.size(); ++i) {
+      const GgufTensor& before = file_.tensors_[order[i - 1]];
+      const GgufTensor& after = file_.tensors_[order[i]];
+      if (before.offset + before.size_bytes > after.offset) {
+        return fail(ErrorCode::kBadFile,
+                    "the tensors {} and {} overlap: {} bytes at offset {} of the file reach into "
+                    "offset {}",
+                    quoted(before.name), quoted(after.name), before.size_bytes, before.offset,
+                    after.offset);
+      }
+    }
+    return {};
   }
 
   GgufReader reader_;

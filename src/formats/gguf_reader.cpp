@@ -44,8 +44,8 @@ Result<uint64_t> GgufReader::read_count(std::string_view field, uint64_t bytes_e
   SPILLWAY_ASSIGN(const uint64_t count, read_number<uint64_t>(field));
   if (count > left() / bytes_each) {
     return fail(ErrorCode::kBadFile,
-                "{} {} at offset {}: each takes {} bytes or more, and {} are left in the file",
-                field, count, offset, bytes_each, left());
+                "{} {} at offset {}: the {} bytes that are left in the file hold at most {}", field,
+                count, offset, left(), left() / bytes_each);
   }
   return count;
 }

@@ -10,12 +10,13 @@ namespace spillway::formats {
 namespace {
 
 constexpr unsigned kMaxArrayDepth = 4;
-constexpr uint64_t kMaxReserve = 1
-                                 << 20;  // elements reserved on a header's word; more must be read
-constexpr uint64_t kAllocationBytes = 16;  // what malloc adds, about
 
 // The least bytes that a value of each type takes in the file, by GgufType.
 constexpr std::array<uint64_t, 13> kLeastBytes = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
+
+uint64_t least_bytes_of(GgufType type) {
+  return kLeastBytes[static_cast<size_t>(type)];
+}
 
 template <typename Kept, typename Stored>
 Kept widen(Stored stored) {
@@ -60,16 +61,21 @@ size_t heap_bytes(const GgufValue& value) {
         if constexpr (std::is_same_v<Held, std::string>) {
           return heap_bytes(held);
         } else if constexpr (std::is_same_v<Held, StringArray>) {
-          return held.memory_bytes();
+          return held.memory_bytes() + 2 * kAllocationBytes;
         } else if constexpr (std::is_same_v<Held, std::vector<bool>>) {
-          return held.capacity() / 8;
+          return held.capacity() / 8 + kAllocationBytes;
         } else if constexpr (std::is_arithmetic_v<Held> || std::is_same_v<Held, std::monostate>) {
           return 0;
         } else {
-          return held.capacity() * sizeof(held[0]);
+          return held.capacity() * sizeof(held[0]) + kAllocationBytes;
         }
       },
       value);
+}
+
+size_t heap_bytes(const GgufTensor& tensor) {
+  return heap_bytes(tensor.name) + tensor.dimensions.capacity() * sizeof(uint64_t) +
+         kAllocationBytes;
 }
 
 Result<GgufType> GgufValueReader::read_type() {
@@ -90,9 +96,9 @@ Result<std::string> GgufValueReader::read_string(std::string_view field, uint64_
     return fail(ErrorCode::kBadFile, "{} {} at offset {}: it must be {} to {} bytes", field, length,
                 offset, least, most);
   }
-  SPILLWAY_TRY(memory_.charge(length, 1));
+  SPILLWAY_TRY(memory_.charge(length + 1 + kAllocationBytes, 1));
   std::string text;
-  text.reserve(static_cast<size_t>(std::min(length, kMaxReserve)));
+  text.reserve(static_cast<size_t>(length));
   SPILLWAY_TRY(reader_.append(text, length));
   return text;
 }
@@ -142,8 +148,7 @@ Result<GgufValue> GgufValueReader::read_value(GgufType type) {
 
 Result<GgufValue> GgufValueReader::read_array() {
   SPILLWAY_ASSIGN(const GgufType type, read_type());
-  SPILLWAY_ASSIGN(const uint64_t count,
-                  reader_.read_count("array length", kLeastBytes[static_cast<size_t>(type)]));
+  SPILLWAY_ASSIGN(const uint64_t count, reader_.read_count("array length", least_bytes_of(type)));
   switch (type) {
     case GgufType::kUint8:
       return read_numbers<uint8_t, uint64_t>(count);
@@ -179,20 +184,20 @@ Result<GgufValue> GgufValueReader::read_array() {
 template <typename Stored, typename Kept>
 Result<GgufValue> GgufValueReader::read_numbers(uint64_t count) {
   SPILLWAY_TRY(memory_.charge(count, sizeof(Kept)));
+  SPILLWAY_TRY(memory_.charge(1, kAllocationBytes));
   std::vector<Kept> numbers;
-  numbers.reserve(static_cast<size_t>(std::min(count, kMaxReserve)));
+  numbers.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count; ++i) {
     SPILLWAY_ASSIGN(const Stored stored, reader_.read_number<Stored>("array element"));
     numbers.push_back(widen<Kept>(stored));
   }
-  numbers.shrink_to_fit();
   return GgufValue(std::move(numbers));
 }
 
 Result<GgufValue> GgufValueReader::read_bools(uint64_t count) {
-  SPILLWAY_TRY(memory_.charge(count / 8 + 8, 1));
+  SPILLWAY_TRY(memory_.charge(count / 8 + sizeof(uint64_t) + kAllocationBytes, 1));
   std::vector<bool> bools;
-  bools.reserve(static_cast<size_t>(std::min(count, kMaxReserve)));
+  bools.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count; ++i) {
     SPILLWAY_ASSIGN(const bool value, read_bool());
     bools.push_back(value);
@@ -203,41 +208,51 @@ Result<GgufValue> GgufValueReader::read_bools(uint64_t count) {
 // Reads the lengths first and the text after: a vocabulary is then allocated once, exactly, and
 // only after every length in it was found to be true.
 Result<GgufValue> GgufValueReader::read_strings(uint64_t count) {
-  const uint64_t begin = reader_.position();
-  uint64_t text_bytes = 0;
-  SPILLWAY_TRY(skip_strings(count, text_bytes));
   SPILLWAY_TRY(memory_.charge(count, sizeof(uint64_t)));
-  SPILLWAY_TRY(memory_.charge(text_bytes, 1));
+  SPILLWAY_TRY(memory_.charge(2, kAllocationBytes));
+  const uint64_t begin = reader_.position();
+  SPILLWAY_ASSIGN(const uint64_t text_bytes, skip_strings(count));
   reader_.seek(begin);
 
-  StringArray strings;
-  strings.reserve(static_cast<size_t>(count), static_cast<size_t>(text_bytes));
   std::string text;
+  std::vector<uint64_t> ends;
+  text.reserve(static_cast<size_t>(text_bytes));
+  ends.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count; ++i) {
     SPILLWAY_ASSIGN(const uint64_t length, reader_.read_count("string length", 1));
-    text.clear();
+    if (length > text_bytes - text.size()) {
+      return fail(ErrorCode::kBadFile,
+                  "string {} of {} became longer while it was read; something "
+                  "writes to the file",
+                  i, count);
+    }
     SPILLWAY_TRY(reader_.append(text, length));
-    strings.push_back(text);
+    ends.push_back(text.size());
   }
-  return GgufValue(std::move(strings));
+  return GgufValue(StringArray(std::move(text), std::move(ends)));
 }
 
-Result<void> GgufValueReader::skip_strings(uint64_t count, uint64_t& text_bytes) {
+// Charges the texts and returns their bytes.
+Result<uint64_t> GgufValueReader::skip_strings(uint64_t count) {
+  uint64_t text_bytes = 0;
   for (uint64_t i = 0; i < count; ++i) {
     SPILLWAY_ASSIGN(const uint64_t length, reader_.read_count("string length", 1));
+    SPILLWAY_TRY(memory_.charge(length, 1));
     reader_.skip(length);
     text_bytes += length;
   }
-  return {};
+  return text_bytes;
 }
 
 // `count` arrays that lie in an array at depth − 1; each takes 12 bytes or more, so that the time
-// stays linear however they nest.
+// stays linear however they nest. They are charged although nothing of them is kept: no part of a
+// header, which may be sparse, goes by without a charge.
 Result<void> GgufValueReader::skip_nested(uint64_t count, unsigned depth) {
+  SPILLWAY_TRY(memory_.charge(count, least_bytes_of(GgufType::kArray)));
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t offset = reader_.position();
     SPILLWAY_ASSIGN(const GgufType type, read_type());
-    const uint64_t least_bytes = kLeastBytes[static_cast<size_t>(type)];
+    const uint64_t least_bytes = least_bytes_of(type);
     SPILLWAY_ASSIGN(const uint64_t length, reader_.read_count("array length", least_bytes));
     if (type == GgufType::kArray) {
       if (depth == kMaxArrayDepth) {
@@ -245,9 +260,11 @@ Result<void> GgufValueReader::skip_nested(uint64_t count, unsigned depth) {
                     kMaxArrayDepth);
       }
       SPILLWAY_TRY(skip_nested(length, depth + 1));
-    } else if (type == GgufType::kString) {
-      uint64_t text_bytes = 0;
-      SPILLWAY_TRY(skip_strings(length, text_bytes));
+      continue;
+    }
+    SPILLWAY_TRY(memory_.charge(length, least_bytes));
+    if (type == GgufType::kString) {
+      SPILLWAY_TRY(skip_strings(length));
     } else if (type == GgufType::kBool) {
       for (uint64_t j = 0; j < length; ++j) SPILLWAY_TRY(read_bool());
     } else {

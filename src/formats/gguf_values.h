@@ -33,7 +33,7 @@ enum class GgufType : uint32_t {
 class HeaderMemory {
  public:
   explicit HeaderMemory(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
-  // kBudget if `count` things of `bytes_each` bytes are more than is left.
+  // kBudget if `count` things of `bytes_each` (≥ 1) bytes are more than is left.
   Result<void> charge(uint64_t count, uint64_t bytes_each);
 
  private:
@@ -41,9 +41,12 @@ class HeaderMemory {
   uint64_t used_bytes_ = 0;
 };
 
-// About what a string, and a value, hold beside their own object.
+inline constexpr uint64_t kAllocationBytes = 16;  // what malloc adds, about
+
+// About what these hold beside their own object.
 size_t heap_bytes(const std::string& text);
 size_t heap_bytes(const GgufValue& value);
+size_t heap_bytes(const GgufTensor& tensor);
 
 class GgufValueReader {
  public:
@@ -60,7 +63,7 @@ class GgufValueReader {
   template <typename Stored, typename Kept>
   Result<GgufValue> read_numbers(uint64_t count);
   Result<void> skip_nested(uint64_t count, unsigned depth);
-  Result<void> skip_strings(uint64_t count, uint64_t& text_bytes);
+  Result<uint64_t> skip_strings(uint64_t count);
   Result<bool> read_bool();
 
   GgufReader& reader_;
