@@ -93,14 +93,15 @@ TEST(SentencePieceBpe, ASpaceInFrontOfEveryTextBetweenSpecialTokens) {
             "<s>hello</s>hello");
 }
 
-TEST(SentencePieceBpe, AMegabyteOfOneCharacter) {
+// Quadratic time would run into the test's limit here.
+TEST(SentencePieceBpe, LongRunsTakeLinearTime) {
   std::vector<std::string> across = test::some_pieces();
   across.emplace_back("a▁");  // words are not apart
   for (const auto& pieces : {test::some_pieces(), across}) {
     const Tokenizer tokenizer = make(pieces);
     for (const char* unit : {"a", " ", "\n", "é", "\xFF", "a "}) {
       std::string text;
-      while (text.size() < 1 << 20) text += unit;
+      while (text.size() < 1 << 18) text += unit;
       EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, {})), text) << unit;
     }
   }

@@ -57,6 +57,15 @@ TEST_F(TokenizerTest, SaysWhatEndsATurn) {
     EXPECT_FALSE(tokenizer->is_end(id)) << id;
 }
 
+TEST_F(TokenizerTest, UserDefinedTokensThatEndATurnAreControlTokens) {
+  auto description = test::byte_level_description("gpt-2", {});
+  description.eos = 258;
+  const auto tokenizer = Tokenizer::create(std::move(description));
+  ASSERT_TRUE(tokenizer);
+  EXPECT_EQ(tokenizer->encode("<tool>", {}).size(), 6U);
+  EXPECT_THAT(tokenizer->encode("<tool>", {.parse_special = true}), ElementsAre(258));
+}
+
 TEST_F(TokenizerTest, AddsTokensOnlyWhereTheModelHasThem) {
   EXPECT_THAT(tokenizer_.encode("a", {.add_special = true}), ElementsAre('a'));
   auto description = test::byte_level_description("gpt-2", {});
