@@ -15,21 +15,33 @@ namespace spillway::formats {
 namespace {
 
 // What chat models end a turn with, where the file does not say so itself.
-constexpr std::array<std::string_view, 10> kEndTexts = {
-    "<|im_end|>",    "<|eot_id|>", "<|eom_id|>",      "<|end|>",         "<|endoftext|>",
-    "<end_of_turn>", "<EOT>",      "<|end_of_text|>", "<|end_of_turn|>", "<end_of_utterance>"};
+constexpr std::array<std::string_view, 11> kEndTexts = {
+    "<|im_end|>",      "<|eot_id|>",         "<|eom_id|>", "<|end|>",
+    "<|endoftext|>",   "<end_of_turn>",      "<EOT>",      "<|end_of_text|>",
+    "<|end_of_turn|>", "<end_of_utterance>", "</s>"};
 
-std::vector<TokenId> end_tokens(const Vocabulary& vocabulary, const TokenizerDescription& from) {
+std::vector<TokenId> end_tokens(const TokenizerDescription& from) {
   std::vector<TokenId> ends;
   for (const auto& id : {from.eos, from.eot})
     if (id) ends.push_back(*id);
-  for (size_t i = 0; i < vocabulary.size(); ++i) {
-    const auto id = static_cast<TokenId>(i);
-    const TokenType type = vocabulary.type(id);
+  for (size_t i = 0; i < from.types.size(); ++i) {
+    const TokenType type{static_cast<int32_t>(from.types[i])};
     if (type != TokenType::kControl && type != TokenType::kUserDefined) continue;
-    if (std::ranges::find(kEndTexts, vocabulary.text(id)) != kEndTexts.end()) ends.push_back(id);
+    if (std::ranges::find(kEndTexts, from.tokens[i]) != kEndTexts.end())
+      ends.push_back(static_cast<TokenId>(i));
   }
   return ends;
+}
+
+// Some files call the tokens that end a turn user-defined. They are control tokens all the same:
+// text that a user types must not end a turn.
+void make_control(const std::vector<TokenId>& ids, std::vector<int64_t>& types) {
+  if (types.empty()) return;
+  for (const TokenId id : ids) {
+    int64_t& type = types[static_cast<size_t>(id)];
+    if (type == static_cast<int32_t>(TokenType::kUserDefined))
+      type = static_cast<int32_t>(TokenType::kControl);
+  }
 }
 
 Result<std::unique_ptr<TokenizerFamily>> make_family(const Vocabulary& vocabulary,
@@ -64,8 +76,10 @@ Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::create(TokenizerDescription description) {
   SPILLWAY_TRY(check_tokenizer_description(description));
+  std::vector<TokenId> ends = end_tokens(description);
+  make_control(ends, description.types);
   auto state = std::make_unique<State>(std::move(description.tokens), description.types);
-  state->ends = end_tokens(state->vocabulary, description);
+  state->ends = std::move(ends);
   state->bos = description.bos;
   state->eos = description.eos;
   state->add_bos = description.add_bos;

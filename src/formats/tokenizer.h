@@ -30,7 +30,7 @@ enum class TokenType : int32_t {
 // What a tokenizer is made of, however the file spells it.
 struct TokenizerDescription {
   std::string model;  // "gpt2" or "llama"
-  std::string pre;    // "smollm", "gpt-2", "llama-bpe", "qwen2"; unused for "llama"
+  std::string pre;    // "smollm", "gpt-2", "llama-bpe", "qwen2" or an alias; unused for "llama"
   StringArray tokens;
   std::vector<float> scores;   // "llama": one per token; else empty
   std::vector<int64_t> types;  // TokenType; one per token, or empty: all normal
@@ -46,8 +46,9 @@ struct TokenizerDescription {
 Result<TokenizerDescription> take_tokenizer_description(GgufFile& file);
 
 struct EncodeOptions {
-  bool parse_special = false;  // turn the text of control tokens into those tokens
-  bool add_special = false;    // BOS in front (and EOS behind) where the model has them
+  // Turn the text of control tokens into those tokens. Of user-defined ones it always is.
+  bool parse_special = false;
+  bool add_special = false;  // BOS in front (and EOS behind) where the model has them
 };
 
 class Tokenizer {
@@ -57,10 +58,14 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // Time linear in the text (times a logarithm); any bytes, valid UTF-8 or not.
+  // Time linear in the text (times a logarithm); any bytes, valid UTF-8 or not. Bytes that the
+  // vocabulary cannot spell are left out ("gpt2") or the unknown token ("llama").
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
-  // The bytes of one token. Control tokens are empty unless `special`. `id` must be in [0, size()).
+  // The bytes of one token. Control and unknown tokens are empty unless `special`. `id` must be in
+  // [0, size()).
   std::string piece(TokenId id, bool special = false) const;
+  // The pieces in a row, without the spaces that encode() adds ("llama" with add_space_prefix: in
+  // front of the text and behind every special token).
   std::string decode(const std::vector<TokenId>& ids, bool special = false) const;
 
   size_t size() const;

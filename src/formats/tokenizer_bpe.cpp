@@ -102,13 +102,9 @@ void ByteLevelBpe::encode_word(std::string_view word, MergeWork& work,
       return;
     }
   }
-  work.clear();
-  for (size_t i = 0; i < word.size(); ++i) {
-    // Some vocabularies lack bytes that valid text never or hardly has (SmolLM2: 21 of them); the
-    // models were trained with those left out.
-    const TokenId id = byte_tokens_[static_cast<uint8_t>(word[i])];
-    if (id != kNoToken) work.push_back(i, id);
-  }
+  work.start_word(word.size());
+  for (size_t i = 0; i < word.size(); ++i)
+    work.push_back(i, byte_tokens_[static_cast<uint8_t>(word[i])]);
   const auto find_pair = [&](const Symbol& left, const Symbol& right,
                              size_t) -> std::optional<PairMerge> {
     const auto rank = merges_.find(left.id, right.id);
@@ -116,7 +112,11 @@ void ByteLevelBpe::encode_word(std::string_view word, MergeWork& work,
     return PairMerge{*rank, merges_[*rank].merged};
   };
   work.merge_all(word.size(), find_pair);
-  work.for_each(word.size(), [&](const Symbol& symbol, size_t) { ids.push_back(symbol.id); });
+  // Some vocabularies lack bytes that text hardly ever has (SmolLM2: 21 of them). The models were
+  // trained with those left out; an unknown token, which is often the end token, was never there.
+  work.for_each(word.size(), [&](const Symbol& symbol, size_t) {
+    if (symbol.id != kNoToken) ids.push_back(symbol.id);
+  });
 }
 
 void ByteLevelBpe::decode(std::string_view token_text, std::string& out) const {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "formats/tokenizer_family.h"
+#include "formats/tokenizer_pretokenizer.h"
 
 namespace spillway::formats {
 namespace {
@@ -104,6 +105,7 @@ Result<void> check_tokenizer_description(const TokenizerDescription& description
                 "the tokenizer (tokenizer.ggml.model) is '{}', which is not supported; supported "
                 "are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
                 model);
+  if (model == "gpt2") SPILLWAY_TRY(check_pre_tokenizer(description.pre));
   SPILLWAY_TRY(check_lengths(description));
   SPILLWAY_TRY(check_types(description));
   const size_t tokens = description.tokens.size();

@@ -32,9 +32,12 @@ struct PairMerge {
 
 class MergeWork {
  public:
-  void clear() {
+  // Room for a word of up to `symbols`, of which one of a megabyte needs 32 MB.
+  void start_word(size_t symbols) {
     symbols_.clear();
+    symbols_.reserve(symbols);
     queue_.clear();
+    queue_.reserve(symbols);
   }
   void push_back(size_t begin, TokenId id) {
     const size_t index = symbols_.size();

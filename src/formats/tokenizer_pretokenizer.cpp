@@ -53,13 +53,17 @@ constexpr std::array kFamilies = {
     Family{"qwen2", kQwen2, false},   Family{"deepseek-r1-qwen", kQwen2, false},
 };
 
-std::string supported_names() {
+Result<Family> find_family(std::string_view name) {
   std::string names;
   for (const Family& family : kFamilies) {
+    if (family.name == name) return family;
     if (!names.empty()) names += ", ";
     names += family.name;
   }
-  return names;
+  return fail(ErrorCode::kBadFile,
+              "the pre-tokenizer (tokenizer.ggml.pre) is '{}', which is not supported; supported "
+              "are {}",
+              name, names);
 }
 
 }  // namespace
@@ -74,29 +78,28 @@ void Pcre2MatchFree::operator()(pcre2_real_match_data_8* data) const {
   pcre2_match_data_free(data);
 }
 
+Result<void> check_pre_tokenizer(std::string_view name) {
+  SPILLWAY_TRY(find_family(name));
+  return {};
+}
+
 Result<PreTokenizer> PreTokenizer::create(std::string_view name) {
-  for (const Family& family : kFamilies) {
-    if (family.name != name) continue;
-    int error = 0;
-    PCRE2_SIZE error_offset = 0;
-    PreTokenizer made;
-    made.whole_words_first_ = family.whole_words_first;
-    made.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(family.pattern),
-                                   PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED,
-                                   &error, &error_offset, nullptr));
-    SPILLWAY_CHECK(made.code_ != nullptr);
-    // The interpreter counts steps back, of which a run of spaces makes as many as it is long.
-    made.limits_.reset(pcre2_match_context_create(nullptr));
-    SPILLWAY_CHECK(made.limits_ != nullptr);
-    pcre2_set_match_limit(made.limits_.get(), UINT32_MAX);
-    // Where the machine forbids code made at run time the interpreter does the same, slower.
-    pcre2_jit_compile(made.code_.get(), PCRE2_JIT_COMPLETE);
-    return made;
-  }
-  return fail(ErrorCode::kBadFile,
-              "the pre-tokenizer (tokenizer.ggml.pre) is '{}', which is not supported; supported "
-              "are {}",
-              name, supported_names());
+  SPILLWAY_ASSIGN(const Family family, find_family(name));
+  int error = 0;
+  PCRE2_SIZE error_offset = 0;
+  PreTokenizer made;
+  made.whole_words_first_ = family.whole_words_first;
+  made.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(family.pattern),
+                                 PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED,
+                                 &error, &error_offset, nullptr));
+  SPILLWAY_CHECK(made.code_ != nullptr);
+  // Where the machine forbids code made at run time the interpreter does the same, slower.
+  pcre2_jit_compile(made.code_.get(), PCRE2_JIT_COMPLETE);
+  // The interpreter counts steps back, of which a run of spaces makes as many as it is long.
+  made.limits_.reset(pcre2_match_context_create(nullptr));
+  SPILLWAY_CHECK(made.limits_ != nullptr);
+  pcre2_set_match_limit(made.limits_.get(), UINT32_MAX);
+  return made;
 }
 
 size_t PreTokenizer::memory_bytes() const {

@@ -23,9 +23,12 @@ struct Pcre2MatchFree {
   void operator()(pcre2_real_match_data_8* data) const;
 };
 
+// kBadFile: `name` (the file's tokenizer.ggml.pre) is none of those that we know.
+Result<void> check_pre_tokenizer(std::string_view name);
+
 class PreTokenizer {
  public:
-  // By the name in the file's tokenizer.ggml.pre. kBadFile: not one of those that we know.
+  // As check_pre_tokenizer.
   static Result<PreTokenizer> create(std::string_view name);
   // A word that is a token is that token, whatever the merges say.
   bool whole_words_first() const { return whole_words_first_; }

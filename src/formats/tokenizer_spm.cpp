@@ -119,7 +119,7 @@ void SentencePieceBpe::encode(std::string_view text, std::vector<TokenId>& ids) 
 
 void SentencePieceBpe::encode_word(std::string_view word, MergeWork& work,
                                    std::vector<TokenId>& ids) const {
-  work.clear();
+  work.start_word(word.size());
   for (size_t i = 0; i < word.size();) {
     const Utf8Sequence first = first_utf8(word.substr(i));
     work.push_back(i, kNoToken);
