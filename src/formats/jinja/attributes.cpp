@@ -40,6 +40,7 @@ Value loop_attribute(const LoopState& loop, std::string_view name) {
 // An attribute or a bound method; undefined without a reason if there is none.
 Result<Value> find_attribute(Runtime& runtime, const Value& object, std::string_view name) {
   if (Namespace* const* space = object.get<Namespace*>()) {
+    SPILLWAY_TRY(runtime.step((*space)->attributes.size() / 16));
     for (const auto& [attribute, value] : (*space)->attributes) {
       if (attribute == name) return value;
     }
@@ -203,6 +204,7 @@ Result<Value> get_slice(Runtime& runtime, const Value& object, const SliceParts&
 }
 
 Result<Value> get_path(Runtime& runtime, Value object, const Value& path) {
+  SPILLWAY_TRY(runtime.step());
   const std::string* text = path.text();
   if (text == nullptr) {
     if (path.is_none()) return object;

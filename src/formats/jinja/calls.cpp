@@ -8,6 +8,12 @@
 #include "formats/jinja/signature.h"
 
 namespace spillway::formats::jinja {
+namespace {
+
+// What a macro made in a loop holds, about: itself, and the scope of its iteration.
+constexpr size_t kKeptBytes = 512;
+
+}  // namespace
 
 void Evaluator::keep(Scope* scope) {
   for (; scope != nullptr && !scope->captured; scope = scope->parent) scope->captured = true;
@@ -64,6 +70,7 @@ Result<Value> Evaluator::call(const Value& callee, const Arguments& arguments) {
   Result<Value> result;
   if (const auto* method = std::get_if<BoundMethod>(&target)) {
     name = method->method->name;
+    SPILLWAY_TRY(charge(runtime_, method->self));
     result = method->method->call(runtime_, method->self, arguments);
   } else {
     const Function* function = std::get<const Function*>(target);
@@ -86,7 +93,7 @@ Result<Value> Evaluator::call_loop(const LoopPtr& loop_state, const Arguments& a
 }
 
 Result<Value> Evaluator::make_macro(const MacroDefinition& definition) {
-  SPILLWAY_TRY(runtime_.make(sizeof(Callable) + sizeof(Scope)));
+  SPILLWAY_TRY(runtime_.make(kKeptBytes));
   keep(scope_);
   return Value(std::make_shared<const Callable>(Callable{Macro{&definition, scope_}}));
 }
@@ -108,6 +115,7 @@ Result<void> Evaluator::bind_macro(const MacroDefinition& definition, const Argu
   const auto& parameters = definition.parameters;
   auto& variables = scope_->variables;
   std::vector<bool> used(arguments.named.size(), false);
+  SPILLWAY_TRY(runtime_.step(parameters.size() * used.size() / 16));
   const auto take_named = [&](const std::string& name) -> const Value* {
     for (size_t i = 0; i < used.size(); ++i) {
       if (used[i] || arguments.named[i].first != name) continue;

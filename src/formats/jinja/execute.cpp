@@ -66,6 +66,7 @@ Result<void> Evaluator::assign(const Target& target, const Value& value) {
   if (space == nullptr)
     return fail(ErrorCode::kBadFile, "cannot assign attribute on non-namespace object {}",
                 quote(program_.names[target.name]));
+  SPILLWAY_TRY(runtime_.step((*space)->attributes.size() / 16));
   for (auto& [name, attribute] : (*space)->attributes) {
     if (name != target.attribute) continue;
     attribute = value;

@@ -1,18 +1,6 @@
 #include "formats/jinja/filters.h"
 
 namespace spillway::formats::jinja {
-namespace {
-
-// What a filter reads at least once.
-Result<void> charge(Runtime& runtime, const Value& value) {
-  if (const std::string* text = value.text()) return runtime.scan(text->size());
-  if (const Sequence* sequence = value.sequence()) return runtime.step(sequence->items.size());
-  if (const Dict* dict = value.dict()) return runtime.step(dict->entries().size());
-  return {};
-}
-
-}  // namespace
-
 const Filter* find_filter(std::string_view name) {
   for (const auto& table : {kTextFilters, kValueFilters, kSequenceFilters, kSelectFilters}) {
     for (const Filter& filter : table) {

@@ -6,6 +6,11 @@
 #include "formats/jinja/parser.h"
 
 namespace spillway::formats::jinja {
+namespace {
+
+constexpr size_t kMaxNamed = 1000;
+
+}  // namespace
 
 Parser::Expr Parser::parse_primary() {
   switch (current().kind) {
@@ -139,6 +144,9 @@ Result<void> Parser::parse_call_argument(CallArguments& arguments) {
     advance();
     advance();
     SPILLWAY_ASSIGN(const Expression* value, parse_expression());
+    // Also keeps the search for repeated names short.
+    if (arguments.named.size() == kMaxNamed)
+      return error(fmt::format("more than {} named arguments", kMaxNamed));
     for (const auto& named : arguments.named) {
       if (named.first == name) return error(fmt::format("argument '{}' comes twice", name));
     }

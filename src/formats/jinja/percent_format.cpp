@@ -56,15 +56,21 @@ class PercentFormatter {
       ++at_;
       SPILLWAY_TRY(convert());
     }
-    const bool left = tuple_ != nullptr ? used_ < tuple_->items.size()
-                                        : used_ == 0 && values_.dict() == nullptr && !named_ &&
-                                              values_.sequence() == nullptr;
-    if (left)
+    if (!used_all())
       return fail(ErrorCode::kBadFile, "not all arguments converted during string formatting");
     return std::move(out_);
   }
 
  private:
+  // A value that could be asked by key need not be used.
+  bool used_all() const {
+    if (tuple_ != nullptr) return used_ == tuple_->items.size();
+    const Sequence* sequence = values_.sequence();
+    const bool has_keys = values_.dict() != nullptr ||
+                          (sequence != nullptr && sequence->kind <= SequenceKind::kRange);
+    return used_ > 0 || has_keys;
+  }
+
   Result<void> convert() {
     const Value* named = nullptr;
     if (at_ < format_.size() && format_[at_] == '(') {
@@ -75,7 +81,6 @@ class PercentFormatter {
       named = values_.dict()->find_text(name);
       if (named == nullptr)
         return fail(ErrorCode::kBadFile, "the format's key {} is missing", quote(name));
-      named_ = true;
       at_ = close + 1;
     }
     SPILLWAY_ASSIGN(const Directive directive, read_directive());
@@ -196,7 +201,6 @@ class PercentFormatter {
   std::string out_;
   size_t at_ = 0;
   size_t used_ = 0;
-  bool named_ = false;
 };
 
 }  // namespace

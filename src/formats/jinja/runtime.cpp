@@ -66,9 +66,15 @@ Result<void> Runtime::Descent::check() const {
   return fail(ErrorCode::kBadFile, "the template evaluates more than {} levels deep", limit);
 }
 
+Result<void> charge(Runtime& runtime, const Value& value) {
+  if (const std::string* text = value.text()) return runtime.scan(text->size());
+  return {};
+}
+
 Result<SequencePtr> iterate(Runtime& runtime, const Value& value) {
   std::vector<Value> items;
   if (const SequencePtr* sequence = value.get<SequencePtr>()) {
+    SPILLWAY_TRY(runtime.step((*sequence)->items.size() / 16));
     if ((*sequence)->kind != SequenceKind::kGenerator) return *sequence;
     if (!std::exchange((*sequence)->used, true)) items = (*sequence)->items;
   } else if (const std::string* text = value.text()) {

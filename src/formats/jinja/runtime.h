@@ -65,6 +65,10 @@ class Runtime {
   std::vector<LoopPtr> loops_;
 };
 
+// Counts one reading of the value if it is a text, as filters and methods do it. (Those of lists
+// and dictionaries count what they do: many need only a size or one element.)
+Result<void> charge(Runtime& runtime, const Value& value);
+
 // The elements that a loop over `value` sees: of a sequence, the keys of a dictionary, the
 // characters of a text, none of an undefined value.
 Result<SequencePtr> iterate(Runtime& runtime, const Value& value);

@@ -79,6 +79,7 @@ class BraceFormatter {
   }
 
   Result<const Value*> argument(std::string_view name) {
+    SPILLWAY_TRY(runtime_.step(arguments_.named.size() / 16));
     for (const auto& [named, value] : arguments_.named) {
       if (named == name) return &value;
     }

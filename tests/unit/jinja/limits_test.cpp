@@ -44,13 +44,60 @@ TEST(JinjaLimits, BoundStepsOfLoops) {
 
 TEST(JinjaLimits, BoundStepsOfWorkInsideOneOperation) {
   const JinjaLimits limits{.steps = 100'000};
-  for (const char* work :
-       {"x in x", "x == x ~ ''", "x | upper", "x.strip()", "x.count('ab')", "x | length", "x[-1]",
-        "l | sort", "9 in l", "l == l[:]", "l | join", "x | replace('z', '')", "x.split('b')"}) {
-    expect_refused(fmt::format("{{% set x = 'a' * 99999 %}}{{% set l = [1, 2] * 2000 %}}"
-                               "{{% for i in range(99999) %}}{{% set y = {} %}}{{% endfor %}}",
-                               work),
-                   "steps", limits);
+  // A thousand rounds of little work pass, so that it is the work that is refused below.
+  const std::string rounds =
+      "{% set x = 'a' * 99999 %}{% set l = [1, 2] * 2000 %}{% set d = dict(m=l) %}"
+      "{% for i in range(1000) %}{% set y = @ %}{% endfor %}";
+  const auto with = [&](std::string_view work) {
+    std::string source = rounds;
+    return source.replace(source.find('@'), 1, work);
+  };
+  EXPECT_TRUE(render(with("1"), limits).has_value());
+  for (const char* work : {"x in x",
+                           "x == x ~ ''",
+                           "x | upper",
+                           "x.strip('a')",
+                           "x.strip()",
+                           "x.count('ab')",
+                           "x.isupper()",
+                           "x.endswith('b')",
+                           "x.find('ab')",
+                           "x.startswith('b', 1)",
+                           "x.title()",
+                           "x.splitlines()",
+                           "x | length",
+                           "x[-1]",
+                           "x[::2]",
+                           "l | sort",
+                           "9 in l",
+                           "l == l[:]",
+                           "l | join",
+                           "l | sum",
+                           "l | unique | list",
+                           "l.count(5)",
+                           "l.copy()",
+                           "l + l",
+                           "l | map('e')",
+                           "x | replace('z', '')",
+                           "x.replace('', '')",
+                           "x.split('b')",
+                           "x.rsplit('b')",
+                           "x ~ 1",
+                           "x % ()",
+                           "x.format()",
+                           "x < x",
+                           "x | int",
+                           "x | tojson",
+                           "x | e",
+                           "x | indent",
+                           "x | title",
+                           "x * 2",
+                           "l * 2",
+                           "d.m | list",
+                           "x | list",
+                           "x is upper",
+                           "x | center(5)"}) {
+    expect_refused(with(work), "steps", limits);
   }
 }
 
@@ -145,7 +192,7 @@ TEST(JinjaLimits, BoundEveryStringOnTheWay) {
                            "'a' | indent(99999999999)",
                            "('a' * 1000000) | replace('a', 'b' * 1000000)",
                            "('b' * 1000000).replace('', 'b' * 1000)",
-                           "('a' * 9000000) | join('b' * 1000000)",
+                           "('a' * 9000) | join('b' * 100000)",
                            "('b' * 1000000).join('a' * 1000)",
                            "range(999999999)",
                            "9999999999 ** 9999999",
@@ -157,7 +204,7 @@ TEST(JinjaLimits, BoundEveryStringOnTheWay) {
                            "9223372036854775807 + 1",
                            "-9223372036854775807 - 2",
                            "99999999999999999999"}) {
-    const auto text = render(fmt::format("{{{{ {} }}}}", bomb));
+    const auto text = render(fmt::format("{{{{ {} }}}}", bomb), {.output_bytes = 1 << 20});
     ASSERT_FALSE(text.has_value()) << bomb;
     EXPECT_EQ(text.error().code, ErrorCode::kBadFile) << bomb;
   }
@@ -166,8 +213,23 @@ TEST(JinjaLimits, BoundEveryStringOnTheWay) {
 TEST(JinjaLimits, BoundAllStringsTogether) {
   expect_refused(
       "{% set ns = namespace(l=[]) %}{% for i in range(1000) %}"
-      "{% set ns.l = ns.l + ['a' * 1000000] %}{% endfor %}",
-      "in all", {.steps = 1'000'000'000});
+      "{% set ns.l = ns.l + ['a' * 10000] %}{% endfor %}",
+      "in all", {.output_bytes = 1 << 20});
+}
+
+TEST(JinjaLimits, LeaveRoomForLongConversations) {
+  ordered_json messages = ordered_json::array();
+  for (int i = 0; i < 10'000; ++i)
+    messages.push_back({{"role", i % 2 == 0 ? "user" : "assistant"}, {"content", "Some words."}});
+  const auto text = render(
+      "{% for m in messages[::-1] %}{% set index = (messages | length - 1) - loop.index0 %}"
+      "{% if m.role == 'user' and messages[index].content.startswith('Some') %}{{ m.content }}"
+      "{% elif '<think>' in m.content %}?{% endif %}{{ m.get('x', '') }}{{ (messages | "
+      "last).role[0] }}"
+      "{% endfor %}",
+      {}, {{"messages", std::move(messages)}});
+  ASSERT_TRUE(text.has_value()) << text.error().message;
+  EXPECT_EQ(text->size(), 5'000u * 11 + 10'000);
 }
 
 TEST(JinjaErrors, NameTheLine) {
