@@ -13,7 +13,6 @@ import house
 from house import Finding
 
 RULES = {"layer-order", "layer-use", "layer-include", "layer-word"}
-FAMILIES = {"apps", "bench", "tests", "plugins"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 # Patterns of code, and the layers of src/ in which they are at home.
 HOMES = [
@@ -65,16 +64,16 @@ def check_declarations(root, order):
     return findings, allowed
 
 
-def check_include(path, line, quote, name, order, allowed):
+def check_include(path, line, quote, name, order, allowed, apps):
     """Yields what is wrong with one #include."""
     owner, *rest = Path(path).parts
     layer = rest[0] if owner == "src" else None
     first = name.split("/")[0]
     if ".." in name.split("/") and owner in {"src", "apps"}:
         yield Finding("layer-include", path, line, f"'{name}' climbs: write it from src/")
-    elif first in FAMILIES and layer:
+    elif layer and first in {"apps", "bench", "tests", "plugins", "support", *apps}:
         yield Finding("layer-use", path, line, f"src/ knows no {first}: {name}")
-    elif owner == "apps" and first == "apps":
+    elif owner == "apps" and first in apps and first != rest[0]:
         yield Finding("layer-use", path, line, f"an app knows no other app: {name}")
     elif first in order and "/" in name:
         if quote == "<":
@@ -99,6 +98,7 @@ def check_words(path, number, line):
 def check(root):
     order = order_of((root / "src" / "CMakeLists.txt").read_text())
     findings, allowed = check_declarations(root, order)
+    apps = {path.name for path in root.glob("apps/*")} - set(order)
     for path in house.cpp_files(root):
         in_src = path.startswith("src/") and len(Path(path).parts) > 2
         if path.startswith("src/") and not in_src:
@@ -106,7 +106,7 @@ def check(root):
             continue
         for number, line in enumerate((root / path).read_text().splitlines(), 1):
             if found := INCLUDE.match(line):
-                findings += check_include(path, number, *found.groups(), order, allowed)
+                findings += check_include(path, number, *found.groups(), order, allowed, apps)
             if in_src:
                 findings += check_words(path, number, line)
     return findings

@@ -13,7 +13,10 @@ from house import Finding
 MOST_LINES = 300
 MOST_COLUMNS = 100
 RULES = {"file-length", "columns", "first-line", "pragma-once", "leftover", "nolint", "host-path",
-         "exceptions-grew"}
+         "top-level", "exceptions-grew"}
+TOP_LEVEL = {".ci", "apps", "bench", "docs", "include", "plugins", "src", "tests", "tools",
+             ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore", "CMakeLists.txt",
+             "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
 SCRIPTS = {"tools", ".ci", "tests"}  # files without an extension are programs here
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 NOLINT = re.compile(r"NOLINT(NEXTLINE|BEGIN|END)?\b(?!\([a-z0-9.,\- ]+\): \S)")
@@ -68,8 +71,10 @@ def check_exceptions(root):
 
 
 def check(root):
-    findings = list(check_exceptions(root))
-    for path in filter(is_code, house.tracked(root=root)):
+    findings, paths = list(check_exceptions(root)), house.tracked(root=root)
+    for name in sorted({path.split("/")[0] for path in paths} - TOP_LEVEL):
+        findings.append(Finding("top-level", name, 1, "has no room in this house: does it belong?"))
+    for path in filter(is_code, paths):
         findings += check_file(path, (root / path).read_text(errors="replace"))
     return findings
 
