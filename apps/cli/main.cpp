@@ -4,7 +4,6 @@
 #include <new>
 
 #include "cli/commands.h"
-#include "platform/linux/linux_platform.h"
 
 namespace {
 
@@ -43,9 +42,6 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using spillway::ErrorCode;
-  spillway::platform::exit_on_truncated_mapping(
-      "spillway: the model's file was truncated while it was in use\n",
-      static_cast<int>(ErrorCode::kBadFile));
   try {
     return run_program(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -15,17 +15,23 @@ Result<OutputFile> OutputFile::create(std::string flag, const std::string& path)
   return OutputFile(std::move(flag), path, std::move(stream));
 }
 
-bool OutputFile::write(std::span<const std::byte> bytes) {
+Result<void> OutputFile::write(std::span<const std::byte> bytes) {
+  errno = 0;
   stream_.write(reinterpret_cast<const char*>(bytes.data()),
                 static_cast<std::streamsize>(bytes.size()));
-  return stream_.good();
+  return check();
 }
 
 Result<void> OutputFile::close() {
+  errno = 0;
   stream_.close();
+  return check();
+}
+
+Result<void> OutputFile::check() const {
   if (stream_.good()) return {};
-  return fail(ErrorCode::kMachine, "{} {}: not all of it could be written; is the disk full?",
-              flag_, path_);
+  return fail(ErrorCode::kMachine, "{} {}: not all of it could be written: {}", flag_, path_,
+              errno == 0 ? "the disk refused" : std::strerror(errno));
 }
 
 }  // namespace spillway::cli

@@ -16,12 +16,13 @@ class OutputFile {
   // kUsage: it cannot be created. `flag` is what the user gave the path to.
   static Result<OutputFile> create(std::string flag, const std::string& path);
 
-  // Whether it went well so far.
-  bool write(std::span<const std::byte> bytes);
-  // kMachine: something could not be written.
+  // kMachine: it could not be written.
+  Result<void> write(std::span<const std::byte> bytes);
+  // kMachine: what was still buffered could not be written.
   Result<void> close();
 
  private:
+  Result<void> check() const;
   OutputFile(std::string flag, std::string path, std::ofstream stream)
       : flag_(std::move(flag)), path_(std::move(path)), stream_(std::move(stream)) {}
 

@@ -36,7 +36,7 @@ Result<void> perplexity(const PerplexityFlags& options) {
   const size_t context_tokens = options.model.context > 0 ? options.model.context : kDefaultContext;
   const auto ids =
       session.model.tokenizer.encode(text, {.parse_special = false, .add_special = true});
-  const engine::RunShape shape =
+  engine::RunShape shape =
       engine::run_shape(session.model, *session.ops, session.settings, context_tokens, 0, true);
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));

@@ -19,9 +19,8 @@ Result<void> plan(const PlanOptions& options) {
   SPILLWAY_ASSIGN(Session session, Session::open(options.model));
   const size_t limit = session.context_limit(options.model);
   const size_t prompt = std::min(options.prompt_tokens, limit - 1);
-  const engine::RunShape shape =
-      engine::run_shape(session.model, *session.ops, session.settings, prompt,
-                        std::min(options.max_tokens, limit - prompt), false);
+  engine::RunShape shape = engine::run_shape(session.model, *session.ops, session.settings, prompt,
+                                             std::min(options.max_tokens, limit - prompt), false);
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
   SPILLWAY_ASSIGN(const placement::Plan plan, session.plan(shape, machine));
   const std::string text =

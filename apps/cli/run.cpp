@@ -63,8 +63,14 @@ Result<std::vector<TokenId>> prompt_tokens(const engine::ModelFile& model,
 // Writes the answer as it comes, whole characters only.
 class AnswerPrinter {
  public:
-  explicit AnswerPrinter(const formats::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-  void print(TokenId id) { write(decoder_.push(tokenizer_.piece(id))); }
+  AnswerPrinter(const formats::Tokenizer& tokenizer, TokenId before)
+      : tokenizer_(tokenizer), before_(before) {}
+  void print(TokenId id) {
+    // Behind a control token, decode() takes away a space that is the tokenizer's, not the text's.
+    const bool begins = tokenizer_.type(before_) == formats::TokenType::kControl;
+    write(decoder_.push(begins ? tokenizer_.decode({before_, id}) : tokenizer_.piece(id)));
+    before_ = id;
+  }
   void finish() { write(decoder_.finish() + "\n"); }
 
  private:
@@ -73,6 +79,7 @@ class AnswerPrinter {
     std::fflush(stdout);
   }
   const formats::Tokenizer& tokenizer_;
+  TokenId before_;
   formats::StreamDecoder decoder_;
 };
 
@@ -150,7 +157,7 @@ std::string stats_text(const Outcome& o) {
 Result<void> finish_outputs(Outputs& outputs, const Outcome& outcome) {
   if (outputs.stats) {
     const std::string text = stats_text(outcome);
-    outputs.stats->write(std::as_bytes(std::span(text)));
+    SPILLWAY_TRY(outputs.stats->write(std::as_bytes(std::span(text))));
     SPILLWAY_TRY(outputs.stats->close());
   }
   if (outputs.logits) SPILLWAY_TRY(outputs.logits->close());
@@ -174,8 +181,8 @@ Result<void> run(const RunOptions& options) {
   SPILLWAY_ASSIGN(const std::vector<TokenId> prompt, prompt_tokens(session.model, options));
   const size_t limit = session.context_limit(options.model);
   SPILLWAY_ASSIGN(const size_t room, answer_room(prompt.size(), limit, options.max_tokens));
-  const engine::RunShape shape = engine::run_shape(session.model, *session.ops, session.settings,
-                                                   prompt.size(), room, outputs.logits.has_value());
+  engine::RunShape shape = engine::run_shape(session.model, *session.ops, session.settings,
+                                             prompt.size(), room, outputs.logits.has_value());
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
 
@@ -190,7 +197,7 @@ Result<void> run(const RunOptions& options) {
                                        std::move(plan), show_progress(session.stop)));
   const double load_seconds = session.platform->clock().seconds() - started;
 
-  AnswerPrinter printer(session.model.tokenizer);
+  AnswerPrinter printer(session.model.tokenizer, prompt.back());
   engine::GenerateOptions generate;
   generate.max_tokens = options.max_tokens;
   generate.context = limit;

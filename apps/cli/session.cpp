@@ -21,6 +21,9 @@ constexpr uint64_t kLeastMeasure = 4 * kMiB;
 
 Result<Session> Session::open(const ModelOptions& options) {
   auto platform = platform::make_linux_platform();
+  platform::exit_on_truncated_mapping(
+      fmt::format("spillway: {}: the file was truncated while it was in use\n", options.model),
+      static_cast<int>(ErrorCode::kBadFile));
   SPILLWAY_ASSIGN(const engine::Settings settings, options.settings(*platform));
   SPILLWAY_ASSIGN(engine::ModelFile model, engine::ModelFile::open(*platform, options.model));
   auto pool = std::make_unique<ThreadPool>(settings.threads);
@@ -50,10 +53,9 @@ Result<machine::Machine> Session::machine(const ModelOptions& options) {
   return known_rates(*platform, *pool, *ops, wanted);
 }
 
-Result<placement::Plan> Session::plan(const engine::RunShape& shape,
+Result<placement::Plan> Session::plan(engine::RunShape& shape,
                                       const machine::Machine& machine) const {
-  return placement::make_plan(
-      engine::make_workload(model, *ops, settings, shape, platform->page_bytes()), machine);
+  return engine::plan_run(model, *ops, settings, shape, machine, platform->page_bytes());
 }
 
 engine::Progress show_progress(const std::atomic<bool>* stop) {

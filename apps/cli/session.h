@@ -30,8 +30,8 @@ struct Session {
   size_t context_limit(const ModelOptions& options) const;
   // The machine's rates: from --machine, else from the cache, else measured now (and cached).
   Result<machine::Machine> machine(const ModelOptions& options);
-  Result<placement::Plan> plan(const engine::RunShape& shape,
-                               const machine::Machine& machine) const;
+  // Shortens the shape's chunk where the budget asks for it.
+  Result<placement::Plan> plan(engine::RunShape& shape, const machine::Machine& machine) const;
 };
 
 // Shows how far loading is, on a terminal only; stops when the flag is set.

@@ -24,9 +24,9 @@ struct GenerateOptions {
   size_t context = 0;  // positions; at least one more than the prompt has tokens
   SamplingOptions sampling;
   std::function<void(formats::TokenId)> on_token;  // end tokens are not passed
-  // Logits of every evaluated position in order: [positions, vocabulary]; false stops with
-  // kMachine.
-  std::function<bool(std::span<const float>)> on_logits;
+  // Logits of every evaluated position in order: [positions, vocabulary]; an error ends
+  // the run.
+  std::function<Result<void>(std::span<const float>)> on_logits;
   bool ignore_end = false;
 };
 

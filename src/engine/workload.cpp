@@ -10,7 +10,6 @@ namespace spillway::engine {
 namespace {
 
 // Code, libraries, stacks and what malloc keeps: 10 MiB measured.
-// promised.
 constexpr uint64_t kProcessBytes = 10 * kMiB;
 // Share of the budget that one pass's buffers may take.
 constexpr uint64_t kActivationShare = 8;
@@ -32,6 +31,18 @@ RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& 
   }
   shape.outputs = outputs();
   return shape;
+}
+
+Result<placement::Plan> plan_run(const ModelFile& model, const ops::Ops& ops,
+                                 const Settings& settings, RunShape& shape,
+                                 const machine::Machine& machine, size_t page_bytes) {
+  while (true) {
+    auto plan =
+        placement::make_plan(make_workload(model, ops, settings, shape, page_bytes), machine);
+    if (plan || plan.error().code != ErrorCode::kBudget || shape.chunk == 1) return plan;
+    shape.chunk /= 2;
+    shape.outputs = std::min(shape.outputs, shape.chunk);
+  }
 }
 
 placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,

@@ -33,6 +33,12 @@ struct RunShape {
 RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
                    size_t prompt_tokens, size_t answer_tokens, bool all_outputs);
 
+// The plan of a run. Where the budget is too small for the shape's chunk, the chunk is halved
+// before it is refused: kBudget then names the least that would do for any chunk.
+Result<placement::Plan> plan_run(const ModelFile& model, const ops::Ops& ops,
+                                 const Settings& settings, RunShape& shape,
+                                 const machine::Machine& machine, size_t page_bytes);
+
 placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
                                   const Settings& settings, const RunShape& shape,
                                   size_t page_bytes);

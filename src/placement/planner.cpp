@@ -48,6 +48,11 @@ std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
   return all;
 }
 
+// What a ring holds, in whole pages.
+uint64_t ring_bytes(const memory::StagingRing::Options& ring, size_t page_bytes) {
+  return round_up(ring.slots * ring.slot_bytes, page_bytes);
+}
+
 // Bytes that the matrices may take when `staging_bytes` are spent on the ring.
 uint64_t capacity(const Workload& workload, uint64_t staging_bytes) {
   const uint64_t spent = total(workload.charges) + staging_bytes;
@@ -97,15 +102,16 @@ class Search {
     const Cut cut = cut_units(workload_.weights, block);
     // Before it is known what streams, every unit may.
     const size_t slot = slot_bytes(ranges(cut.units), workload_.file);
-    least_bytes_ = std::min(least_bytes_, fixed_bytes_ + kSlots[0] * slot);
+    least_bytes_ =
+        std::min(least_bytes_, fixed_bytes_ + ring_bytes({slot, kSlots[0]}, workload_.page_bytes));
     if (best && best->cycle.empty()) return;
     for (const unsigned slots : kSlots) {
-      if (fixed_bytes_ + slots * slot > workload_.host_budget_bytes) break;
+      const uint64_t staging = ring_bytes({slot, slots}, workload_.page_bytes);
+      if (fixed_bytes_ + staging > workload_.host_budget_bytes) break;
       Plan plan;
       plan.slices = cut.slices;
       plan.units = cut.units;
-      plan.cycle =
-          choose_resident(plan.units, capacity(workload_, slots * slot), workload_.page_bytes);
+      plan.cycle = choose_resident(plan.units, capacity(workload_, staging), workload_.page_bytes);
       if (plan.cycle.empty()) continue;
       plan.staging = {.slot_bytes = slot, .slots = slots};
       plan.resident_bytes = resident_page_bytes(plan.units, workload_.page_bytes);
@@ -164,7 +170,7 @@ void place_embedding(const Workload& workload, Plan& plan) {
     return;
   }
   const uint64_t pages = round_up(table.size_bytes(), workload.page_bytes) + workload.page_bytes;
-  const uint64_t staging = plan.staging.slots * plan.staging.slot_bytes;
+  const uint64_t staging = ring_bytes(plan.staging, workload.page_bytes);
   if (plan.resident_bytes + pages > capacity(workload, staging)) return;
   plan.embedding_resident = true;
   plan.charges.push_back({memory::Tag::kWeights, "embedding table", pages});
@@ -187,7 +193,7 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
   plan.charges.push_back({memory::Tag::kWeights, "resident slices", plan.resident_bytes});
   if (plan.staging.slots > 0) {
     plan.charges.push_back(
-        {memory::Tag::kStaging, "staging ring", plan.staging.slots * plan.staging.slot_bytes});
+        {memory::Tag::kStaging, "staging ring", ring_bytes(plan.staging, workload.page_bytes)});
   }
   place_embedding(workload, plan);
   for (const model::Weight& weight : workload.weights) plan.weight_bytes += weight.size_bytes();

@@ -8,7 +8,7 @@ import pytest
 
 QUESTION = "Write a long story about a mountain."
 BAD_FILE, MACHINE, INTERRUPTED = 3, 5, 130
-LONG = ["--context", "8192", "-n", "4000", "--host-budget", "56MiB"]
+LONG = ["--context", "2048", "-n", "1500", "--host-budget", "80MiB"]
 
 
 def start(spillway, model, *arguments, text=QUESTION):
@@ -40,7 +40,8 @@ def test_interrupt_while_generating(spillway, model):
 
 
 def test_interrupt_while_reading_the_prompt(spillway, model):
-    process = start(spillway, model, text="All work and no play. " * 1000)
+    process = spillway.start("run", model, "All work and no play. " * 1000, "--context", "8192",
+                             "-n", "4", "--host-budget", "256MiB", "--weights-budget", "30MiB")
     process.wait_until(lambda it: it.process.poll() is not None or it.peak_rss > 16 << 20)
     process.send(signal.SIGINT)
     run = process.wait(2)
