@@ -10,6 +10,8 @@ namespace {
 // More in flight than any staging will have.
 constexpr machine::Sweep kUnlimited{.block_bytes = 4 * kMiB, .depth = 16};
 constexpr machine::Sweep kBuffered{.block_bytes = 4 * kMiB, .depth = 2};
+// With a larger share of the file in the page cache, a buffered sweep is no measurement of the disk.
+constexpr uint64_t kCachedShare = 16;
 // A sweep of a large file is a sample of it.
 constexpr uint64_t kMostSweep = 256 * kMiB;
 
@@ -45,8 +47,11 @@ Result<void> DiskBound::sweep() {
   SPILLWAY_ASSIGN(const auto cached,
                   platform_.open(file_.info().path, {.caching = platform::Caching::kUse}));
   cached->drop_cache();
-  SPILLWAY_ASSIGN(const double buffered, rate(*cached, kBuffered));
-  buffered_.push_back(buffered);
+  // Somebody who maps the file keeps its pages: reading those says nothing about the disk.
+  if (cached->cached_bytes() < file_.info().size_bytes / kCachedShare) {
+    SPILLWAY_ASSIGN(const double buffered, rate(*cached, kBuffered));
+    buffered_.push_back(buffered);
+  }
   cached->drop_cache();
   return {};
 }

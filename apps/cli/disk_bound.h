@@ -24,7 +24,8 @@ class DiskBound {
   machine::Disk medians() const;  // of the sweeps within the staging
   machine::DiskRate best() const;
   double direct_rate() const;    // median with 64 MiB in flight
-  double buffered_rate() const;  // median of plain buffered reads of dropped pages
+  // Median of plain buffered reads of dropped pages; 0 where the pages could not be dropped.
+  double buffered_rate() const;
 
  private:
   platform::Platform& platform_;

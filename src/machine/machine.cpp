@@ -41,7 +41,9 @@ double rate_at_depth(const std::vector<DiskRate>& rates, double depth, double bl
   std::vector<double> blocks;
   for (const auto& [block, rate] : measured) blocks.push_back(block);
   const Between at = locate(blocks, block_bytes);
-  return std::lerp(measured[at.low].second, measured[at.high].second, at.share);
+  const double rate = std::lerp(measured[at.low].second, measured[at.high].second, at.share);
+  // Reads smaller than any that was measured are taken to cost as much time as the smallest.
+  return rate * std::min(1.0, block_bytes / blocks.front());
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ struct DiskRate {
 struct Disk {
   std::vector<DiskRate> rates;
 
-  // Bytes per second, between the measured points on logarithmic axes, at the edge beyond them.
+  // Bytes per second: between the measured points on logarithmic axes, the edge's beyond them, and
+  // less in proportion for blocks smaller than any measured.
   double rate(size_t block_bytes, unsigned depth) const;
   double best() const;
 };
