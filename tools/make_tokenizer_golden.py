@@ -15,15 +15,21 @@ import sys
 import llama_cpp
 
 TEXTS = [
-    "", " ", "  ", "\n", "\t\t", " \n \n\n x", "Hello world", " Hello  world!", "3.14159 and 2,718",
-    "year 1789–1815, ½ ⅓ Ⅷ ٣٤ ९", "I'll say we've it's they're I'm he'd don't", "I'LL SAY WE'VE IT'S",
-    "'s't're've'm'll'd", "don’t", "naïve café Übergröße Straße", "Привет, как дела?", "你好，世界！漢字かなカナ",
-    "한국어 텍스트", "שלום עולם مرحبا بالعالم", "👩‍👩‍👧‍👦 🏳️‍🌈 😀😃", "e\u0301 vs \u00e9", "a\u00a0b\u2003c\u3000d\u0085e\u180ef",
-    "for (int i = 0; i < n; ++i) {\n    a[i] += b[i];  // sum\n}\n", "def f(x):\n\treturn x**2\n\n\n",
-    "https://example.org/path?q=1&r=%20#frag", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
-    "<|endoftext|><|endoftext|>", "a<|im_end|", "<<|im_end|>>", "<repo_name>x<file_sep>y", "=" * 77, "a" * 100, " " * 63 + "x",
-    "\r\n\r\nwindows\r\n", "tabs\t and  spaces \t", "1234567890" * 3, "....!!!???;;;", "$\\frac{a}{b}$ ∑∫√≠≤",
-    "SELECT * FROM t WHERE id = 'x''y';", "\u200bzero\u200dwidth\ufeff",
+    "", " ", "  ", "\n", "\t\t", " \n \n\n x", "Hello world", " Hello  world!",
+    "3.14159 and 2,718", "year 1789–1815, ½ ⅓ Ⅷ ٣٤ ९",
+    "I'll say we've it's they're I'm he'd don't", "I'LL SAY WE'VE IT'S",
+    "'s't're've'm'll'd", "don’t", "naïve café Übergröße Straße", "Привет, как дела?",
+    "你好，世界！漢字かなカナ", "한국어 텍스트", "שלום עולם مرحبا بالعالم",
+    "👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 😀😃", "e\u0301 vs \u00e9",
+    "a\u00a0b\u2003c\u3000d\u0085e\u180ef",
+    "for (int i = 0; i < n; ++i) {\n    a[i] += b[i];  // sum\n}\n",
+    "def f(x):\n\treturn x**2\n\n\n", "https://example.org/path?q=1&r=%20#frag",
+    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n",
+    "<|endoftext|><|endoftext|>", "a<|im_end|", "<<|im_end|>>",
+    "<repo_name>x<file_sep>y", "=" * 77, "a" * 100, " " * 63 + "x",
+    "\r\n\r\nwindows\r\n", "tabs\t and  spaces \t", "1234567890" * 3, "....!!!???;;;",
+    "$\\frac{a}{b}$ ∑∫√≠≤", "SELECT * FROM t WHERE id = 'x''y';",
+    "\u200bzero\u200dwidth\ufeff",
 ]
 FILES = ["text/frankenstein.txt", "text/wiki.test.raw"]
 
