@@ -116,9 +116,7 @@ class Bench {
       return fail(ErrorCode::kUsage, "{} tokens do not fit the context of {} positions",
                   shape_.positions, limit);
     }
-    if (session_.settings.weights_budget_bytes) {
-      budget_.limit_tag(memory::Tag::kWeights, *session_.settings.weights_budget_bytes);
-    }
+    session_.limit_tags(budget_);
     SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
     SPILLWAY_ASSIGN(placement::Plan plan, session_.plan(shape_, machine_));
     SPILLWAY_ASSIGN(engine_,

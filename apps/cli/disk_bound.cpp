@@ -10,7 +10,8 @@ namespace {
 // More in flight than any staging will have.
 constexpr machine::Sweep kUnlimited{.block_bytes = 4 * kMiB, .depth = 16};
 constexpr machine::Sweep kBuffered{.block_bytes = 4 * kMiB, .depth = 2};
-// With a larger share of the file in the page cache, a buffered sweep is no measurement of the disk.
+// With a larger share of the file in the page cache, a buffered sweep is no measurement of the
+// disk.
 constexpr uint64_t kCachedShare = 16;
 // A sweep of a large file is a sample of it.
 constexpr uint64_t kMostSweep = 256 * kMiB;

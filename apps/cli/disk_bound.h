@@ -1,5 +1,5 @@
-// The disk's rate as a bound wants it: sweeps over the whole file, repeated between the runs that
-// are judged, the median of each block size and depth. One thread.
+// The disk's rate as a bound wants it: sweeps over the file (256 MiB of it at most), repeated
+// between the runs that are judged, the median of each block size and depth. One thread.
 #pragma once
 
 #include <map>
@@ -23,7 +23,7 @@ class DiskBound {
 
   machine::Disk medians() const;  // of the sweeps within the staging
   machine::DiskRate best() const;
-  double direct_rate() const;    // median with 64 MiB in flight
+  double direct_rate() const;  // median with 64 MiB in flight
   // Median of plain buffered reads of dropped pages; 0 where the pages could not be dropped.
   double buffered_rate() const;
 

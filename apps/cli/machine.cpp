@@ -66,7 +66,7 @@ Result<void> show_machine(const MachineOptions& options) {
   }
   ThreadPool pool(wanted.threads);
   const auto ops = ops::make_cpu_ops(pool);
-  SPILLWAY_ASSIGN(const machine::Machine machine, known_rates(*platform, pool, *ops, wanted));
+  SPILLWAY_ASSIGN(const machine::Machine machine, known_rates(*platform, *ops, wanted));
   if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(machine, options.save));
   const std::string text =
       options.json ? machine::to_json(machine).dump(2) + "\n" : describe(machine);

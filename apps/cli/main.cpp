@@ -29,12 +29,15 @@ int run_program(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorCode::kUsage);
   }
   const Result<void> result = chosen();
-  if (std::fflush(stdout) != 0 && result) {
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && result) {
     std::fprintf(stderr, "spillway: standard output could not be written; is the disk full?\n");
     return static_cast<int>(ErrorCode::kMachine);
   }
   if (result) return 0;
-  std::fprintf(stderr, "spillway: %s\n", result.error().message.c_str());
+  // An interruption has told all it had to tell.
+  if (!result.error().message.empty()) {
+    std::fprintf(stderr, "spillway: %s\n", result.error().message.c_str());
+  }
   return static_cast<int>(result.error().code);
 }
 

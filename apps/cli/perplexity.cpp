@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli/commands.h"
+#include "cli/report.h"
 #include "cli/session.h"
 
 namespace spillway::cli {
@@ -30,6 +31,18 @@ Result<std::string> read_text(const std::string& path) {
   return content.str();
 }
 
+// A pass processes a chunk of tokens; the plan's figures are of passes.
+Speed pass_speed(const engine::Engine& engine, size_t tokens, double seconds) {
+  const auto chunk = static_cast<double>(engine.shape().chunk);
+  const placement::Prediction& p = engine.plan().prediction;
+  return {.tokens_per_second = static_cast<double>(tokens) / seconds,
+          .bound_tokens_per_second = chunk * p.bound_tokens_per_second,
+          .predicted_tokens_per_second = chunk * p.tokens_per_second,
+          .tokens = tokens,
+          .seconds = seconds,
+          .traffic = engine.traffic()};
+}
+
 Result<void> perplexity(const PerplexityFlags& options) {
   SPILLWAY_ASSIGN(const std::string text, read_text(options.text));
   SPILLWAY_ASSIGN(Session session, Session::open(options.model));
@@ -41,6 +54,7 @@ Result<void> perplexity(const PerplexityFlags& options) {
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
+  session.limit_tags(budget);
   const engine::Context context{*session.platform, budget, *session.ops, session.stop};
   SPILLWAY_ASSIGN(const auto engine,
                   engine::Engine::load(context, session.model, session.settings, shape,
@@ -64,7 +78,9 @@ Result<void> perplexity(const PerplexityFlags& options) {
     std::printf("perplexity %.4f +/- %.4f over %zu tokens in %zu chunks of %zu\n", p.value(), error,
                 p.scored, p.chunks, context_tokens);
   }
-  std::fprintf(stderr, "%.1f tokens/s\n", static_cast<double>(p.chunks * context_tokens) / seconds);
+  SPILLWAY_ASSIGN(const platform::HostMemory memory, session.platform->host_memory());
+  std::fprintf(stderr, "%s\n%s\n", peak_line(budget, memory.process_peak_resident_bytes).c_str(),
+               speed_line(pass_speed(*engine, p.chunks * context_tokens, seconds)).c_str());
   return {};
 }
 

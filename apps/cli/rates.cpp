@@ -41,36 +41,59 @@ std::string rates_path(const platform::Platform& platform) {
   return folder.empty() ? folder : fmt::format("{}/machine-{}.json", folder, platform.machine_id());
 }
 
-Result<machine::Machine> known_rates(platform::Platform& platform, ThreadPool& pool, ops::Ops& ops,
+namespace {
+
+// What of the wanted is not known yet, or was measured with much smaller buffers than there may be
+// now.
+struct Unknown {
+  std::set<DType> dtypes;
+  bool disk = false;
+  bool memory = false;
+};
+
+Unknown find_unknown(const machine::Machine& machine, const RatesWanted& wanted, uint64_t buffer,
+                     const std::string& device) {
+  const bool all = wanted.again || buffer >= 2 * machine.buffer_bytes;
+  Unknown unknown{
+      .dtypes = {}, .disk = wanted.file && (all || !machine.disks.contains(device)), .memory = all};
+  for (const DType dtype : wanted.dtypes) {
+    if (all || !machine.knows_kernel(dtype_info(dtype).name, wanted.threads)) {
+      unknown.dtypes.insert(dtype);
+    }
+  }
+  return unknown;
+}
+
+}  // namespace
+
+Result<machine::Machine> known_rates(platform::Platform& platform, ops::Ops& ops,
                                      const RatesWanted& wanted) {
   const std::string path = rates_path(platform);
   machine::Machine machine = load_or_describe(platform, path);
-  std::set<DType> unknown;
-  for (const DType dtype : wanted.dtypes) {
-    if (wanted.again || machine.kernel_rate(dtype_info(dtype).name, wanted.threads) == 0)
-      unknown.insert(dtype);
-  }
+  const uint64_t memory_bytes = round_down(wanted.memory_bytes, platform.page_bytes());
+  const uint64_t buffer = std::min(kMostBuffer, memory_bytes);
   const std::string device = wanted.file ? std::to_string(wanted.file->info().device) : "";
-  const bool disk = wanted.file && (wanted.again || !machine.disks.contains(device));
-  const bool memory = wanted.again || machine.dram_bytes_per_second == 0;
-  if (unknown.empty() && !disk && !memory) return machine;
+  const Unknown unknown = find_unknown(machine, wanted, buffer, device);
+  if (unknown.dtypes.empty() && !unknown.disk && !unknown.memory) return machine;
 
   std::fprintf(stderr, "measuring this machine, once …\n");
-  memory::Budget budget(memory::Tier::kHost, wanted.memory_bytes);
-  const uint64_t buffer = std::min(kMostBuffer, wanted.memory_bytes);
-  if (memory) {
+  memory::Budget budget(memory::Tier::kHost, memory_bytes);
+  if (unknown.memory) {
+    ThreadPool all(std::max(1U, platform.processor().cores));
     SPILLWAY_ASSIGN(machine.dram_bytes_per_second,
-                    machine::measure_dram(platform, budget, pool, buffer));
+                    machine::measure_dram(platform, budget, all, buffer));
+    machine.buffer_bytes = buffer;
   }
-  if (!unknown.empty() || machine.seconds_per_op == 0) {
+  if (!unknown.dtypes.empty()) {
     const engine::Context context{.platform = platform, .budget = budget, .ops = ops};
     SPILLWAY_TRY(engine::measure_kernels(
-        context, {.dtypes = unknown, .threads = wanted.threads, .buffer_bytes = buffer}, machine));
+        context, {.dtypes = unknown.dtypes, .threads = wanted.threads, .buffer_bytes = buffer},
+        machine));
   }
-  if (disk) {
-    const uint64_t staging = std::min(kMostStaging, wanted.memory_bytes);
+  if (unknown.disk) {
+    const uint64_t staging = std::min(kMostStaging, memory_bytes);
     SPILLWAY_ASSIGN(machine.disks[device],
-                    machine::measure_disk(platform, budget, *wanted.file, staging));
+                    machine::measure_disk(platform, budget, *wanted.file, staging, wanted.stop));
   }
   if (!path.empty()) {
     // A run does not need the cache: the next one measures again.

@@ -1,4 +1,4 @@
-// What a run tells about itself when it is done. Pure but for printing; one thread.
+// What a run tells about itself when it is done. Pure functions; any thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -20,7 +20,7 @@ struct Speed {
   engine::Traffic traffic;
 };
 
-// "31.2 tokens/s · disk …": one line without its end.
+// Speed, tiers, bound, share, prediction: one line without its end.
 std::string speed_line(const Speed& speed);
 // "peak host 63.1 MiB of 64.0 MiB (process 61.7 MiB)".
 std::string peak_line(const memory::Budget& budget, uint64_t process_bytes);

@@ -1,6 +1,7 @@
 // spillway run: a question in, an answer out.
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <string>
 
 #include "cli/commands.h"
@@ -35,9 +36,14 @@ std::string special_text(const formats::Tokenizer& tokenizer, std::optional<Toke
 Result<std::vector<TokenId>> prompt_tokens(const engine::ModelFile& model,
                                            const RunOptions& options) {
   const formats::Tokenizer& tokenizer = model.tokenizer;
+  if (!options.raw && !model.chat_template_error.empty()) {
+    return fail(ErrorCode::kBadFile, "tokenizer.chat_template: {}; --raw goes without it",
+                model.chat_template_error);
+  }
   if (options.raw || !model.chat_template) {
-    if (!options.raw)
+    if (!options.raw) {
       std::fprintf(stderr, "the file has no chat template: the prompt is taken as it is\n");
+    }
     auto ids = tokenizer.encode(options.prompt, {.parse_special = false, .add_special = true});
     if (!ids.empty()) return ids;
     if (tokenizer.bos()) return std::vector<TokenId>{*tokenizer.bos()};
@@ -55,8 +61,12 @@ Result<std::vector<TokenId>> prompt_tokens(const engine::ModelFile& model,
                            special_text(tokenizer, tokenizer.eos()), true, local));
   auto ids = tokenizer.encode(text, {.parse_special = true, .add_special = true});
   // Many templates begin with the BOS that add_special has put there already.
-  if (ids.size() > 1 && tokenizer.bos() && ids[0] == *tokenizer.bos() && ids[1] == ids[0])
+  if (ids.size() > 1 && tokenizer.bos() && ids[0] == *tokenizer.bos() && ids[1] == ids[0]) {
     ids.erase(ids.begin());
+  }
+  if (ids.empty())
+    return fail(ErrorCode::kBadFile,
+                "the file's chat template makes nothing of the prompt; try --raw");
   return ids;
 }
 
@@ -66,7 +76,8 @@ class AnswerPrinter {
   AnswerPrinter(const formats::Tokenizer& tokenizer, TokenId before)
       : tokenizer_(tokenizer), before_(before) {}
   void print(TokenId id) {
-    // Behind a control token, decode() takes away a space that is the tokenizer's, not the text's.
+    // Behind a control token, decode() takes away a space that is the tokenizer's, not the
+    // text's.
     const bool begins = tokenizer_.type(before_) == formats::TokenType::kControl;
     write(decoder_.push(begins ? tokenizer_.decode({before_, id}) : tokenizer_.piece(id)));
     before_ = id;
@@ -90,6 +101,12 @@ struct Outputs {
 
 Result<Outputs> open_outputs(const RunOptions& options) {
   Outputs outputs;
+  for (const std::string& path : {options.stats, options.logits}) {
+    std::error_code ignored;
+    if (!path.empty() && std::filesystem::equivalent(path, options.model.model, ignored)) {
+      return fail(ErrorCode::kUsage, "{}: this is the model; it is not overwritten", path);
+    }
+  }
   if (!options.stats.empty()) {
     SPILLWAY_ASSIGN(outputs.stats, OutputFile::create("--stats", options.stats));
   }
@@ -187,9 +204,7 @@ Result<void> run(const RunOptions& options) {
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
 
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
-  if (session.settings.weights_budget_bytes) {
-    budget.limit_tag(memory::Tag::kWeights, *session.settings.weights_budget_bytes);
-  }
+  session.limit_tags(budget);
   const engine::Context context{*session.platform, budget, *session.ops, session.stop};
   const double started = session.platform->clock().seconds();
   SPILLWAY_ASSIGN(const auto engine,
@@ -218,8 +233,9 @@ Result<void> run(const RunOptions& options) {
   const Result<void> written = finish_outputs(outputs, outcome);
   print_outcome(outcome);
   SPILLWAY_TRY(written);
+  // print_outcome has said so already.
   if (generation.reason == engine::StopReason::kInterrupted)
-    return fail(ErrorCode::kInterrupted, "interrupted");
+    return fail(ErrorCode::kInterrupted, "{}", "");
   return {};
 }
 

@@ -50,12 +50,19 @@ Result<machine::Machine> Session::machine(const ModelOptions& options) {
   for (const model::Weight& weight : model.llama.weights()) wanted.dtypes.insert(weight.dtype);
   wanted.threads = settings.threads;
   wanted.file = model.file.get();
-  return known_rates(*platform, *pool, *ops, wanted);
+  wanted.stop = stop;
+  return known_rates(*platform, *ops, wanted);
 }
 
 Result<placement::Plan> Session::plan(engine::RunShape& shape,
                                       const machine::Machine& machine) const {
   return engine::plan_run(model, *ops, settings, shape, machine, platform->page_bytes());
+}
+
+void Session::limit_tags(memory::Budget& budget) const {
+  if (settings.weights_budget_bytes) {
+    budget.limit_tag(memory::Tag::kWeights, *settings.weights_budget_bytes);
+  }
 }
 
 engine::Progress show_progress(const std::atomic<bool>* stop) {

@@ -30,6 +30,8 @@ struct Session {
   size_t context_limit(const ModelOptions& options) const;
   // The machine's rates: from --machine, else from the cache, else measured now (and cached).
   Result<machine::Machine> machine(const ModelOptions& options);
+  // The user's caps on single tags.
+  void limit_tags(memory::Budget& budget) const;
   // Shortens the shape's chunk where the budget asks for it.
   Result<placement::Plan> plan(engine::RunShape& shape, const machine::Machine& machine) const;
 };

@@ -3,7 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "engine/model_file.h"
+#include "formats/gguf.h"
+#include "formats/tokenizer.h"
 #include "platform/linux/linux_platform.h"
 
 namespace spillway::cli {
@@ -18,10 +19,19 @@ struct TokenizeOptions {
   bool json = false;
 };
 
+// Of any architecture: only the vocabulary is looked at.
+Result<formats::Tokenizer> read_tokenizer(const platform::File& file) {
+  SPILLWAY_ASSIGN(formats::GgufFile header, formats::GgufFile::parse(file));
+  SPILLWAY_ASSIGN(auto description, formats::take_tokenizer_description(header));
+  return formats::Tokenizer::create(std::move(description));
+}
+
 Result<void> tokenize(const TokenizeOptions& options) {
   const auto platform = platform::make_linux_platform();
-  SPILLWAY_ASSIGN(const engine::ModelFile model, engine::ModelFile::open(*platform, options.model));
-  const formats::Tokenizer& tokenizer = model.tokenizer;
+  SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
+  auto made = read_tokenizer(*file);
+  if (!made) return fail_within(options.model, made.error());
+  const formats::Tokenizer& tokenizer = *made;
   const auto ids =
       tokenizer.encode(options.text, {.parse_special = options.special, .add_special = true});
   ordered_json pieces = ordered_json::array();

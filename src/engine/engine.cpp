@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "engine/embedding_reader.h"
 #include "engine/kv_cache.h"
@@ -46,11 +48,13 @@ Result<void> read_small_tensors(const platform::File& file,
   return {};
 }
 
-uint64_t planned(const placement::Plan& plan, memory::Tag tag, std::string_view name) {
-  for (const placement::Charge& charge : plan.charges) {
-    if (charge.tag == tag && charge.name == name) return charge.bytes;
-  }
-  return 0;
+Result<memory::Reservation> reserve_planned(memory::Budget& budget, const placement::Plan& plan,
+                                            memory::Tag tag, std::string_view name) {
+  const auto planned =
+      std::find_if(plan.charges.begin(), plan.charges.end(),
+                   [&](const auto& charge) { return charge.tag == tag && charge.name == name; });
+  SPILLWAY_CHECK(planned != plan.charges.end());
+  return budget.reserve(planned->bytes, tag, name);
 }
 
 }  // namespace
@@ -63,12 +67,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   memory::Budget& budget = context.budget;
   const model::LlamaConfig& config = model.llama.config();
 
-  SPILLWAY_ASSIGN(auto program,
-                  budget.reserve(planned(plan, Tag::kOther, "program"), Tag::kOther, "program"));
+  SPILLWAY_ASSIGN(auto program, reserve_planned(budget, plan, Tag::kOther, kProgramCharge));
   SPILLWAY_ASSIGN(auto header,
                   budget.reserve(model.header_bytes, Tag::kVocabulary, "tokenizer and header"));
-  SPILLWAY_ASSIGN(auto norms,
-                  budget.reserve(planned(plan, Tag::kWeights, "norms"), Tag::kWeights, "norms"));
+  SPILLWAY_ASSIGN(auto norms, reserve_planned(budget, plan, Tag::kWeights, kNormsCharge));
   SPILLWAY_TRY(read_small_tensors(*model.file, model.llama.small_tensors()));
 
   const size_t bytes =

@@ -29,7 +29,7 @@ struct Context {
 struct Traffic {
   uint64_t disk_bytes = 0;  // read, padding and embedding rows included
   uint64_t host_bytes = 0;  // resident weights used in place
-  double wait_seconds = 0;  // that computing waited for the disk
+  double wait_seconds = 0;  // that computing waited for the ring
 };
 Traffic operator-(const Traffic& a, const Traffic& b);
 

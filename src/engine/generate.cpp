@@ -1,6 +1,7 @@
 #include "engine/generate.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -41,6 +42,14 @@ Result<std::span<const float>> prefill(Engine& engine, std::span<const formats::
   return logits.last(logits.size() / outputs);
 }
 
+// Weights that are broken make logits that are not numbers; nothing can be chosen from those.
+Result<void> check_numbers(std::span<const float> logits) {
+  if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
+    return {};
+  return fail(ErrorCode::kBadFile,
+              "none of the model's {} logits is a number: its weights are broken", logits.size());
+}
+
 }  // namespace
 
 Result<Generation> generate(Engine& engine, const Context& context,
@@ -59,7 +68,9 @@ Result<Generation> generate(Engine& engine, const Context& context,
   const Traffic after_prompt = engine.traffic();
 
   while (result.ids.size() < options.max_tokens) {
-    const formats::TokenId id = sampler.choose(logits);
+    SPILLWAY_TRY(check_numbers(logits));
+    // Rows behind the vocabulary are padding.
+    const formats::TokenId id = sampler.choose(logits.first(tokenizer.size()));
     sampler.accept(id);
     result.ids.push_back(id);
     if (tokenizer.is_end(id) && !options.ignore_end) {

@@ -21,17 +21,23 @@ Result<ModelFile> read_header(std::unique_ptr<platform::File> file) {
                 tokenizer.size(), llama.config().vocabulary);
   }
   std::optional<formats::JinjaTemplate> chat_template;
+  std::string chat_template_error;
   uint64_t template_bytes = 0;
   if (header.find("tokenizer.chat_template") != nullptr) {
     SPILLWAY_ASSIGN(const std::string_view source, header.string_value("tokenizer.chat_template"));
     auto parsed = formats::JinjaTemplate::parse(source);
-    if (!parsed) return fail_within("tokenizer.chat_template", parsed.error());
-    chat_template = *std::move(parsed);
+    // Only a chat needs it.
+    if (parsed) {
+      chat_template = *std::move(parsed);
+    } else {
+      chat_template_error = parsed.error().message;
+    }
     template_bytes = source.size();
   }
   const uint64_t held = tokenizer.memory_bytes() + header.memory_bytes() + template_bytes;
-  return ModelFile{std::move(file), std::move(tokenizer), std::move(chat_template),
-                   std::move(llama), held};
+  return ModelFile{std::move(file),          std::move(tokenizer),
+                   std::move(chat_template), std::move(chat_template_error),
+                   std::move(llama),         held};
 }
 
 }  // namespace

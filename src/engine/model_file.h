@@ -19,6 +19,7 @@ struct ModelFile {
   std::unique_ptr<platform::File> file;
   formats::Tokenizer tokenizer;
   std::optional<formats::JinjaTemplate> chat_template;
+  std::string chat_template_error;  // why there is none, although the file has one
   model::Llama llama;
   uint64_t header_bytes = 0;  // held for the tokenizer, the template and the header, about
 

@@ -7,6 +7,8 @@
 namespace spillway::engine {
 namespace {
 
+constexpr size_t kLeastContext = 4;
+
 // −log softmax(logits)[token]
 double negative_log_likelihood(std::span<const float> logits, formats::TokenId token) {
   const double highest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
@@ -58,6 +60,10 @@ double Perplexity::value() const {
 Result<Perplexity> measure_perplexity(Engine& engine, const formats::Tokenizer& tokenizer,
                                       std::span<const formats::TokenId> text,
                                       const PerplexityOptions& options) {
+  if (options.context < kLeastContext) {
+    return fail(ErrorCode::kUsage, "a context of {} scores nothing; it takes {}", options.context,
+                kLeastContext);
+  }
   const size_t available = text.size() / options.context;
   if (available == 0) {
     return fail(ErrorCode::kUsage, "the text has {} tokens; one chunk takes {} (--context)",

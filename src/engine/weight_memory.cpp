@@ -49,7 +49,7 @@ class ExtentReader {
     for (const Extent& extent : extents) {
       for (uint64_t at = extent.begin; at < extent.end; at += kReadBytes) {
         pieces_.push_back({at, std::min(at + kReadBytes, extent.end)});
-        total_ += pieces_.back().end - at;
+        total_ += std::min(pieces_.back().end, file.info().size_bytes) - at;
       }
     }
   }
@@ -94,9 +94,14 @@ class ExtentReader {
   uint64_t total_ = 0;
 };
 
-// Reading what the page cache holds would only copy it; a page or two may be missing.
+// Reading what the page cache holds would only copy it; a little may be missing.
 bool lies_in_page_cache(const platform::File& file) {
   return file.cached_bytes() + file.info().size_bytes / 64 >= file.info().size_bytes;
+}
+
+// What the plan counts for matrices that stay.
+uint64_t planned_bytes(const placement::Plan& plan) {
+  return plan.resident_bytes + plan.embedding_bytes;
 }
 
 }  // namespace
@@ -108,7 +113,7 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
   const uint64_t file_bytes = file.info().size_bytes;
   if (plan.cycle.empty() && plan.embedding_resident && lies_in_page_cache(file)) {
     SPILLWAY_ASSIGN(memory.mapping_charge_,
-                    budget.reserve(plan.resident_bytes, memory::Tag::kWeights, "mapped file"));
+                    budget.reserve(planned_bytes(plan), memory::Tag::kWeights, "mapped file"));
     SPILLWAY_ASSIGN(memory.mapping_, file.map());
     if (memory.mapping_->bytes().size() < file_bytes) {
       return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
@@ -117,11 +122,15 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
     memory.base_ = memory.mapping_->bytes().data();
     return memory;
   }
-  SPILLWAY_ASSIGN(memory.region_,
-                  memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
-                                         round_up(file_bytes, platform.page_bytes())));
+  SPILLWAY_ASSIGN(
+      memory.region_,
+      memory::Region::create(
+          platform, budget, memory::Tag::kWeights, "resident slices",
+          round_up(file_bytes, std::max(platform.page_bytes(), file.info().offset_alignment))));
   memory.base_ = memory.region_->bytes().data();
-  const std::vector<Extent> extents = resident_extents(plan, embedding, platform.page_bytes());
+  // Direct reads may ask for more than a page.
+  const size_t grain = std::max(platform.page_bytes(), file.info().offset_alignment);
+  const std::vector<Extent> extents = resident_extents(plan, embedding, grain);
   for (const Extent& extent : extents)
     SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
   SPILLWAY_ASSIGN(memory.bytes_read_,

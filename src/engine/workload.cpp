@@ -9,8 +9,12 @@
 namespace spillway::engine {
 namespace {
 
-// Code, libraries, stacks and what malloc keeps: 10 MiB measured.
-constexpr uint64_t kProcessBytes = 10 * kMiB;
+// Code, libraries, the first stack and what malloc keeps, as measured.
+constexpr uint64_t kProcessBytes = 9 * kMiB;
+// A thread's stack and arena.
+constexpr uint64_t kThreadBytes = 64 * kKiB;
+// A token's place among the sampler's candidates.
+constexpr uint64_t kSamplerBytes = 24;
 // Share of the budget that one pass's buffers may take.
 constexpr uint64_t kActivationShare = 8;
 // Norms, RoPE, attention, products … of one layer: for the time that goes by per op.
@@ -60,7 +64,7 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
   workload.weights = model.llama.weights();
   workload.embedding = model.llama.embedding();
   workload.charges = {
-      {Tag::kWeights, "norms", small_bytes},
+      {Tag::kWeights, kNormsCharge, small_bytes},
       {Tag::kKv, fmt::format("{} positions", shape.positions),
        pages(KvCache::blocks_for(shape.positions) * layout.block_bytes)},
       {Tag::kActivations, fmt::format("a pass of {} tokens", shape.chunk),
@@ -68,14 +72,16 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
       {Tag::kStaging, "embedding rows",
        EmbeddingReader::staging_bytes(model.llama.embedding(), model.file->info(), page_bytes)},
       {Tag::kVocabulary, "tokenizer and header", model.header_bytes},
-      {Tag::kOther, "program", kProcessBytes},
+      {Tag::kOther, kProgramCharge,
+       kProcessBytes + settings.threads * kThreadBytes + config.vocabulary * kSamplerBytes},
   };
   workload.host_budget_bytes = settings.host_budget_bytes;
   workload.weights_budget_bytes = settings.weights_budget_bytes;
   workload.threads = settings.threads;
   workload.ops_per_token = config.layers * kOpsPerLayer;
   workload.file = model.file->info();
-  workload.page_bytes = page_bytes;
+  // Direct reads may ask for more than a page.
+  workload.page_bytes = std::max(page_bytes, model.file->info().offset_alignment);
   return workload;
 }
 

@@ -12,6 +12,10 @@ namespace spillway::engine {
 
 inline constexpr size_t kKvBlockTokens = 16;
 
+// Names of charges that the engine takes out of a plan.
+inline constexpr const char* kProgramCharge = "program";
+inline constexpr const char* kNormsCharge = "norms";
+
 // The user's caps and choices that decide about memory.
 struct Settings {
   uint64_t host_budget_bytes = 0;

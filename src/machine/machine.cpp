@@ -64,11 +64,24 @@ double Disk::best() const {
   return best;
 }
 
+bool Machine::knows_kernel(std::string_view dtype, unsigned threads) const {
+  return std::any_of(kernels.begin(), kernels.end(),
+                     [&](const KernelRate& k) { return k.dtype == dtype && k.threads == threads; });
+}
+
 double Machine::kernel_rate(std::string_view dtype, unsigned threads) const {
+  double scaled = 0;
   for (const KernelRate& k : kernels) {
-    if (k.dtype == dtype && k.threads == threads) return k.bytes_per_second;
+    if (k.dtype != dtype) continue;
+    if (k.threads == threads) return k.bytes_per_second;
+    scaled = k.bytes_per_second * threads / k.threads;
   }
-  return 0;
+  return scaled;
+}
+
+const Disk* Machine::disk(const std::string& device) const {
+  if (const auto found = disks.find(device); found != disks.end()) return &found->second;
+  return disks.size() == 1 ? &disks.begin()->second : nullptr;
 }
 
 void Machine::set_kernel_rate(KernelRate rate) {

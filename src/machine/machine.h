@@ -43,13 +43,17 @@ struct Machine {
   std::string processor;
   unsigned cores = 1;
   uint64_t host_bytes = 0;
+  uint64_t buffer_bytes = 0;         // that memory and kernels were measured with
   double dram_bytes_per_second = 0;  // reads on all cores; 0: not measured
   double seconds_per_op = 0;         // of an op that has next to nothing to compute
   std::vector<KernelRate> kernels;
   std::map<std::string, Disk> disks;  // by platform::FileInfo::device, in decimal
 
-  // 0 if it was not measured.
+  bool knows_kernel(std::string_view dtype, unsigned threads) const;
+  // Of another number of threads in proportion, where it was not measured; 0 if of none.
   double kernel_rate(std::string_view dtype, unsigned threads) const;
+  // The disk of that name; the only one there is for a name of another machine; else null.
+  const Disk* disk(const std::string& device) const;
   void set_kernel_rate(KernelRate rate);
 };
 

@@ -1,8 +1,10 @@
 // The file of a machine: written for people to read and change, read with suspicion.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <sstream>
 
 #include "machine/machine.h"
@@ -26,6 +28,15 @@ Result<double> positive(const ordered_json& object, const char* key) {
   return value;
 }
 
+// A count: 1 or more, and not so many that a product overflows.
+Result<uint64_t> whole(const ordered_json& object, const char* key) {
+  SPILLWAY_ASSIGN(const double value, positive(object, key));
+  if (value < 1 || value != std::floor(value)) {
+    return fail(ErrorCode::kBadFile, "'{}' is {}; it must be a whole number", key, value);
+  }
+  return static_cast<uint64_t>(value);
+}
+
 Result<std::string> text(const ordered_json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_string()) {
@@ -41,11 +52,11 @@ Result<Disk> read_disk(const ordered_json& rates) {
   }
   for (const ordered_json& entry : rates) {
     if (!entry.is_object()) return fail(ErrorCode::kBadFile, "a disk's rate must be an object");
-    SPILLWAY_ASSIGN(const double block, positive(entry, "block_bytes"));
-    SPILLWAY_ASSIGN(const double depth, positive(entry, "depth"));
+    SPILLWAY_ASSIGN(const uint64_t block, whole(entry, "block_bytes"));
+    SPILLWAY_ASSIGN(const uint64_t depth, whole(entry, "depth"));
     SPILLWAY_ASSIGN(const double rate, positive(entry, "bytes_per_second"));
     if (depth > 65536) return fail(ErrorCode::kBadFile, "a depth of {} is too large", depth);
-    disk.rates.push_back({static_cast<size_t>(block), static_cast<unsigned>(depth), rate});
+    disk.rates.push_back({block, static_cast<unsigned>(depth), rate});
   }
   return disk;
 }
@@ -54,10 +65,10 @@ Result<void> read_kernels(const ordered_json& kernels, Machine& machine) {
   for (const ordered_json& entry : kernels) {
     if (!entry.is_object()) return fail(ErrorCode::kBadFile, "a kernel's rate must be an object");
     SPILLWAY_ASSIGN(std::string dtype, text(entry, "dtype"));
-    SPILLWAY_ASSIGN(const double threads, positive(entry, "threads"));
+    SPILLWAY_ASSIGN(const uint64_t threads, whole(entry, "threads"));
     SPILLWAY_ASSIGN(const double rate, positive(entry, "bytes_per_second"));
     machine.set_kernel_rate(
-        {std::move(dtype), static_cast<unsigned>(std::min(threads, 65536.0)), rate});
+        {std::move(dtype), static_cast<unsigned>(std::min<uint64_t>(threads, 65536)), rate});
   }
   return {};
 }
@@ -70,6 +81,7 @@ ordered_json to_json(const Machine& machine) {
                        {"processor", machine.processor},
                        {"cores", machine.cores},
                        {"host_bytes", machine.host_bytes},
+                       {"buffer_bytes", machine.buffer_bytes},
                        {"dram_bytes_per_second", machine.dram_bytes_per_second},
                        {"seconds_per_op", machine.seconds_per_op},
                        {"kernels", ordered_json::array()},
@@ -101,10 +113,10 @@ Result<Machine> machine_from_json(std::string_view source) {
   Machine machine;
   SPILLWAY_ASSIGN(machine.id, text(json, "id"));
   SPILLWAY_ASSIGN(machine.processor, text(json, "processor"));
-  SPILLWAY_ASSIGN(const double cores, positive(json, "cores"));
-  machine.cores = static_cast<unsigned>(std::min(cores, 65536.0));
-  SPILLWAY_ASSIGN(const double host, positive(json, "host_bytes"));
-  machine.host_bytes = static_cast<uint64_t>(host);
+  SPILLWAY_ASSIGN(const uint64_t cores, whole(json, "cores"));
+  machine.cores = static_cast<unsigned>(std::min<uint64_t>(cores, 65536));
+  SPILLWAY_ASSIGN(machine.host_bytes, whole(json, "host_bytes"));
+  SPILLWAY_ASSIGN(machine.buffer_bytes, whole(json, "buffer_bytes"));
   SPILLWAY_ASSIGN(machine.dram_bytes_per_second, positive(json, "dram_bytes_per_second"));
   SPILLWAY_ASSIGN(machine.seconds_per_op, positive(json, "seconds_per_op"));
   if (json.contains("kernels")) SPILLWAY_TRY(read_kernels(json["kernels"], machine));
@@ -135,7 +147,7 @@ Result<void> save_machine(const Machine& machine, const std::string& path) {
   const std::filesystem::path target(path);
   if (target.has_parent_path()) std::filesystem::create_directories(target.parent_path(), ignored);
   // Written aside and renamed: a reader never sees half a file.
-  const std::string aside = path + ".new";
+  const std::string aside = fmt::format("{}.{:08x}", path, std::random_device{}());
   {
     std::ofstream stream(aside, std::ios::binary | std::ios::trunc);
     stream << to_json(machine).dump(2) << '\n';

@@ -2,6 +2,7 @@
 // to the budget while it runs. One thread.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <vector>
 
@@ -25,13 +26,14 @@ struct Sweep {
 Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
                           const platform::File& file, const Sweep& sweep);
 
-// The block sizes and depths worth measuring whose buffers fit into `staging_bytes`.
+// The block sizes and depths worth measuring whose buffers fit into `staging_bytes`; at least one.
 std::vector<Sweep> sweep_grid(uint64_t staging_bytes);
 
-// A table of rates over the grid, from one short sweep each (at most 64 MiB, each from where the
-// last one ended).
+// A table of rates over the grid: the median of a few rounds of short sweeps (at most 32 MiB each,
+// each where the last one ended). kInterrupted once `stop` is set (it may be null).
 Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
-                          const platform::File& file, uint64_t staging_bytes);
+                          const platform::File& file, uint64_t staging_bytes,
+                          const std::atomic<bool>* stop = nullptr);
 
 // Reads of `buffer_bytes` of host memory on all of the pool's threads: bytes per second, best of a
 // few.

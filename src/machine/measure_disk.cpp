@@ -7,7 +7,9 @@
 namespace spillway::machine {
 namespace {
 
-constexpr uint64_t kSampleBytes = 64 * kMiB;
+constexpr uint64_t kSampleBytes = 32 * kMiB;
+constexpr size_t kRounds = 3;
+constexpr size_t kSmallestBlock = 4 * kKiB;
 
 }  // namespace
 
@@ -53,24 +55,37 @@ std::vector<Sweep> sweep_grid(uint64_t staging_bytes) {
       if (block * depth <= staging_bytes) grid.push_back({.block_bytes = block, .depth = depth});
     }
   }
+  if (grid.empty()) {
+    const size_t block =
+        std::max<size_t>(kSmallestBlock, round_down(staging_bytes / 2, kSmallestBlock));
+    grid.push_back({.block_bytes = block, .depth = 1});
+  }
   return grid;
 }
 
 Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
-                          const platform::File& file, uint64_t staging_bytes) {
-  Disk disk;
+                          const platform::File& file, uint64_t staging_bytes,
+                          const std::atomic<bool>* stop) {
+  const std::vector<Sweep> grid = sweep_grid(staging_bytes);
+  std::vector<std::vector<double>> rates(grid.size());
   uint64_t at = 0;
-  for (Sweep sweep : sweep_grid(staging_bytes)) {
-    if (at + kSampleBytes > file.info().size_bytes) at = 0;
-    sweep.first_byte = at;
-    sweep.size_bytes = kSampleBytes;
-    SPILLWAY_ASSIGN(const double rate, sweep_disk(platform, budget, file, sweep));
-    disk.rates.push_back({sweep.block_bytes, sweep.depth, rate});
-    at += kSampleBytes;
+  for (size_t round = 0; round < kRounds; ++round) {
+    for (size_t i = 0; i < grid.size(); ++i) {
+      if (stop != nullptr && stop->load())
+        return fail(ErrorCode::kInterrupted, "interrupted while measuring");
+      if (at + kSampleBytes > file.info().size_bytes) at = 0;
+      Sweep sweep = grid[i];
+      sweep.first_byte = at;
+      sweep.size_bytes = kSampleBytes;
+      SPILLWAY_ASSIGN(const double rate, sweep_disk(platform, budget, file, sweep));
+      rates[i].push_back(rate);
+      at += kSampleBytes;
+    }
   }
-  if (disk.rates.empty()) {
-    return fail(ErrorCode::kBudget, "measuring the disk takes a buffer of {}, {} are free",
-                format_size(256 * kKiB), format_size(staging_bytes));
+  Disk disk;
+  for (size_t i = 0; i < grid.size(); ++i) {
+    std::nth_element(rates[i].begin(), rates[i].begin() + kRounds / 2, rates[i].end());
+    disk.rates.push_back({grid[i].block_bytes, grid[i].depth, rates[i][kRounds / 2]});
   }
   return disk;
 }

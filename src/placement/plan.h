@@ -65,6 +65,7 @@ struct Prediction {
   double disk_bytes_per_second = 0;    // at the ring's block size and depth
   uint64_t disk_bytes = 0;             // a token, padding included
   uint64_t host_bytes = 0;             // a token: all weights pass the processor
+  bool guessed = false;  // a rate was not measured: careful guesses stand for it
 };
 
 // What happened to the slices of a kind, and why.
@@ -82,9 +83,10 @@ struct Plan {
   std::vector<memory::StreamRange> cycle;
   memory::StagingRing::Options staging;  // zero slots where nothing streams
   bool embedding_resident = false;       // every row lies in memory
+  uint64_t embedding_bytes = 0;          // of a table of its own that stays, in whole pages
   uint64_t weight_bytes = 0;             // of all matrices, each once
   uint64_t resident_bytes = 0;           // in whole pages
-  uint64_t least_budget_bytes = 0;       // the same run would start with so much
+  uint64_t least_budget_bytes = 0;       // a run with the same chunk would start with so much
   std::vector<Charge> charges;           // everything, weights and staging included
   std::vector<Group> groups;
   Prediction prediction;

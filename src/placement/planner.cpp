@@ -39,7 +39,7 @@ size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform:
   for (const memory::StreamRange& range : cycle) {
     largest = std::max(largest, memory::StagingRing::padded_bytes(range, file));
   }
-  return largest;
+  return round_up(largest, file.memory_alignment);
 }
 
 std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
@@ -121,9 +121,9 @@ class Search {
   }
 
   bool feeds_disk(const Plan& plan) const {
-    const auto disk = machine_.disks.find(std::to_string(workload_.file.device));
-    return disk == machine_.disks.end() ||
-           plan.prediction.disk_bytes_per_second >= kLeastDiskShare * disk->second.best();
+    const machine::Disk* disk = machine_.disk(std::to_string(workload_.file.device));
+    return disk == nullptr ||
+           plan.prediction.disk_bytes_per_second >= kLeastDiskShare * disk->best();
   }
 
   bool better(const Plan& a, const Plan& b) const {
@@ -173,6 +173,7 @@ void place_embedding(const Workload& workload, Plan& plan) {
   const uint64_t staging = ring_bytes(plan.staging, workload.page_bytes);
   if (plan.resident_bytes + pages > capacity(workload, staging)) return;
   plan.embedding_resident = true;
+  plan.embedding_bytes = pages;
   plan.charges.push_back({memory::Tag::kWeights, "embedding table", pages});
 }
 

@@ -48,6 +48,7 @@ Prediction predict(const Workload& workload, const machine::Machine& machine, co
   for (const model::Weight& weight : workload.weights) {
     const uint64_t bytes = weight.size_bytes();
     p.host_bytes += bytes;
+    p.guessed |= machine.kernel_rate(dtype_info(weight.dtype).name, workload.threads) == 0;
     p.compute_seconds += static_cast<double>(bytes) / kernel_rate(workload, machine, weight.dtype);
   }
   p.compute_seconds += static_cast<double>(workload.ops_per_token) * machine.seconds_per_op;
@@ -58,14 +59,14 @@ Prediction predict(const Workload& workload, const machine::Machine& machine, co
     for (const memory::StreamRange& range : plan.cycle) {
       p.disk_bytes += memory::StagingRing::padded_bytes(range, workload.file);
     }
-    const auto disk = machine.disks.find(std::to_string(workload.file.device));
+    const machine::Disk* disk = machine.disk(std::to_string(workload.file.device));
     const size_t mean = p.disk_bytes / plan.cycle.size();
     // One slot is in use while the others are being filled.
-    p.disk_bytes_per_second = disk == machine.disks.end()
-                                  ? kUnknownDiskRate
-                                  : disk->second.rate(mean, plan.staging.slots - 1);
+    p.disk_bytes_per_second =
+        disk == nullptr ? kUnknownDiskRate : disk->rate(mean, plan.staging.slots - 1);
+    p.guessed |= disk == nullptr;
     p.disk_seconds = static_cast<double>(p.disk_bytes) / p.disk_bytes_per_second;
-    const double best = disk == machine.disks.end() ? kUnknownDiskRate : disk->second.best();
+    const double best = disk == nullptr ? kUnknownDiskRate : disk->best();
     bound_seconds = std::max(bound_seconds, static_cast<double>(p.disk_bytes) / best);
   }
   p.tokens_per_second = 1.0 / std::max(p.disk_seconds, p.compute_seconds);

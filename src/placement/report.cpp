@@ -22,7 +22,8 @@ nlohmann::ordered_json to_json(const Plan& plan) {
         {"bound_tokens_per_second", p.bound_tokens_per_second},
         {"disk_seconds_per_token", p.disk_seconds},
         {"compute_seconds_per_token", p.compute_seconds},
-        {"disk_bytes_per_second", p.disk_bytes_per_second}}},
+        {"disk_bytes_per_second", p.disk_bytes_per_second},
+        {"guessed", p.guessed}}},
       {"charges", ordered_json::array()},
       {"groups", ordered_json::array()}};
   for (const Charge& charge : plan.charges) {
@@ -66,6 +67,7 @@ std::string explain(const Plan& plan) {
   }
   text += fmt::format(", {:.1f} ms of computing\nexpected: {:.1f} tokens/s (bound {:.1f})\n",
                       p.compute_seconds * 1e3, p.tokens_per_second, p.bound_tokens_per_second);
+  if (p.guessed) text += "(some rates were not measured; careful guesses stand for them)\n";
   return text;
 }
 
