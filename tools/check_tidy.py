@@ -53,8 +53,8 @@ def run(source):
     """Returns (what clang-tidy found, seconds)."""
     start = time.monotonic()
     # -w: warnings are for the build to say, whose compiler the options were written for.
-    done = subprocess.run(["clang-tidy", "--quiet", "--extra-arg=-w", "-p", DATABASE.parent, source],
-                          capture_output=True, text=True, errors="replace")
+    command = ["clang-tidy", "--quiet", "--extra-arg=-w", "-p", DATABASE.parent, source]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     text = done.stdout if done.stdout.strip() else done.stderr
     return (text if done.returncode != 0 else ""), time.monotonic() - start
 
