@@ -6,7 +6,8 @@ WEATHER = {"type": "function", "function": {
         "city": {"type": "string", "description": "Name of the city"},
         "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
         "days": {"type": "integer", "minimum": 1, "default": 3},
-        "exact": {"type": "boolean", "default": False}, "limit": {"type": "number", "maximum": 1.5e-7}},
+        "exact": {"type": "boolean", "default": False},
+        "limit": {"type": "number", "maximum": 1.5e-7}},
         "required": ["city"]}}}
 CLOCK = {"type": "function", "function": {
     "name": "get_time", "description": "", "parameters": {"type": "object", "properties": {}}}}
@@ -45,13 +46,14 @@ CONVERSATIONS = {
     "think": [user("Why?"), assistant("<think>\nLet me see.\n</think>\n\nBecause."), user("And?")],
     "think_last": [user("Why?"), assistant("<think>\nHmm\n</think>\n\nBecause.\n")],
     "reasoning": [user("Why?"), assistant("Because.", reasoning_content="\nFirst,\nthen.\n"),
-                  user("Go on"), assistant("So.", reasoning_content="More"), ],
+                  user("Go on"), assistant("So.", reasoning_content="More")],
     "tool_call": [user("Weather in Köln?"),
                   assistant("", tool_calls=[call("get_weather", {"city": "Köln", "days": 2,
                                                                  "exact": True, "x": None,
                                                                  "f": 2.0, "list": [1, "b"]})]),
                   {"role": "tool", "content": "{\"temp\": 21}"}, user("Thanks")],
-    "tool_call_content": [user("Time?"), assistant("Let me look.", tool_calls=[call("get_time", {})]),
+    "tool_call_content": [user("Time?"),
+                          assistant("Let me look.", tool_calls=[call("get_time", {})]),
                           {"role": "tool", "content": "12:30"}, assistant("Half past twelve.")],
     "two_calls": [user("Both"), assistant("", tool_calls=[
         call("get_time", {}), call("get_weather", "{\"city\": \"Rome\"}")]),

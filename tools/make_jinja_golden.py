@@ -4,11 +4,12 @@
     python3 tools/make_jinja_golden.py --templates ../shared/data/templates \
         --gguf models/SmolLM2-135M-Instruct.Q4_1.gguf tests/golden/jinja
 
-snippets.json has small templates with their variables; smollm2.json and conversations.json stand
-alone too; the other files hold what the templates of the folder render for the conversations.
-Needs jinja2 and gguf. The list of snippets is tools/jinja_snippets.py.
+snippets.json has small templates and their variables; to add one, write its "source" there and run
+this. smollm2.json and conversations.json (from tools/jinja_conversations.py) stand alone too; the
+other files hold what the templates of the folder render for the conversations. Needs jinja2, gguf.
 """
 import argparse
+import copy
 import datetime
 import json
 import pathlib
@@ -18,7 +19,6 @@ import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 import jinja_conversations
-import jinja_snippets
 
 NOW = datetime.datetime(2024, 7, 6, 9, 5, 3)  # a Saturday; the test passes the same
 TEMPLATES = {
@@ -94,10 +94,14 @@ def main():
     options = parser.parse_args()
     environment = make_environment()
 
-    variables = jinja_snippets.V
-    snippets = [{"source": source, **render(environment, source, variables)}
-                for source in jinja_snippets.SNIPPETS]
-    write(options.out / "snippets.json", {"variables": variables, "snippets": snippets})
+    path = options.out / "snippets.json"
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    variables = golden["variables"]
+    # Each gets its own copy: some filters of jinja2 change the lists that they are given.
+    golden["snippets"] = [{"source": snippet["source"],
+                           **render(environment, snippet["source"], copy.deepcopy(variables))}
+                          for snippet in golden["snippets"]]
+    write(path, golden)
     cases = jinja_conversations.CASES
     write(options.out / "conversations.json", cases)
     sources = {"smollm2": (None, gguf_template(options.gguf))}

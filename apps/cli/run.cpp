@@ -55,10 +55,11 @@ Result<std::vector<TokenId>> prompt_tokens(const engine::ModelFile& model,
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  SPILLWAY_ASSIGN(
-      const std::string text,
-      formats::render_chat(*model.chat_template, messages, special_text(tokenizer, tokenizer.bos()),
-                           special_text(tokenizer, tokenizer.eos()), true, local));
+  SPILLWAY_ASSIGN(const std::string text,
+                  formats::render_chat(*model.chat_template, messages,
+                                       {special_text(tokenizer, tokenizer.bos()),
+                                        special_text(tokenizer, tokenizer.eos())},
+                                       true, local));
   auto ids = tokenizer.encode(text, {.parse_special = true, .add_special = true});
   // Many templates begin with the BOS that add_special has put there already.
   if (ids.size() > 1 && tokenizer.bos() && ids[0] == *tokenizer.bos() && ids[1] == ids[0]) {

@@ -3,14 +3,14 @@
 namespace spillway::formats {
 
 Result<std::string> render_chat(const JinjaTemplate& chat_template,
-                                std::span<const ChatMessage> messages, std::string_view bos,
-                                std::string_view eos, bool add_generation_prompt, std::tm now) {
+                                std::span<const ChatMessage> messages, ChatTokens tokens,
+                                bool add_generation_prompt, std::tm now) {
   auto list = nlohmann::ordered_json::array();
   for (const ChatMessage& message : messages)
     list.push_back({{"role", message.role}, {"content", message.content}});
   const nlohmann::ordered_json variables = {{"messages", std::move(list)},
-                                            {"bos_token", bos},
-                                            {"eos_token", eos},
+                                            {"bos_token", tokens.bos},
+                                            {"eos_token", tokens.eos},
                                             {"add_generation_prompt", add_generation_prompt}};
   auto text = chat_template.render(variables, now);
   if (text) return text;

@@ -17,11 +17,15 @@ struct ChatMessage {
   std::string content;
 };
 
-// `bos` and `eos` are those tokens' texts, which templates write; `add_generation_prompt` asks for
-// the beginning of the assistant's turn at the end. kUsage: the template refuses the conversation;
-// kBadFile: the template failed.
+// The texts of the tokens that templates write.
+struct ChatTokens {
+  std::string_view bos, eos;
+};
+
+// `add_generation_prompt` asks for the beginning of the assistant's turn at the end. kUsage: the
+// template refuses the conversation; kBadFile: the template failed.
 Result<std::string> render_chat(const JinjaTemplate& chat_template,
-                                std::span<const ChatMessage> messages, std::string_view bos,
-                                std::string_view eos, bool add_generation_prompt, std::tm now);
+                                std::span<const ChatMessage> messages, ChatTokens tokens,
+                                bool add_generation_prompt, std::tm now);
 
 }  // namespace spillway::formats

@@ -1,8 +1,9 @@
 // Jinja, as chat templates use it: a lexer, a parser and an evaluator with limits. Renders byte for
 // byte what Python's jinja2 does with ImmutableSandboxedEnvironment(trim_blocks=True,
 // lstrip_blocks=True) and Hugging Face's additions (raise_exception, strftime_now, tojson).
-// Templates are untrusted: no access to anything but the variables given. A Template is immutable;
-// const members are thread-safe.
+// Templates are untrusted: no access to anything but the variables given. Integers have 64 bits;
+// import, include, extends and block are not there. A Template is immutable; const members are
+// thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@ namespace spillway::formats {
 
 struct JinjaLimits {
   size_t source_bytes = 1 << 20;
-  size_t nesting = 200;            // of expressions, blocks and calls
-  uint64_t steps = 10'000'000;     // evaluated nodes
-  size_t output_bytes = 64 << 20;  // of the result and of every string on the way
+  size_t nesting = 200;         // of expressions, blocks and values; of evaluation four times that
+  uint64_t steps = 10'000'000;  // evaluated nodes, elements, and texts by 64 bytes
+  size_t output_bytes = 64 << 20;  // of the result and of every value; of all made four times that
 };
 
 class JinjaTemplate {

@@ -145,25 +145,25 @@ Result<Value> Evaluator::eval(const Compare& node) {
   return Value(true);
 }
 
-Result<bool> Evaluator::compare(Comparison comparison, const Value& left, const Value& right) {
+Result<bool> Evaluator::compare(Comparison comparison, const Value& value, const Value& other) {
   const auto negation = [](bool result) { return !result; };
   switch (comparison) {
     case Comparison::kEqual:
-      return equal(runtime_, left, right);
+      return equal(runtime_, value, other);
     case Comparison::kNotEqual:
-      return equal(runtime_, left, right).map(negation);
+      return equal(runtime_, value, other).map(negation);
     case Comparison::kLess:
-      return less(runtime_, left, right);
+      return less(runtime_, value, other);
     case Comparison::kLessEqual:
-      return less_or_equal(runtime_, left, right);
+      return less_or_equal(runtime_, value, other);
     case Comparison::kGreater:
-      return less(runtime_, right, left);
+      return less(runtime_, other, value);
     case Comparison::kGreaterEqual:
-      return less_or_equal(runtime_, right, left);
+      return less_or_equal(runtime_, other, value);
     case Comparison::kIn:
-      return contains(runtime_, right, left);
+      return contains(runtime_, other, value);
     case Comparison::kNotIn:
-      return contains(runtime_, right, left).map(negation);
+      return contains(runtime_, other, value).map(negation);
   }
   return false;
 }

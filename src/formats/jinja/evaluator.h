@@ -84,7 +84,7 @@ class Evaluator {
   Result<Value> eval(const Compare& node);
   Result<Value> eval(const Concatenate& node);
   Result<Value> eval(const Conditional& node);
-  Result<bool> compare(Comparison comparison, const Value& left, const Value& right);
+  Result<bool> compare(Comparison comparison, const Value& value, const Value& other);
   Result<Value> evaluate_call(const Call& node, const Value* caller);
   Result<Arguments> evaluate_arguments(const CallArguments& arguments);
   Result<Value> filter_captured(const Expression* filter, std::string text);

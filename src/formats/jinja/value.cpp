@@ -81,7 +81,7 @@ bool is_truthy(const Value& value) {
 }
 
 Value undefined(std::string reason) {
-  return Undefined{std::make_shared<const std::string>(std::move(reason))};
+  return Value(Undefined{std::make_shared<const std::string>(std::move(reason))});
 }
 
 std::string text_identity(std::string_view key) {

@@ -36,6 +36,12 @@ using DictPtr = std::shared_ptr<const Dict>;
 using LoopPtr = std::shared_ptr<LoopState>;
 using CallablePtr = std::shared_ptr<const Callable>;
 
+template <typename T>
+concept Alternative = std::same_as<T, Undefined> || std::same_as<T, None> ||
+    std::same_as<T, bool> || std::same_as<T, int64_t> || std::same_as<T, double> ||
+    std::same_as<T, Text> || std::same_as<T, SequencePtr> || std::same_as<T, DictPtr> ||
+    std::same_as<T, Namespace*> || std::same_as<T, LoopPtr> || std::same_as<T, CallablePtr>;
+
 class Value {
  public:
   using Variant = std::variant<Undefined, None, bool, int64_t, double, Text, SequencePtr, DictPtr,
@@ -48,13 +54,9 @@ class Value {
   Value& operator=(const Value& other);
   Value& operator=(Value&& other) noexcept;
   ~Value();
-  template <typename T>
-  requires(std::same_as<T, Undefined> || std::same_as<T, None> || std::same_as<T, bool> ||
-           std::same_as<T, int64_t> || std::same_as<T, double> || std::same_as<T, Text> ||
-           std::same_as<T, SequencePtr> || std::same_as<T, DictPtr> ||
-           std::same_as<T, Namespace*> || std::same_as<T, LoopPtr> || std::same_as<T, CallablePtr>)
-      Value(T value)
-      : variant_(std::move(value)) {}
+  // Exactly one of the alternatives: nothing converts on the way.
+  template <Alternative T>
+  explicit Value(T value) : variant_(std::move(value)) {}
 
   template <typename T>
   bool is() const {
