@@ -32,7 +32,7 @@ class Random {
 std::vector<model::Weight> random_weights(Random& random) {
   std::vector<model::Weight> weights;
   uint64_t at = random.between(0, 100000);
-  const size_t count = random.between(1, 30);
+  const size_t count = random.between(1, random.one_of<uint64_t>({2, 30}));
   for (size_t i = 0; i < count; ++i) {
     const auto dtype = random.one_of({DType::kF32, DType::kQ8_0, DType::kQ4_1});
     const size_t columns = 32 * random.one_of<size_t>({1, 3, 16, 64, 200});
@@ -148,7 +148,8 @@ TEST_P(RandomPlans, TheLeastBudgetIsTheLeast) {
   SCOPED_TRACE(testing::Message() << "seed " << seed_);
   if (random_.once_in(2)) {
     const uint64_t norms = test::sum_of(workload_.charges, memory::Tag::kWeights);
-    workload_.weights_budget_bytes = norms + random_.between(0, 2 * kMiB);
+    workload_.weights_budget_bytes =
+        norms + random_.between(0, random_.one_of<uint64_t>({0, 50000, 2 * kMiB}));
   }
   const auto whole = make_plan(workload_, machine_);
   ASSERT_TRUE(whole.has_value()) << whole.error().message;

@@ -85,7 +85,7 @@ TEST(ChooseResident, EverythingStaysWhereItFits) {
 
 TEST(ChooseResident, EverythingStreamsWhereNothingFits) {
   auto units = equal_units(10, 8192);
-  for (const uint64_t capacity : {0, 4096, 8191}) {
+  for (const uint64_t capacity : {0U, 4096U, 8191U}) {
     const auto cycle = choose_resident(units, capacity, 4096);
     EXPECT_EQ(cycle.size(), 10u);
     EXPECT_EQ(fault_of_cycle(units, cycle), "");
