@@ -21,13 +21,13 @@ struct Request {
   size_t chunk = 64;
   DType kv = DType::kF16;
   bool ignore_end = true;
-  std::optional<uint64_t> weights_budget_bytes;
-  engine::SamplingOptions sampling;
-  platform::OpenOptions open;
+  std::optional<uint64_t> weights_budget_bytes = {};
+  engine::SamplingOptions sampling = {};
+  platform::OpenOptions open = {};
   const std::atomic<bool>* stop = nullptr;
-  std::function<void()> before_load;     // the file is open, its header was read
-  std::function<void(size_t)> on_token;  // how many there are
-  engine::Progress progress;
+  std::function<void()> before_load = {};     // the file is open, its header was read
+  std::function<void(size_t)> on_token = {};  // how many there are
+  engine::Progress progress = {};
 };
 
 struct Outcome {

@@ -17,7 +17,7 @@ struct TinyLlama {
   DType dtype = DType::kF32;  // of all matrices
   bool tied = false;          // no output.weight: the embedding table is the head
   std::string family = "llama";
-  std::optional<formats::TokenId> eos;
+  std::optional<formats::TokenId> eos = {};
   uint32_t layers = 2;
   uint32_t seed = 1;
 

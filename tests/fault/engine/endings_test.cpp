@@ -10,11 +10,11 @@ namespace spillway::test {
 namespace {
 
 using engine::StopReason;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const std::string kPath = "tiny";
 
-class Endings : public testing::Test {
+class Endings : public ::testing::Test {
  protected:
   Endings() {
     platform_->put_file(kPath, file_);
@@ -44,7 +44,7 @@ class Endings : public testing::Test {
 
 TEST_F(Endings, AFileTruncatedBetweenTokensIsABadFile) {
   for (const size_t left : {size_t{0}, size_t{20000}, file_.size() / 2, file_.size() - 20000}) {
-    SCOPED_TRACE(testing::Message() << left << " bytes left");
+    SCOPED_TRACE(::testing::Message() << left << " bytes left");
     platform_->put_file(kPath, file_);
     Request request;
     request.on_token = [&](size_t tokens) {
@@ -57,7 +57,7 @@ TEST_F(Endings, AFileTruncatedBetweenTokensIsABadFile) {
 TEST_F(Endings, AFileTruncatedBeforeLoadingIsABadFile) {
   for (const uint64_t budget : {range_.least, range_.all, range_.all + kMiB}) {
     for (const size_t left : {size_t{0}, file_.size() / 2}) {
-      SCOPED_TRACE(testing::Message() << left << " bytes left, budget " << budget);
+      SCOPED_TRACE(::testing::Message() << left << " bytes left, budget " << budget);
       platform_->put_file(kPath, file_);
       Request request;
       request.before_load = [&] { truncate(left); };

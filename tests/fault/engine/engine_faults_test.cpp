@@ -11,7 +11,7 @@ namespace spillway::test {
 namespace {
 
 using platform::Operation;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const std::string kPath = "tiny";
 
@@ -21,7 +21,7 @@ struct FaultCase {
   bool streams;
 };
 
-class EngineFaults : public testing::TestWithParam<FaultCase> {
+class EngineFaults : public ::testing::TestWithParam<FaultCase> {
  protected:
   EngineFaults() {
     platform_->put_file(kPath, tiny_llama_file({}));
@@ -37,7 +37,7 @@ class EngineFaults : public testing::TestWithParam<FaultCase> {
 
   // Runs with the n-th call failing; true if the run failed.
   bool fails(uint64_t n, bool for_good) {
-    SCOPED_TRACE(testing::Message() << n << " of " << calls_ << (for_good ? ", for good" : ""));
+    SCOPED_TRACE(::testing::Message() << n << " of " << calls_ << (for_good ? ", for good" : ""));
     platform_->fail_operation(GetParam().operation, n, for_good);
     const Outcome outcome = run();
     platform_->fail_operation(GetParam().operation, 0, false);
@@ -78,17 +78,18 @@ TEST_P(EngineFaults, EndTheRunWithAnError) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Operations, EngineFaults,
-                         testing::Values(FaultCase{"reserve", Operation::kReserve, true},
-                                         FaultCase{"commit", Operation::kCommit, true},
-                                         FaultCase{"open", Operation::kOpen, true},
-                                         FaultCase{"read", Operation::kRead, true},
-                                         FaultCase{"submit", Operation::kSubmit, true},
-                                         FaultCase{"wait", Operation::kWait, true},
-                                         FaultCase{"reserve_resident", Operation::kReserve, false},
-                                         FaultCase{"commit_resident", Operation::kCommit, false},
-                                         FaultCase{"read_resident", Operation::kRead, false},
-                                         FaultCase{"submit_resident", Operation::kSubmit, false},
-                                         FaultCase{"wait_resident", Operation::kWait, false}),
+                         ::testing::Values(FaultCase{"reserve", Operation::kReserve, true},
+                                           FaultCase{"commit", Operation::kCommit, true},
+                                           FaultCase{"open", Operation::kOpen, true},
+                                           FaultCase{"read", Operation::kRead, true},
+                                           FaultCase{"submit", Operation::kSubmit, true},
+                                           FaultCase{"wait", Operation::kWait, true},
+                                           FaultCase{"reserve_resident", Operation::kReserve,
+                                                     false},
+                                           FaultCase{"commit_resident", Operation::kCommit, false},
+                                           FaultCase{"read_resident", Operation::kRead, false},
+                                           FaultCase{"submit_resident", Operation::kSubmit, false},
+                                           FaultCase{"wait_resident", Operation::kWait, false}),
                          [](const auto& fault) { return fault.param.name; });
 
 TEST(EngineMapFault, EndsTheRunWithAnError) {

@@ -18,7 +18,7 @@ TEST(KvCache, TakesWholeBlocks) {
   EXPECT_EQ(KvCache::blocks_for(4096), 256u);
 }
 
-class Workloads : public testing::Test {
+class Workloads : public ::testing::Test {
  protected:
   Workloads() { platform_->put_file("tiny", test::tiny_llama_file({})); }
   ModelFile open() { return ModelFile::open(*platform_, "tiny").value(); }
@@ -59,7 +59,8 @@ TEST_F(Workloads, TheChunkIsHalvedUntilItsBuffersAreASmallShare) {
   const auto bytes = [&](size_t tokens, size_t outputs) {
     return model::Activations::size_bytes(model.llama.config(), *ops_, tokens, outputs);
   };
-  Settings settings{.host_budget_bytes = 8 * bytes(64, 1)};
+  Settings settings;
+  settings.host_budget_bytes = 8 * bytes(64, 1);
   EXPECT_EQ(run_shape(model, *ops_, settings, 64, 10, false).chunk, 64u);
   settings.host_budget_bytes -= 8;
   EXPECT_EQ(run_shape(model, *ops_, settings, 64, 10, false).chunk, 32u);
@@ -77,7 +78,8 @@ TEST_F(Workloads, TheChunkIsHalvedUntilItsBuffersAreASmallShare) {
 
 TEST_F(Workloads, TheChunkIsAtMostThePromptAndWhatWasAskedFor) {
   const ModelFile model = open();
-  const Settings settings{.host_budget_bytes = kGiB, .prompt_chunk = 50};
+  const Settings settings{
+      .host_budget_bytes = kGiB, .weights_budget_bytes = {}, .prompt_chunk = 50};
   EXPECT_EQ(run_shape(model, *ops_, settings, 7, 1, false).chunk, 7u);
   EXPECT_EQ(run_shape(model, *ops_, settings, 70, 1, false).chunk, 50u);
   EXPECT_EQ(run_shape(model, *ops_, settings, 0, 1, false).chunk, 1u);
@@ -86,7 +88,7 @@ TEST_F(Workloads, TheChunkIsAtMostThePromptAndWhatWasAskedFor) {
 TEST_F(Workloads, ChunksGiveWayBeforeTheRunIsRefused) {
   const ModelFile model = open();
   const auto plan_with = [&](uint64_t budget, RunShape& shape) {
-    return plan_run(model, *ops_, {.host_budget_bytes = budget}, shape,
+    return plan_run(model, *ops_, {.host_budget_bytes = budget, .weights_budget_bytes = {}}, shape,
                     test::machine_with_disk(2e9), 4096);
   };
   const auto least_of = [&](RunShape shape) {
