@@ -56,7 +56,7 @@ TEST_F(Endings, AFileTruncatedBetweenTokensIsABadFile) {
 
 TEST_F(Endings, AFileTruncatedBeforeLoadingIsABadFile) {
   for (const uint64_t budget : {range_.least, range_.all, range_.all + kMiB}) {
-    for (const size_t left : {size_t{0}, file_.size() / 2}) {
+    for (const size_t left : {size_t{0}, file_.size() / 2, file_.size() - 20000}) {
       SCOPED_TRACE(::testing::Message() << left << " bytes left, budget " << budget);
       platform_->put_file(kPath, file_);
       Request request;
@@ -64,6 +64,18 @@ TEST_F(Endings, AFileTruncatedBeforeLoadingIsABadFile) {
       expect_error(run(budget, request), ErrorCode::kBadFile, kPath.c_str());
     }
   }
+}
+
+// All matrices stay, but there is no room for the embedding table: its rows come one by one.
+TEST_F(Endings, AnEmbeddingRowThatIsGoneIsABadFile) {
+  Request request;
+  request.on_token = [&](size_t tokens) {
+    if (tokens == 2) truncate(0);
+  };
+  const Outcome outcome = run(range_.all - 1, request);
+  ASSERT_TRUE(outcome.plan->cycle.empty());
+  ASSERT_FALSE(outcome.plan->embedding_resident);
+  expect_error(outcome, ErrorCode::kBadFile, "token_embd.weight");
 }
 
 TEST_F(Endings, AResidentModelDoesNotMissItsFile) {
