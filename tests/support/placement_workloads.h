@@ -1,9 +1,8 @@
 // Workloads, machines and checks for tests of placement. Values; one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <map>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
