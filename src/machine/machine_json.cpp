@@ -62,6 +62,7 @@ Result<Disk> read_disk(const ordered_json& rates) {
 }
 
 Result<void> read_kernels(const ordered_json& kernels, Machine& machine) {
+  if (!kernels.is_array()) return fail(ErrorCode::kBadFile, "'kernels' must be a list");
   for (const ordered_json& entry : kernels) {
     if (!entry.is_object()) return fail(ErrorCode::kBadFile, "a kernel's rate must be an object");
     SPILLWAY_ASSIGN(std::string dtype, text(entry, "dtype"));
@@ -121,6 +122,8 @@ Result<Machine> machine_from_json(std::string_view source) {
   SPILLWAY_ASSIGN(machine.seconds_per_op, positive(json, "seconds_per_op"));
   if (json.contains("kernels")) SPILLWAY_TRY(read_kernels(json["kernels"], machine));
   if (json.contains("disks")) {
+    if (!json["disks"].is_object())
+      return fail(ErrorCode::kBadFile, "'disks' must be an object: device to rates");
     for (const auto& [device, rates] : json["disks"].items()) {
       SPILLWAY_ASSIGN(machine.disks[device], read_disk(rates));
     }

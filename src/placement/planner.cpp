@@ -34,6 +34,7 @@ size_t longest_row(const std::vector<model::Weight>& weights) {
   return longest;
 }
 
+// As long as the ring makes its slots.
 size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file) {
   size_t largest = 0;
   for (const memory::StreamRange& range : cycle) {
@@ -53,16 +54,18 @@ uint64_t ring_bytes(const memory::StagingRing::Options& ring, size_t page_bytes)
   return round_up(ring.slots * ring.slot_bytes, page_bytes);
 }
 
+// Bytes that the matrices may take by the cap on weights.
+uint64_t weights_cap(const Workload& workload) {
+  if (!workload.weights_budget_bytes) return UINT64_MAX;
+  const uint64_t small = total(workload.charges, memory::Tag::kWeights);
+  return *workload.weights_budget_bytes - std::min(*workload.weights_budget_bytes, small);
+}
+
 // Bytes that the matrices may take when `staging_bytes` are spent on the ring.
 uint64_t capacity(const Workload& workload, uint64_t staging_bytes) {
   const uint64_t spent = total(workload.charges) + staging_bytes;
-  uint64_t left = workload.host_budget_bytes - std::min(workload.host_budget_bytes, spent);
-  if (workload.weights_budget_bytes) {
-    const uint64_t small = total(workload.charges, memory::Tag::kWeights);
-    left = std::min(
-        left, *workload.weights_budget_bytes - std::min(*workload.weights_budget_bytes, small));
-  }
-  return left;
+  const uint64_t left = workload.host_budget_bytes - std::min(workload.host_budget_bytes, spent);
+  return std::min(left, weights_cap(workload));
 }
 
 class Search {
@@ -79,7 +82,7 @@ class Search {
   Result<Plan> best() {
     const Cut whole = cut_units(workload_.weights, blocks_.back());
     const uint64_t all = resident_page_bytes(whole.units, workload_.page_bytes);
-    least_bytes_ = fixed_bytes_ + all;
+    if (all <= weights_cap(workload_)) least_bytes_ = fixed_bytes_ + all;
     std::optional<Plan> best;
     if (all <= capacity(workload_, 0)) best = resident_plan(whole);
     for (const size_t block : blocks_) try_block(block, best);
@@ -151,7 +154,7 @@ class Search {
   const Workload& workload_;
   const machine::Machine& machine_;
   const uint64_t fixed_bytes_;
-  uint64_t least_bytes_ = 0;
+  uint64_t least_bytes_ = UINT64_MAX;
   std::vector<size_t> blocks_;
 };
 

@@ -1,0 +1,209 @@
+// Whatever the budget, the threads, the chunks and the machine: the same tokens and, bit by bit,
+// the same logits.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "platform/linux/linux_platform.h"
+#include "platform/simulated/simulated_platform.h"
+#include "support/engine_run.h"
+#include "support/tiny_llama.h"
+
+namespace spillway::test {
+namespace {
+
+const std::string kPath = "tiny";
+
+std::unique_ptr<platform::SimulatedPlatform> machine_with(
+    const TinyLlama& tiny, const platform::SimulatedMachine& description = {}) {
+  auto platform = platform::make_simulated_platform(description);
+  platform->put_file(kPath, tiny_llama_file(tiny));
+  return platform;
+}
+
+void expect_same(const Outcome& outcome, const Outcome& reference) {
+  ASSERT_FALSE(outcome.error.has_value()) << outcome.error->message;
+  EXPECT_EQ(outcome.ids, reference.ids);
+  ASSERT_EQ(outcome.logits.size(), reference.logits.size());
+  EXPECT_EQ(std::memcmp(outcome.logits.data(), reference.logits.data(),
+                        reference.logits.size() * sizeof(float)),
+            0);
+}
+
+// From the smallest to one in which everything stays.
+std::vector<uint64_t> budgets_between(const BudgetRange& range) {
+  const uint64_t step = (range.all - range.least) / 4;
+  return {range.least,   range.least + 4096, range.least + step, range.least + 2 * step,
+          range.all - 1, range.all,          range.all + kMiB};
+}
+
+class SameTokens : public ::testing::TestWithParam<TinyLlama> {};
+
+TEST_P(SameTokens, ForEveryBudgetChunkAndThreads) {
+  const auto platform = machine_with(GetParam());
+  const Outcome reference = run_model(*platform, kPath, kGiB, {});
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  ASSERT_TRUE(reference.plan->cycle.empty());
+  ASSERT_EQ(reference.ids.size(), 6u);
+  size_t streamed = 0;
+  for (const size_t chunk : {1u, 7u, 64u}) {
+    const BudgetRange range = budget_range(*platform, kPath, {.chunk = chunk});
+    ASSERT_LT(range.least, range.all);
+    for (const uint64_t budget : budgets_between(range)) {
+      for (const unsigned threads : {1U, 2U}) {
+        SCOPED_TRACE(::testing::Message()
+                     << "budget " << budget << ", chunk " << chunk << ", threads " << threads);
+        const Outcome outcome =
+            run_model(*platform, kPath, budget, {.threads = threads, .chunk = chunk});
+        expect_same(outcome, reference);
+        EXPECT_LE(outcome.peak_bytes, budget);
+        EXPECT_EQ(outcome.held_bytes, 0u);
+        EXPECT_EQ(platform->committed_bytes(), 0u);
+        EXPECT_EQ(outcome.shape.chunk, std::min<size_t>(chunk, 11));
+        if (!outcome.plan->cycle.empty()) ++streamed;
+      }
+    }
+  }
+  EXPECT_GE(streamed, 18u);
+}
+
+TEST_P(SameTokens, OneByteLessIsRefusedBeforeAnythingIsRead) {
+  const auto platform = machine_with(GetParam());
+  const Request request{.chunk = 1};
+  const BudgetRange range = budget_range(*platform, kPath, request);
+  const Outcome outcome = run_model(*platform, kPath, range.least - 1, request);
+  ASSERT_TRUE(outcome.error.has_value());
+  EXPECT_EQ(outcome.error->code, ErrorCode::kBudget);
+  EXPECT_EQ(outcome.peak_bytes, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, SameTokens,
+    ::testing::Values(TinyLlama{.dtype = DType::kF32},
+                      TinyLlama{.dtype = DType::kF32, .tied = true},
+                      TinyLlama{.dtype = DType::kQ8_0, .layers = 3},
+                      TinyLlama{.dtype = DType::kQ4_1, .tied = true, .family = "gpt2", .layers = 9},
+                      TinyLlama{.dtype = DType::kF16, .family = "gpt2", .seed = 5}),
+    [](const auto& tiny) {
+      return fmt::format("{}_{}_{}", dtype_info(tiny.param.dtype).name, tiny.param.family,
+                         tiny.param.tied ? "tied" : "untied");
+    });
+
+TEST(SameTokensSampled, ForASeed) {
+  const auto platform = machine_with({});
+  Request request;
+  request.max_tokens = 12;
+  request.sampling = {
+      .temperature = 0.9, .top_k = 40, .top_p = 0.95, .repeat_penalty = 1.1, .seed = 11};
+  const Outcome reference = run_model(*platform, kPath, kGiB, request);
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  const BudgetRange range = budget_range(*platform, kPath, request);
+  expect_same(run_model(*platform, kPath, range.least, request), reference);
+  request.sampling.seed = 12;
+  EXPECT_NE(run_model(*platform, kPath, kGiB, request).ids, reference.ids);
+}
+
+TEST(SameTokensOnMachines, OfOtherAlignmentsAndWithoutDirectReads) {
+  const Outcome reference = run_model(*machine_with({}), kPath, kGiB, {});
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  const platform::SimulatedMachine machines[] = {
+      {.refuse_direct = true},
+      {.offset_alignment = 4096, .memory_alignment = 4096},
+      {.offset_alignment = 512, .memory_alignment = 4096},
+      {.offset_alignment = 4096, .memory_alignment = 4},
+      {.offset_alignment = 1, .memory_alignment = 1},
+      {.page_bytes = 65536},
+      {.disk_bytes_per_second = 1e5, .disk_latency_seconds = 0.5},
+  };
+  for (size_t i = 0; i < std::size(machines); ++i) {
+    SCOPED_TRACE(::testing::Message() << "machine " << i);
+    const auto platform = machine_with({}, machines[i]);
+    const BudgetRange range = budget_range(*platform, kPath, {});
+    for (const uint64_t budget : budgets_between(range)) {
+      SCOPED_TRACE(::testing::Message() << "budget " << budget);
+      const Outcome outcome = run_model(*platform, kPath, budget, {});
+      expect_same(outcome, reference);
+      EXPECT_LE(outcome.peak_bytes, budget);
+      EXPECT_EQ(outcome.held_bytes, 0u);
+    }
+  }
+}
+
+TEST(SameTokensMapped, WhereThePageCacheHoldsTheFile) {
+  const auto platform = machine_with({});
+  const Outcome reference = run_model(*platform, kPath, kGiB, {});
+  EXPECT_FALSE(reference.mapped);
+  const auto file = platform->open(kPath, {.caching = platform::Caching::kUse}).value();
+  std::vector<std::byte> all(file->info().size_bytes);
+  ASSERT_TRUE(file->read(0, all).has_value());
+  const Outcome outcome = run_model(*platform, kPath, kGiB, {});
+  EXPECT_TRUE(outcome.mapped);
+  EXPECT_EQ(outcome.peak_bytes, reference.peak_bytes) << "pages of the cache count as held";
+  expect_same(outcome, reference);
+  EXPECT_EQ(outcome.held_bytes, 0u);
+}
+
+TEST(SameTokensCapped, WithinTheCapOnWeights) {
+  const auto platform = machine_with({});
+  const Outcome reference = run_model(*platform, kPath, kGiB, {});
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  const uint64_t norms = 5 * 64 * sizeof(float);
+  for (const uint64_t cap : {norms, norms + 100000, norms + 200000, norms + kMiB}) {
+    SCOPED_TRACE(::testing::Message() << "cap " << cap);
+    expect_same(run_model(*platform, kPath, kGiB, {.weights_budget_bytes = cap}), reference);
+  }
+}
+
+TEST(SameTokensKv, WithKeysAndValuesOfFourBytes) {
+  const auto platform = machine_with({});
+  const Request request{.kv = DType::kF32};
+  const Outcome reference = run_model(*platform, kPath, kGiB, request);
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  const BudgetRange range = budget_range(*platform, kPath, request);
+  expect_same(run_model(*platform, kPath, range.least, request), reference);
+}
+
+class OnLinux : public ::testing::Test {
+ protected:
+  OnLinux() {
+    std::string folder = (std::filesystem::current_path() / "engine_XXXXXX").string();
+    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for test files");
+    folder_ = folder;
+    const auto bytes = tiny_llama_file({});
+    std::ofstream(path(), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+  }
+  ~OnLinux() override { std::filesystem::remove_all(folder_); }
+  std::string path() const { return (folder_ / "tiny.gguf").string(); }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<platform::Platform> platform_ = platform::make_linux_platform();
+};
+
+TEST_F(OnLinux, TheSameTokensAsOnTheSimulatedMachine) {
+  const Outcome reference = run_model(*machine_with({}), kPath, kGiB, {});
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  for (const auto caching : {platform::Caching::kAvoid, platform::Caching::kUse}) {
+    for (const auto queue : {platform::QueueMethod::kAutomatic, platform::QueueMethod::kThreads}) {
+      const Request request{.open = {.caching = caching, .queue = queue}};
+      const BudgetRange range = budget_range(*platform_, path(), request);
+      ASSERT_LT(range.least, range.all);
+      for (const uint64_t budget : budgets_between(range)) {
+        SCOPED_TRACE(::testing::Message() << "budget " << budget);
+        const Outcome outcome = run_model(*platform_, path(), budget, request);
+        expect_same(outcome, reference);
+        EXPECT_LE(outcome.peak_bytes, budget);
+        EXPECT_EQ(outcome.held_bytes, 0u);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace spillway::test
