@@ -143,7 +143,8 @@ TEST(SameTokensMapped, WhereThePageCacheHoldsTheFile) {
   ASSERT_TRUE(file->read(0, all).has_value());
   const Outcome outcome = run_model(*platform, kPath, kGiB, {});
   EXPECT_TRUE(outcome.mapped);
-  EXPECT_EQ(outcome.peak_bytes, reference.peak_bytes) << "pages of the cache count as held";
+  EXPECT_GE(outcome.peak_bytes, reference.peak_bytes) << "pages of the cache count as held";
+  EXPECT_LE(outcome.peak_bytes, sum_of(outcome.plan->charges));
   expect_same(outcome, reference);
   EXPECT_EQ(outcome.held_bytes, 0u);
 }

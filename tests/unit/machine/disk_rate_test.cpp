@@ -29,8 +29,6 @@ TEST(DiskRate, GoesHalfwayAtTheGeometricMeanOfTwoPoints) {
 
 TEST(DiskRate, StaysAtTheEdgeBeyondTheTable) {
   const Disk disk = two_by_two();
-  EXPECT_DOUBLE_EQ(disk.rate(0, 0), 100);
-  EXPECT_DOUBLE_EQ(disk.rate(1, 1), 100);
   EXPECT_DOUBLE_EQ(disk.rate(size_t{1} << 40, 1), 300);
   EXPECT_DOUBLE_EQ(disk.rate(1024, 1000), 400);
   EXPECT_DOUBLE_EQ(disk.rate(size_t{1} << 40, 1000), 800);
@@ -38,9 +36,16 @@ TEST(DiskRate, StaysAtTheEdgeBeyondTheTable) {
 
 TEST(DiskRate, OnePointIsTheRateEverywhere) {
   const Disk disk{{{65536, 8, 5e9}}};
-  EXPECT_DOUBLE_EQ(disk.rate(1, 1), 5e9);
+  EXPECT_DOUBLE_EQ(disk.rate(65536, 1), 5e9);
   EXPECT_DOUBLE_EQ(disk.rate(65536, 8), 5e9);
   EXPECT_DOUBLE_EQ(disk.rate(1 << 30, 64), 5e9);
+}
+
+TEST(DiskRate, ASmallerBlockThanMeasuredTakesAsLongAsTheSmallest) {
+  const Disk disk = two_by_two();
+  EXPECT_DOUBLE_EQ(disk.rate(512, 1), 50);
+  EXPECT_DOUBLE_EQ(disk.rate(1, 4), 400.0 / 1024);
+  EXPECT_DOUBLE_EQ(disk.rate(512, 2), 125);
 }
 
 // sweep_grid leaves out large blocks at large depths: each depth has its own blocks.
@@ -63,11 +68,23 @@ TEST(MachineKernels, AreFoundByTypeAndThreads) {
   EXPECT_EQ(machine.kernel_rate("Q8_0", 1), 5e9);
   EXPECT_EQ(machine.kernel_rate("Q8_0", 2), 9e9);
   EXPECT_EQ(machine.kernel_rate("Q4_1", 2), 7e9);
-  EXPECT_EQ(machine.kernel_rate("Q4_1", 1), 0);
+  EXPECT_EQ(machine.kernel_rate("Q4_1", 1), 3.5e9) << "in proportion to the threads";
+  EXPECT_TRUE(machine.knows_kernel("Q4_1", 2));
+  EXPECT_FALSE(machine.knows_kernel("Q4_1", 1));
   EXPECT_EQ(machine.kernel_rate("F32", 2), 0);
   machine.set_kernel_rate({"Q8_0", 2, 8e9});
   EXPECT_EQ(machine.kernel_rate("Q8_0", 2), 8e9);
   EXPECT_EQ(machine.kernels.size(), 3u);
+}
+
+TEST(MachineDisks, TheOnlyDiskStandsForOthers) {
+  Machine machine;
+  EXPECT_EQ(machine.disk("1"), nullptr);
+  machine.disks["1"] = two_by_two();
+  EXPECT_EQ(machine.disk("2"), &machine.disks["1"]);
+  machine.disks["2"] = two_by_two();
+  EXPECT_EQ(machine.disk("2"), &machine.disks["2"]);
+  EXPECT_EQ(machine.disk("3"), nullptr);
 }
 
 }  // namespace

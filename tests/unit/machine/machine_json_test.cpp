@@ -24,6 +24,7 @@ Machine some_machine() {
   machine.processor = "Some \"CPU\" ünicode";
   machine.cores = 6;
   machine.host_bytes = (1ULL << 40) + 1;
+  machine.buffer_bytes = 1 << 26;
   machine.dram_bytes_per_second = 1.25e10 / 3;
   machine.seconds_per_op = 1.7e-6;
   machine.kernels = {{"Q8_0", 2, 9.5e9}, {"F32", 1, 3e9}};
@@ -57,6 +58,7 @@ TEST(MachineJson, ComesBackAsItWasWritten) {
   EXPECT_EQ(again->processor, expected.processor);
   EXPECT_EQ(again->cores, expected.cores);
   EXPECT_EQ(again->host_bytes, expected.host_bytes);
+  EXPECT_EQ(again->buffer_bytes, expected.buffer_bytes);
   EXPECT_EQ(again->dram_bytes_per_second, expected.dram_bytes_per_second);
   EXPECT_EQ(again->seconds_per_op, expected.seconds_per_op);
   EXPECT_EQ(again->kernel_rate("Q8_0", 2), 9.5e9);
@@ -90,15 +92,15 @@ TEST(MachineJson, RefusesAnotherVersion) {
 }
 
 TEST(MachineJson, RefusesEachMissingKey) {
-  for (const char* key : {"version", "id", "processor", "cores", "host_bytes",
+  for (const char* key : {"version", "id", "processor", "cores", "host_bytes", "buffer_bytes",
                           "dram_bytes_per_second", "seconds_per_op"}) {
     expect_refused_after([&](auto& json) { json.erase(key); }, key);
   }
 }
 
 TEST(MachineJson, RefusesNumbersThatAreNotPositive) {
-  for (const char* key :
-       {"version", "cores", "host_bytes", "dram_bytes_per_second", "seconds_per_op"}) {
+  for (const char* key : {"version", "cores", "host_bytes", "buffer_bytes", "dram_bytes_per_second",
+                          "seconds_per_op"}) {
     for (const double value : {0.0, -1.0, 1e300})
       expect_refused_after([&](auto& json) { json[key] = value; }, key);
     expect_refused_after([&](auto& json) { json[key] = "4"; }, key);
@@ -108,7 +110,7 @@ TEST(MachineJson, RefusesNumbersThatAreNotPositive) {
 }
 
 TEST(MachineJson, RefusesCountsThatAreNotWhole) {
-  for (const char* key : {"cores", "host_bytes"})
+  for (const char* key : {"cores", "host_bytes", "buffer_bytes"})
     expect_refused_after([&](auto& json) { json[key] = 0.5; }, key);
   expect_refused_after([](auto& json) { json["kernels"][0]["threads"] = 0.5; }, "threads");
   for (const char* key : {"block_bytes", "depth"}) {

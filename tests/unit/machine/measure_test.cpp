@@ -87,7 +87,7 @@ TEST_F(Measure, ABudgetThatIsTooSmallIsSaid) {
   const auto sweep = sweep_disk(*machine_, small, *file_, {kMiB, 8});
   ASSERT_FALSE(sweep.has_value());
   EXPECT_EQ(sweep.error().code, ErrorCode::kBudget);
-  const auto disk = measure_disk(*machine_, budget_, *file_, 256 * kKiB - 1);
+  const auto disk = measure_disk(*machine_, small, *file_, 8 * kMiB);
   ASSERT_FALSE(disk.has_value());
   EXPECT_EQ(disk.error().code, ErrorCode::kBudget);
   ThreadPool pool(1);
@@ -99,8 +99,8 @@ TEST_F(Measure, ABudgetThatIsTooSmallIsSaid) {
 }
 
 TEST_F(Measure, TheGridFitsTheStaging) {
-  EXPECT_TRUE(sweep_grid(256 * kKiB - 1).empty());
-  for (const uint64_t staging : {256 * kKiB, kMiB, 4 * kMiB, 64 * kMiB}) {
+  EXPECT_EQ(sweep_grid(0).size(), 1u);
+  for (const uint64_t staging : {4 * kKiB, 255 * kKiB, 256 * kKiB, kMiB, 4 * kMiB, 64 * kMiB}) {
     const auto grid = sweep_grid(staging);
     EXPECT_FALSE(grid.empty());
     for (const Sweep& sweep : grid) EXPECT_LE(sweep.block_bytes * sweep.depth, staging);
@@ -118,6 +118,13 @@ TEST_F(Measure, TheTableHasTheDisksRates) {
         << rate.block_bytes << " bytes, " << rate.depth << " deep";
   }
   expect_nothing_held();
+}
+
+TEST_F(Measure, StopsWhenItIsTold) {
+  const std::atomic<bool> stop = true;
+  const auto disk = measure_disk(*machine_, budget_, *file_, kMiB, &stop);
+  ASSERT_FALSE(disk.has_value());
+  EXPECT_EQ(disk.error().code, ErrorCode::kInterrupted);
 }
 
 TEST_F(Measure, FailingOperationsAreTheMachines) {
