@@ -96,7 +96,8 @@ def main():
     for (block, depth), found in rates.direct.items():
         if found:
             print(f"O_DIRECT {block // KIB:5} KiB x {depth:2}: "
-                  f"{statistics.median(found) / 1e9:.2f} GB/s ({min(found) / 1e9:.2f} - {max(found) / 1e9:.2f})")
+                  f"{statistics.median(found) / 1e9:.2f} GB/s "
+                  f"({min(found) / 1e9:.2f} - {max(found) / 1e9:.2f})")
     best, block, depth = rates.best_direct()
     print(json.dumps({"direct": best, "block": block, "depth": depth,
                       "buffered": rates.median_buffered()}))

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <sstream>
 
 #include "machine/machine.h"
@@ -150,7 +149,7 @@ Result<void> save_machine(const Machine& machine, const std::string& path) {
   const std::filesystem::path target(path);
   if (target.has_parent_path()) std::filesystem::create_directories(target.parent_path(), ignored);
   // Written aside and renamed: a reader never sees half a file.
-  const std::string aside = fmt::format("{}.{:08x}", path, std::random_device{}());
+  const std::string aside = path + ".new";
   {
     std::ofstream stream(aside, std::ios::binary | std::ios::trunc);
     stream << to_json(machine).dump(2) << '\n';

@@ -65,7 +65,7 @@ struct Prediction {
   double disk_bytes_per_second = 0;    // at the ring's block size and depth
   uint64_t disk_bytes = 0;             // a token, padding included
   uint64_t host_bytes = 0;             // a token: all weights pass the processor
-  bool guessed = false;  // a rate was not measured: careful guesses stand for it
+  bool guessed = false;                // a rate was not measured: careful guesses stand for it
 };
 
 // What happened to the slices of a kind, and why.
