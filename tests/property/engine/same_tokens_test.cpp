@@ -52,10 +52,11 @@ TEST_P(SameTokens, ForEveryBudgetChunkAndThreads) {
   ASSERT_EQ(reference.ids.size(), 6u);
   size_t streamed = 0;
   for (const size_t chunk : {1u, 7u, 64u}) {
-    const BudgetRange range = budget_range(*platform, kPath, {.chunk = chunk});
-    ASSERT_LT(range.least, range.all);
-    for (const uint64_t budget : budgets_between(range)) {
-      for (const unsigned threads : {1U, 2U}) {
+    for (const unsigned threads : {1U, 2U}) {
+      const BudgetRange range =
+          budget_range(*platform, kPath, {.threads = threads, .chunk = chunk});
+      ASSERT_LT(range.least, range.all);
+      for (const uint64_t budget : budgets_between(range)) {
         SCOPED_TRACE(::testing::Message()
                      << "budget " << budget << ", chunk " << chunk << ", threads " << threads);
         const Outcome outcome =
