@@ -1,10 +1,8 @@
 // What a StagingRing promises, on the simulated machine and on this one with real files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -14,6 +12,7 @@
 #include "memory/staging_ring.h"
 #include "platform/linux/linux_platform.h"
 #include "platform/simulated/simulated_platform.h"
+#include "support/temp_folder.h"
 
 namespace spillway::memory {
 namespace {
@@ -52,11 +51,8 @@ class SimulatedMachine : public Machine {
 
 class LinuxMachine : public Machine {
  public:
-  ~LinuxMachine() override { std::filesystem::remove_all(folder_); }
   platform::Platform& platform() override { return *platform_; }
   std::string write(std::span<const std::byte> content) override {
-    std::string name = testing::TempDir() + "/spillway_ring_XXXXXX";
-    folder_ = ::mkdtemp(name.data());
     std::ofstream out(path(), std::ios::binary);
     for (std::byte byte : content) out.put(static_cast<char>(byte));
     out.close();
@@ -66,9 +62,9 @@ class LinuxMachine : public Machine {
   void truncate(size_t size) override { std::filesystem::resize_file(path(), size); }
 
  private:
-  std::string path() const { return folder_ / "model"; }
+  std::string path() const { return folder_.path() / "model"; }
   std::unique_ptr<platform::Platform> platform_ = platform::make_linux_platform();
-  std::filesystem::path folder_;
+  const test::TempFolder folder_{"ring", std::filesystem::temp_directory_path()};
 };
 
 struct Setup {

@@ -3,35 +3,26 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 
 #include "platform/linux/file.h"
 #include "platform/linux/linux_platform.h"
 #include "platform/simulated/simulated_platform.h"
+#include "support/temp_folder.h"
 
 namespace spillway::platform {
 namespace {
 
 class LinuxEnvironment : public Environment {
  public:
-  explicit LinuxEnvironment(DirectReads direct) : direct_(direct) {
-    // Under the working directory, not /tmp: that may be a tmpfs, which has no disk behind it.
-    std::string folder = (std::filesystem::current_path() / "contract_XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for test files");
-    folder_ = folder;
-  }
-  ~LinuxEnvironment() override { std::filesystem::remove_all(folder_); }
-  LinuxEnvironment(const LinuxEnvironment&) = delete;
-  LinuxEnvironment& operator=(const LinuxEnvironment&) = delete;
+  explicit LinuxEnvironment(DirectReads direct) : direct_(direct) {}
 
   Platform& platform() override { return *platform_; }
   Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
     return open_file(path, options, direct_);
   }
   std::string put_file(const std::string& name, const std::vector<std::byte>& content) override {
-    const auto path = folder_ / name;
+    const auto path = folder_.path() / name;
     const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     const auto written = write(file, content.data(), content.size());
     // Synced, so that no page of it is dirty: only clean pages can be dropped from the cache.
@@ -43,7 +34,7 @@ class LinuxEnvironment : public Environment {
 
  private:
   DirectReads direct_;
-  std::filesystem::path folder_;
+  const test::TempFolder folder_{"contract"};
   std::unique_ptr<Platform> platform_ = make_linux_platform();
 };
 

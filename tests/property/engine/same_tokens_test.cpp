@@ -1,17 +1,14 @@
 // Whatever the budget, the threads, the chunks and the machine: the same tokens and, bit by bit,
 // the same logits.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <stdexcept>
 
 #include "platform/linux/linux_platform.h"
 #include "platform/simulated/simulated_platform.h"
 #include "support/engine_run.h"
+#include "support/temp_folder.h"
 #include "support/tiny_llama.h"
 
 namespace spillway::test {
@@ -173,18 +170,14 @@ TEST(SameTokensKv, WithKeysAndValuesOfFourBytes) {
 class OnLinux : public ::testing::Test {
  protected:
   OnLinux() {
-    std::string folder = (std::filesystem::current_path() / "engine_XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for test files");
-    folder_ = folder;
     const auto bytes = tiny_llama_file({});
     std::ofstream(path(), std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
   }
-  ~OnLinux() override { std::filesystem::remove_all(folder_); }
-  std::string path() const { return (folder_ / "tiny.gguf").string(); }
+  std::string path() const { return (folder_.path() / "tiny.gguf").string(); }
 
-  std::filesystem::path folder_;
+  test::TempFolder folder_{"engine"};
   std::unique_ptr<platform::Platform> platform_ = platform::make_linux_platform();
 };
 

@@ -1,16 +1,14 @@
 // The machine's file: what is written is read again, and what is broken is refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "machine/machine.h"
+#include "support/temp_folder.h"
 
 namespace spillway::machine {
 namespace {
@@ -159,14 +157,8 @@ TEST(MachineJson, RefusesBrokenDisks) {
 
 class MachineFile : public testing::Test {
  protected:
-  MachineFile() {
-    std::string folder = (std::filesystem::temp_directory_path() / "machine_XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder for test files");
-    folder_ = folder;
-  }
-  ~MachineFile() override { std::filesystem::remove_all(folder_); }
-
-  std::filesystem::path folder_;
+  const test::TempFolder files_{"machine", std::filesystem::temp_directory_path()};
+  const std::filesystem::path& folder_ = files_.path();
 };
 
 TEST_F(MachineFile, IsReadAsItWasWritten) {

@@ -21,19 +21,13 @@
 
 #include "platform/linux/file.h"
 #include "platform/linux/linux_platform.h"
+#include "support/temp_folder.h"
 
 namespace spillway::platform {
 namespace {
 
 class LinuxFiles : public testing::Test {
  protected:
-  LinuxFiles() {
-    std::string folder = (std::filesystem::current_path() / "linux_XXXXXX").string();
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string put(const std::string& name, size_t size) {
     std::string path = folder_ + "/" + name;
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
@@ -51,7 +45,8 @@ class LinuxFiles : public testing::Test {
   }
 
   std::unique_ptr<Platform> platform_ = make_linux_platform();
-  std::string folder_;
+  const test::TempFolder files_{"linux"};
+  const std::string folder_ = files_.path();
 };
 
 TEST_F(LinuxFiles, RefusesWhatIsNotARegularFile) {

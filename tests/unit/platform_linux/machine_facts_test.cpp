@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "platform/linux/text.h"
+#include "support/temp_folder.h"
 
 namespace spillway::platform {
 namespace {
@@ -14,13 +15,6 @@ namespace {
 // A folder that stands for "/".
 class MachineFacts : public testing::Test {
  protected:
-  MachineFacts() {
-    std::string folder = (std::filesystem::temp_directory_path() / "facts_XXXXXX").string();
-    EXPECT_NE(mkdtemp(folder.data()), nullptr);
-    root_ = folder;
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
   void put(const std::string& path, const std::string& text) {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
     std::ofstream(root_ + path) << text;
@@ -30,7 +24,8 @@ class MachineFacts : public testing::Test {
     put("/sys/fs/cgroup" + folder + "/memory.current", std::to_string(usage) + "\n");
   }
 
-  std::string root_;
+  const test::TempFolder folder_{"facts", std::filesystem::temp_directory_path()};
+  const std::string root_ = folder_.path();
 };
 
 TEST_F(MachineFacts, ReadsMemory) {
