@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/statistics.h"
 #include "base/units.h"
 #include "cli/bench_disk.h"
 #include "cli/commands.h"
@@ -101,7 +102,7 @@ class Bench {
       : options_(options),
         session_(std::move(session)),
         budget_(memory::Tier::kHost, session_.settings.host_budget_bytes),
-        context_{*session_.platform, budget_, *session_.ops, session_.stop} {}
+        context_(session_.context(budget_)) {}
 
   Result<void> load() {
     const size_t vocabulary = session_.model.tokenizer.size();
@@ -116,12 +117,9 @@ class Bench {
       return fail(ErrorCode::kUsage, "{} tokens do not fit the context of {} positions",
                   shape_.positions, limit);
     }
-    session_.limit_tags(budget_);
     SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
     SPILLWAY_ASSIGN(placement::Plan plan, session_.plan(shape_, machine_));
-    SPILLWAY_ASSIGN(engine_,
-                    engine::Engine::load(context_, session_.model, session_.settings, shape_,
-                                         std::move(plan), show_progress(session_.stop)));
+    SPILLWAY_ASSIGN(engine_, session_.load(budget_, shape_, std::move(plan)));
     const auto& staging = engine_->plan().staging;
     if (staging.slots > 0)
       disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
@@ -135,13 +133,12 @@ class Bench {
     SPILLWAY_ASSIGN(const double dram, machine::measure_dram(*session_.platform, budget,
                                                              *session_.pool, kKernelBuffer));
     dram_.push_back(dram);
-    std::set<DType> dtypes;
-    for (const model::Weight& weight : session_.model.llama.weights()) dtypes.insert(weight.dtype);
     machine::Machine round;
-    SPILLWAY_TRY(engine::measure_kernels(
-        context,
-        {.dtypes = dtypes, .threads = session_.settings.threads, .buffer_bytes = kKernelBuffer},
-        round));
+    SPILLWAY_TRY(engine::measure_kernels(context,
+                                         {.dtypes = session_.weight_dtypes(),
+                                          .threads = session_.settings.threads,
+                                          .buffer_bytes = kKernelBuffer},
+                                         round));
     for (const machine::KernelRate& k : round.kernels)
       kernels_[k.dtype].push_back(k.bytes_per_second);
     op_seconds_.push_back(round.seconds_per_op);
@@ -162,13 +159,12 @@ class Bench {
 
   nlohmann::ordered_json disk_json() const {
     const machine::DiskRate best = disk_->best();
-    const double unlimited = std::max(disk_->direct_rate(), disk_->buffered_rate());
     return {{"bytes_per_second", best.bytes_per_second},
             {"block_bytes", best.block_bytes},
             {"depth", best.depth},
             {"direct_bytes_per_second", disk_->direct_rate()},
             {"buffered_bytes_per_second", disk_->buffered_rate()},
-            {"share_of_unlimited", best.bytes_per_second / unlimited},
+            {"share_of_unlimited", disk_->share_of_unlimited()},
             {"method", engine_->read_method()}};
   }
 

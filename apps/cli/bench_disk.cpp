@@ -1,6 +1,5 @@
 #include "cli/bench_disk.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -22,15 +21,10 @@ constexpr uint64_t kDefaultStaging = 16 * kMiB;
 constexpr uint64_t kLeastStaging = 256 * kKiB;
 
 std::string to_json(const DiskBound& disk) {
-  nlohmann::ordered_json json = {{"bytes_per_second", disk.best().bytes_per_second},
-                                 {"direct_bytes_per_second", disk.direct_rate()},
-                                 {"buffered_bytes_per_second", disk.buffered_rate()},
-                                 {"rates", nlohmann::ordered_json::array()}};
-  for (const machine::DiskRate& r : disk.medians().rates) {
-    json["rates"].push_back({{"block_bytes", r.block_bytes},
-                             {"depth", r.depth},
-                             {"bytes_per_second", r.bytes_per_second}});
-  }
+  const nlohmann::ordered_json json = {{"bytes_per_second", disk.best().bytes_per_second},
+                                       {"direct_bytes_per_second", disk.direct_rate()},
+                                       {"buffered_bytes_per_second", disk.buffered_rate()},
+                                       {"rates", machine::to_json(disk.medians())}};
   return json.dump(2) + "\n";
 }
 
@@ -65,12 +59,11 @@ Result<void> bench_disk(const DiskOptions& options) {
 
 std::string describe(const DiskBound& disk) {
   const machine::DiskRate best = disk.best();
-  const double unlimited = std::max(disk.direct_rate(), disk.buffered_rate());
   return fmt::format(
       "disk: {:.2f} GB/s in blocks of {}, {} in flight; unlimited {:.2f} direct, {:.2f} buffered: "
       "the staging reaches {:.2f} of the better",
       best.bytes_per_second / 1e9, format_size(best.block_bytes), best.depth,
-      disk.direct_rate() / 1e9, disk.buffered_rate() / 1e9, best.bytes_per_second / unlimited);
+      disk.direct_rate() / 1e9, disk.buffered_rate() / 1e9, disk.share_of_unlimited());
 }
 
 void add_disk_bench(CLI::App& parent, Action& chosen) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/statistics.h"
 #include "base/units.h"
 
 namespace spillway::cli {
@@ -17,13 +18,6 @@ constexpr uint64_t kCachedShare = 16;
 constexpr uint64_t kMostSweep = 256 * kMiB;
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 DiskBound::DiskBound(platform::Platform& platform, const platform::File& file,
                      uint64_t staging_bytes)
@@ -75,6 +69,10 @@ machine::DiskRate DiskBound::best() const {
 double DiskBound::direct_rate() const {
   return median(direct_);
 }
+double DiskBound::share_of_unlimited() const {
+  return best().bytes_per_second / std::max(direct_rate(), buffered_rate());
+}
+
 double DiskBound::buffered_rate() const {
   return median(buffered_);
 }

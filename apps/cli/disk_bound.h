@@ -26,6 +26,8 @@ class DiskBound {
   double direct_rate() const;  // median with 64 MiB in flight
   // Median of plain buffered reads of dropped pages; 0 where the pages could not be dropped.
   double buffered_rate() const;
+  // best() against the better of those two.
+  double share_of_unlimited() const;
 
  private:
   platform::Platform& platform_;
@@ -35,7 +37,5 @@ class DiskBound {
   std::vector<double> direct_;
   std::vector<double> buffered_;
 };
-
-double median(std::vector<double> values);
 
 }  // namespace spillway::cli

@@ -54,11 +54,7 @@ Result<void> perplexity(const PerplexityFlags& options) {
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
-  session.limit_tags(budget);
-  const engine::Context context{*session.platform, budget, *session.ops, session.stop};
-  SPILLWAY_ASSIGN(const auto engine,
-                  engine::Engine::load(context, session.model, session.settings, shape,
-                                       std::move(plan), show_progress(session.stop)));
+  SPILLWAY_ASSIGN(const auto engine, session.load(budget, shape, std::move(plan)));
   const double started = session.platform->clock().seconds();
   engine::PerplexityOptions measure{
       .context = context_tokens, .chunks = options.chunks, .on_chunk = {}};

@@ -205,12 +205,9 @@ Result<void> run(const RunOptions& options) {
   SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
 
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
-  session.limit_tags(budget);
-  const engine::Context context{*session.platform, budget, *session.ops, session.stop};
+  const engine::Context context = session.context(budget);
   const double started = session.platform->clock().seconds();
-  SPILLWAY_ASSIGN(const auto engine,
-                  engine::Engine::load(context, session.model, session.settings, shape,
-                                       std::move(plan), show_progress(session.stop)));
+  SPILLWAY_ASSIGN(const auto engine, session.load(budget, shape, std::move(plan)));
   const double load_seconds = session.platform->clock().seconds() - started;
 
   AnswerPrinter printer(session.model.tokenizer, prompt.back());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <set>
 
 #include "base/units.h"
 #include "cli/rates.h"
@@ -16,6 +15,19 @@ namespace {
 // Measuring takes this share of the budget for its buffers; with less than the least it guesses.
 constexpr uint64_t kMeasureShare = 4;
 constexpr uint64_t kLeastMeasure = 4 * kMiB;
+
+engine::Progress show_progress(const std::atomic<bool>* stop) {
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  return [stop, terminal, last = uint64_t{0}](uint64_t done, uint64_t total) mutable {
+    const uint64_t percent = total == 0 ? 100 : 100 * done / total;
+    if (terminal && percent != last) {
+      std::fprintf(stderr, "\rloading %s of %s%s", format_size(done).c_str(),
+                   format_size(total).c_str(), done == total ? "\r\033[K" : " ");
+      last = percent;
+    }
+    return !stop->load(std::memory_order_relaxed);
+  };
+}
 
 }  // namespace
 
@@ -47,7 +59,7 @@ Result<machine::Machine> Session::machine(const ModelOptions& options) {
   RatesWanted wanted;
   wanted.memory_bytes = settings.host_budget_bytes / kMeasureShare;
   if (wanted.memory_bytes < kLeastMeasure) return machine::Machine{};
-  for (const model::Weight& weight : model.llama.weights()) wanted.dtypes.insert(weight.dtype);
+  wanted.dtypes = weight_dtypes();
   wanted.threads = settings.threads;
   wanted.file = model.file.get();
   wanted.stop = stop;
@@ -59,23 +71,24 @@ Result<placement::Plan> Session::plan(engine::RunShape& shape,
   return engine::plan_run(model, *ops, settings, shape, machine, platform->page_bytes());
 }
 
-void Session::limit_tags(memory::Budget& budget) const {
+std::set<DType> Session::weight_dtypes() const {
+  std::set<DType> dtypes;
+  for (const model::Weight& weight : model.llama.weights()) dtypes.insert(weight.dtype);
+  return dtypes;
+}
+
+engine::Context Session::context(memory::Budget& budget) const {
+  return {*platform, budget, *ops, stop};
+}
+
+Result<std::unique_ptr<engine::Engine>> Session::load(memory::Budget& budget,
+                                                      const engine::RunShape& shape,
+                                                      placement::Plan plan) {
   if (settings.weights_budget_bytes) {
     budget.limit_tag(memory::Tag::kWeights, *settings.weights_budget_bytes);
   }
-}
-
-engine::Progress show_progress(const std::atomic<bool>* stop) {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  return [stop, terminal, last = uint64_t{0}](uint64_t done, uint64_t total) mutable {
-    const uint64_t percent = total == 0 ? 100 : 100 * done / total;
-    if (terminal && percent != last) {
-      std::fprintf(stderr, "\rloading %s of %s%s", format_size(done).c_str(),
-                   format_size(total).c_str(), done == total ? "\r\033[K" : " ");
-      last = percent;
-    }
-    return !stop->load(std::memory_order_relaxed);
-  };
+  return engine::Engine::load(context(budget), model, settings, shape, std::move(plan),
+                              show_progress(stop));
 }
 
 }  // namespace spillway::cli

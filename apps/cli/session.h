@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/result.h"
@@ -30,13 +31,14 @@ struct Session {
   size_t context_limit(const ModelOptions& options) const;
   // The machine's rates: from --machine, else from the cache, else measured now (and cached).
   Result<machine::Machine> machine(const ModelOptions& options);
-  // The user's caps on single tags.
-  void limit_tags(memory::Budget& budget) const;
+  std::set<DType> weight_dtypes() const;
+  engine::Context context(memory::Budget& budget) const;
+  // Puts the user's caps on single tags into the budget, and loads the plan within it. Shows how
+  // far that is, on a terminal only; kInterrupted once the user stops it.
+  Result<std::unique_ptr<engine::Engine>> load(memory::Budget& budget,
+                                               const engine::RunShape& shape, placement::Plan plan);
   // Shortens the shape's chunk where the budget asks for it.
   Result<placement::Plan> plan(engine::RunShape& shape, const machine::Machine& machine) const;
 };
-
-// Shows how far loading is, on a terminal only; stops when the flag is set.
-engine::Progress show_progress(const std::atomic<bool>* stop);
 
 }  // namespace spillway::cli

@@ -144,9 +144,6 @@ const placement::Plan& Engine::plan() const {
 bool Engine::mapped() const {
   return parts_->memory.mapped();
 }
-uint64_t Engine::loaded_bytes() const {
-  return parts_->memory.bytes_read();
-}
 std::string_view Engine::read_method() const {
   return parts_->ring ? parts_->ring->method() : "none";
 }

@@ -56,7 +56,6 @@ class Engine {
   const placement::Plan& plan() const;
   Traffic traffic() const;
   bool mapped() const;                   // the weights are the page cache's
-  uint64_t loaded_bytes() const;         // read while loading
   std::string_view read_method() const;  // "io_uring", "threads", "none" where nothing streams
 
  private:

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/statistics.h"
 #include "base/units.h"
 #include "memory/region.h"
 
@@ -12,11 +13,6 @@ namespace {
 
 constexpr int kRepeats = 5;
 constexpr int kEmptyOps = 256;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // The vectors of one product, and the weights that pass by.
 class Bench {

@@ -54,7 +54,7 @@ class ExtentReader {
     }
   }
 
-  Result<uint64_t> read(const Progress& progress) {
+  Result<void> read(const Progress& progress) {
     SPILLWAY_ASSIGN(const auto queue, file_.open_queue(kReadDepth));
     size_t next = 0;
     uint64_t done = 0;
@@ -71,7 +71,7 @@ class ExtentReader {
       if (progress && !progress(done, total_))
         return fail(ErrorCode::kInterrupted, "interrupted while loading");
     }
-    return done;
+    return {};
   }
 
  private:
@@ -99,11 +99,6 @@ bool lies_in_page_cache(const platform::File& file) {
   return file.cached_bytes() + file.info().size_bytes / 64 >= file.info().size_bytes;
 }
 
-// What the plan counts for matrices that stay.
-uint64_t planned_bytes(const placement::Plan& plan) {
-  return plan.resident_bytes + plan.embedding_bytes;
-}
-
 }  // namespace
 
 Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Budget& budget,
@@ -113,7 +108,8 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
   const uint64_t file_bytes = file.info().size_bytes;
   if (plan.cycle.empty() && plan.embedding_resident && lies_in_page_cache(file)) {
     SPILLWAY_ASSIGN(memory.mapping_charge_,
-                    budget.reserve(planned_bytes(plan), memory::Tag::kWeights, "mapped file"));
+                    budget.reserve(plan.resident_bytes + plan.embedding_bytes,
+                                   memory::Tag::kWeights, "mapped file"));
     SPILLWAY_ASSIGN(memory.mapping_, file.map());
     if (memory.mapping_->bytes().size() < file_bytes) {
       return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
@@ -122,19 +118,16 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
     memory.base_ = memory.mapping_->bytes().data();
     return memory;
   }
-  SPILLWAY_ASSIGN(
-      memory.region_,
-      memory::Region::create(
-          platform, budget, memory::Tag::kWeights, "resident slices",
-          round_up(file_bytes, std::max(platform.page_bytes(), file.info().offset_alignment))));
-  memory.base_ = memory.region_->bytes().data();
   // Direct reads may ask for more than a page.
   const size_t grain = std::max(platform.page_bytes(), file.info().offset_alignment);
+  SPILLWAY_ASSIGN(memory.region_,
+                  memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
+                                         round_up(file_bytes, grain)));
+  memory.base_ = memory.region_->bytes().data();
   const std::vector<Extent> extents = resident_extents(plan, embedding, grain);
   for (const Extent& extent : extents)
     SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
-  SPILLWAY_ASSIGN(memory.bytes_read_,
-                  ExtentReader(file, memory.region_->bytes(), extents).read(progress));
+  SPILLWAY_TRY(ExtentReader(file, memory.region_->bytes(), extents).read(progress));
   return memory;
 }
 

@@ -29,7 +29,6 @@ class WeightMemory {
   const std::byte* at(uint64_t offset) const { return base_ + offset; }
   bool resident(uint64_t offset, size_t size) const;
   bool mapped() const { return mapping_ != nullptr; }
-  uint64_t bytes_read() const { return bytes_read_; }
 
  private:
   WeightMemory() = default;
@@ -37,7 +36,6 @@ class WeightMemory {
   std::unique_ptr<platform::FileMapping> mapping_;
   memory::Reservation mapping_charge_;
   const std::byte* base_ = nullptr;
-  uint64_t bytes_read_ = 0;
 };
 
 }  // namespace spillway::engine

@@ -57,6 +57,8 @@ struct Machine {
   void set_kernel_rate(KernelRate rate);
 };
 
+// A list of rates.
+nlohmann::ordered_json to_json(const Disk& disk);
 nlohmann::ordered_json to_json(const Machine& machine);
 // kBadFile: a missing key, a wrong type, a rate that is not positive.
 Result<Machine> machine_from_json(std::string_view text);

@@ -75,6 +75,16 @@ Result<void> read_kernels(const ordered_json& kernels, Machine& machine) {
 
 }  // namespace
 
+ordered_json to_json(const Disk& disk) {
+  ordered_json rates = ordered_json::array();
+  for (const DiskRate& r : disk.rates) {
+    rates.push_back({{"block_bytes", r.block_bytes},
+                     {"depth", r.depth},
+                     {"bytes_per_second", r.bytes_per_second}});
+  }
+  return rates;
+}
+
 ordered_json to_json(const Machine& machine) {
   ordered_json json = {{"version", kFormatVersion},
                        {"id", machine.id},
@@ -91,13 +101,7 @@ ordered_json to_json(const Machine& machine) {
         {{"dtype", k.dtype}, {"threads", k.threads}, {"bytes_per_second", k.bytes_per_second}});
   }
   for (const auto& [device, disk] : machine.disks) {
-    ordered_json rates = ordered_json::array();
-    for (const DiskRate& r : disk.rates) {
-      rates.push_back({{"block_bytes", r.block_bytes},
-                       {"depth", r.depth},
-                       {"bytes_per_second", r.bytes_per_second}});
-    }
-    json["disks"][device] = std::move(rates);
+    json["disks"][device] = to_json(disk);
   }
   return json;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/statistics.h"
 #include "base/units.h"
 #include "machine/measure.h"
 #include "memory/region.h"
@@ -84,8 +85,7 @@ Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
   }
   Disk disk;
   for (size_t i = 0; i < grid.size(); ++i) {
-    std::nth_element(rates[i].begin(), rates[i].begin() + kRounds / 2, rates[i].end());
-    disk.rates.push_back({grid[i].block_bytes, grid[i].depth, rates[i][kRounds / 2]});
+    disk.rates.push_back({grid[i].block_bytes, grid[i].depth, median(rates[i])});
   }
   return disk;
 }

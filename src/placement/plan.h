@@ -95,6 +95,9 @@ struct Plan {
 // The same input gives the same plan. kBudget: too small, with the least that would do.
 Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine);
 
+// Who would hold what, an indented line each, for people.
+std::string explain(const std::vector<Charge>& charges);
+
 nlohmann::ordered_json to_json(const Plan& plan);
 // A few lines for people.
 std::string explain(const Plan& plan);

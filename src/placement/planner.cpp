@@ -135,20 +135,15 @@ class Search {
   }
 
   tl::unexpected<Error> too_small() const {
-    std::string list;
-    for (const Charge& c : workload_.charges) {
-      list += fmt::format("\n  {:<12} {:<24} {:>12}", memory::tag_name(c.tag), c.name,
-                          format_size(c.bytes));
-    }
     const uint64_t budget = workload_.host_budget_bytes;
     return fail(
         ErrorCode::kBudget,
         "the host budget of {} is too small by {}: this run needs at least {} ({} bytes). Beside "
-        "the "
-        "weights and two staging slots it holds{}\nGive --host-budget {}, or ask for a shorter "
+        "the weights and two staging slots it holds\n{}Give --host-budget {}, or ask for a shorter "
         "answer (-n), a shorter prompt or a smaller --prompt-chunk",
         format_size(budget), format_size(least_bytes_ - budget), format_size(least_bytes_),
-        least_bytes_, list, fmt::format("{}MiB", (least_bytes_ + kMiB - 1) / kMiB));
+        least_bytes_, explain(workload_.charges),
+        fmt::format("{}MiB", (least_bytes_ + kMiB - 1) / kMiB));
   }
 
   const Workload& workload_;
@@ -200,7 +195,7 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
         {memory::Tag::kStaging, "staging ring", ring_bytes(plan.staging, workload.page_bytes)});
   }
   place_embedding(workload, plan);
-  for (const model::Weight& weight : workload.weights) plan.weight_bytes += weight.size_bytes();
+  plan.weight_bytes = plan.prediction.host_bytes;
   plan.groups = group_slices(workload, plan);
   return plan;
 }

@@ -40,14 +40,19 @@ nlohmann::ordered_json to_json(const Plan& plan) {
   return json;
 }
 
-std::string explain(const Plan& plan) {
-  std::string text = "host memory\n";
-  uint64_t sum = 0;
-  for (const Charge& charge : plan.charges) {
-    sum += charge.bytes;
+std::string explain(const std::vector<Charge>& charges) {
+  std::string text;
+  for (const Charge& charge : charges) {
     text += fmt::format("  {:<12} {:<24} {:>12}\n", memory::tag_name(charge.tag), charge.name,
                         format_size(charge.bytes));
   }
+  return text;
+}
+
+std::string explain(const Plan& plan) {
+  std::string text = "host memory\n" + explain(plan.charges);
+  uint64_t sum = 0;
+  for (const Charge& charge : plan.charges) sum += charge.bytes;
   text += fmt::format("  {:<37} {:>12}\n", "together", format_size(sum));
   text += fmt::format("  {:<37} {:>12}\n\n", "the least that would do",
                       format_size(plan.least_budget_bytes));

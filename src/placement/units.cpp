@@ -37,19 +37,26 @@ void cut_weight(const model::Weight& weight, model::WeightId id, size_t block_by
   }
 }
 
-// How many slices from `first` on make one unit: the most whose bytes lie close enough together.
-size_t slices_of_unit(const std::vector<Slice>& slices, size_t first, size_t block_bytes) {
-  uint64_t low = UINT64_MAX;
-  uint64_t high = 0;
+struct Span {
+  size_t slices = 0;
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
+// The most slices from `first` on whose bytes lie close enough together for one unit.
+Span span_of_unit(const std::vector<Slice>& slices, size_t first, size_t block_bytes) {
+  Span tried{.begin = UINT64_MAX};
+  Span best;
   uint64_t sum = 0;
-  size_t best = 1;
-  for (size_t n = 1; n <= kLookAhead && first + n <= slices.size(); ++n) {
-    const Slice& slice = slices[first + n - 1];
-    low = std::min(low, slice.file_offset);
-    high = std::max(high, slice.file_offset + slice.size_bytes);
+  while (tried.slices < kLookAhead && first + tried.slices < slices.size()) {
+    const Slice& slice = slices[first + tried.slices];
+    ++tried.slices;
+    tried.begin = std::min(tried.begin, slice.file_offset);
+    tried.end = std::max(tried.end, slice.file_offset + slice.size_bytes);
     sum += slice.size_bytes;
-    const uint64_t span = high - low;
-    if (span <= block_bytes && span - sum <= sum / kGapShare) best = n;
+    const uint64_t bytes = tried.end - tried.begin;
+    // A row longer than a block is a unit all the same.
+    if (tried.slices == 1 || (bytes <= block_bytes && bytes - sum <= sum / kGapShare)) best = tried;
   }
   return best;
 }
@@ -62,16 +69,11 @@ Cut cut_units(const std::vector<model::Weight>& weights, size_t block_bytes) {
     cut_weight(weights[id], id, block_bytes, cut.slices);
   }
   for (size_t first = 0; first < cut.slices.size();) {
-    const size_t count = slices_of_unit(cut.slices, first, block_bytes);
-    uint64_t low = UINT64_MAX;
-    uint64_t high = 0;
-    for (size_t i = first; i < first + count; ++i) {
-      low = std::min(low, cut.slices[i].file_offset);
-      high = std::max(high, cut.slices[i].file_offset + cut.slices[i].size_bytes);
-      cut.slices[i].unit = cut.units.size();
-    }
-    cut.units.push_back({.file_offset = low, .size_bytes = high - low, .cycle_index = {}});
-    first += count;
+    const Span span = span_of_unit(cut.slices, first, block_bytes);
+    for (size_t i = first; i < first + span.slices; ++i) cut.slices[i].unit = cut.units.size();
+    cut.units.push_back(
+        {.file_offset = span.begin, .size_bytes = span.end - span.begin, .cycle_index = {}});
+    first += span.slices;
   }
   return cut;
 }
