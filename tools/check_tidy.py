@@ -4,7 +4,7 @@
 usage: tools/check_tidy.py [--all] [FILE...]
 
 A file's key is the hash of what its verdict depends on: itself, the headers of ours that it
-includes, its compile command, .clang-tidy. Keys of files that passed lie in .cache/tidy.
+includes, its compile command, the .clang-tidy files. Keys of files that passed lie in .cache/tidy.
 """
 import argparse
 import concurrent.futures
@@ -38,14 +38,14 @@ def digest_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def key_of(source, command):
+def key_of(source, command, rules):
     seen, open_ends = set(), [source]
     while open_ends:
         path = open_ends.pop()
         if path not in seen:
             seen.add(path)
             open_ends += includes(path)
-    parts = [command, digest_of(house.ROOT / ".clang-tidy"), *sorted(map(digest_of, seen))]
+    parts = [command, *map(digest_of, rules), *sorted(map(digest_of, seen))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -74,7 +74,8 @@ def main():
     options = parser.parse_args()
     commands = {Path(entry["file"]): entry["command"] for entry in json.loads(DATABASE.read_text())}
     wanted = {file.resolve() for file in options.files} or set(commands)
-    keys = {source: key_of(source, commands[source]) for source in wanted & set(commands)}
+    rules = [house.ROOT / name for name in house.tracked(".clang-tidy")]
+    keys = {source: key_of(source, commands[source], rules) for source in wanted & set(commands)}
     PASSED.mkdir(parents=True, exist_ok=True)
     due = sorted(source for source, key in keys.items()
                  if options.all or not (PASSED / key).exists())
