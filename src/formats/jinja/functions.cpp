@@ -37,7 +37,7 @@ Result<Value> make_range(Runtime& runtime, const Arguments& arguments) {
   range->label = step == 1 ? fmt::format("range({}, {})", start, stop)
                            : fmt::format("range({}, {}, {})", start, stop, step);
   for (uint64_t i = 0; i < count; ++i)
-    range->items.push_back(Value(start + static_cast<int64_t>(i) * step));
+    range->items.emplace_back(start + static_cast<int64_t>(i) * step);
   SPILLWAY_TRY(runtime.make(sizeof(Sequence) + count * sizeof(Value)));
   return Value(SequencePtr(std::move(range)));
 }

@@ -26,8 +26,8 @@ Result<Bound> Bound::bind(const Arguments& arguments,
   return bound;
 }
 
-Value Bound::value(size_t parameter, Value otherwise) const {
-  return values_[parameter] == nullptr ? std::move(otherwise) : *values_[parameter];
+Value Bound::value(size_t parameter, const Value& otherwise) const {
+  return values_[parameter] == nullptr ? otherwise : *values_[parameter];
 }
 
 bool Bound::flag(size_t parameter, bool otherwise) const {

@@ -22,7 +22,7 @@ class Bound {
                             size_t required = 0);
 
   const Value* at(size_t parameter) const { return values_[parameter]; }  // null if not given
-  Value value(size_t parameter, Value otherwise) const;
+  Value value(size_t parameter, const Value& otherwise) const;
   bool flag(size_t parameter, bool otherwise) const;
   Result<int64_t> integer(size_t parameter, int64_t otherwise) const;
   // The text of a parameter that must be one; none if it is missing or None.
