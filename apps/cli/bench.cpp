@@ -65,10 +65,9 @@ class Bench {
     Speed speed = last_;
     speed.tokens_per_second = median(speeds_);
     const machine::Machine machine = measured();
-    const placement::Prediction p =
-        placement::predict(engine::make_workload(session_.model, *session_.ops, session_.settings,
-                                                 shape_, session_.platform->page_bytes()),
-                           machine, engine_->plan());
+    const placement::Prediction p = placement::predict(
+        engine::make_workload(session_.model, *session_.ops, session_.settings, engine_->shape()),
+        machine, engine_->plan());
     // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
     const double tokens_per_pass =
         options_.prefill ? static_cast<double>(prompt_.size()) / static_cast<double>(passes())
@@ -110,16 +109,15 @@ class Bench {
     for (size_t i = 0; i < options_.prompt_tokens; ++i) {
       prompt_.push_back(static_cast<formats::TokenId>((i * 997 + 300) % vocabulary));
     }
-    shape_ = engine::run_shape(session_.model, *session_.ops, session_.settings, prompt_.size(),
-                               options_.max_tokens + 1, false);
+    const engine::RunLength length{prompt_.size(), options_.max_tokens + 1};
     const size_t limit = session_.context_limit(options_.model);
-    if (shape_.positions > limit) {
+    if (length.prompt_tokens + length.answer_tokens > limit) {
       return fail(ErrorCode::kUsage, "{} tokens do not fit the context of {} positions",
-                  shape_.positions, limit);
+                  length.prompt_tokens + length.answer_tokens, limit);
     }
     SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
-    SPILLWAY_ASSIGN(placement::Plan plan, session_.plan(shape_, machine_));
-    SPILLWAY_ASSIGN(engine_, session_.load(budget_, shape_, std::move(plan)));
+    SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine_));
+    SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
     const auto& staging = engine_->plan().staging;
     if (staging.slots > 0)
       disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
@@ -155,7 +153,10 @@ class Bench {
     return machine;
   }
 
-  size_t passes() const { return (prompt_.size() + shape_.chunk - 1) / shape_.chunk; }
+  size_t passes() const {
+    const size_t chunk = engine_->shape().chunk;
+    return (prompt_.size() + chunk - 1) / chunk;
+  }
 
   nlohmann::ordered_json disk_json() const {
     const machine::DiskRate best = disk_->best();
@@ -173,7 +174,6 @@ class Bench {
   memory::Budget budget_;
   engine::Context context_;
   machine::Machine machine_;
-  engine::RunShape shape_;
   std::vector<formats::TokenId> prompt_;
   std::unique_ptr<engine::Engine> engine_;
   std::optional<DiskBound> disk_;

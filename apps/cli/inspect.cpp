@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "base/printable.h"
 #include "base/units.h"
 #include "cli/commands.h"
 #include "formats/gguf.h"
@@ -66,8 +67,8 @@ ordered_json to_json(const formats::GgufFile& file, const platform::FileInfo& in
 }
 
 // Invalid UTF-8 is replaced: a name in a file may hold any bytes.
-std::string dump(const ordered_json& json, int indent) {
-  return json.dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+std::string dump(const ordered_json& json, int indent, bool ascii_only) {
+  return json.dump(indent, ' ', ascii_only, ordered_json::error_handler_t::replace);
 }
 
 std::string describe(const formats::GgufFile& file, const platform::FileInfo& info) {
@@ -76,15 +77,15 @@ std::string describe(const formats::GgufFile& file, const platform::FileInfo& in
                   file.version(), format_size(info.size_bytes), file.tensors().size(),
                   file.alignment(), file.data_offset());
   for (const auto& [key, value] : file.metadata()) {
-    std::string shown = dump(value_json(value), -1);
+    std::string shown = dump(value_json(value), -1, true);
     if (shown.size() > kShownBytes) shown = shown.substr(0, kShownBytes) + "…";
-    text += fmt::format("{:<44} {}\n", key, shown);
+    text += fmt::format("{:<44} {}\n", printable(key), shown);
   }
   text += "\n";
   for (const formats::GgufTensor& t : file.tensors()) {
-    text += fmt::format("{:<32} {:<5} {:>20} {:>12} at {}\n", t.name, dtype_info(t.dtype).name,
-                        fmt::format("[{}]", fmt::join(t.dimensions, ", ")),
-                        format_size(t.size_bytes), t.offset);
+    text += fmt::format(
+        "{:<32} {:<5} {:>20} {:>12} at {}\n", printable(t.name), dtype_info(t.dtype).name,
+        fmt::format("[{}]", fmt::join(t.dimensions, ", ")), format_size(t.size_bytes), t.offset);
   }
   return text;
 }
@@ -94,7 +95,7 @@ Result<void> inspect(const InspectOptions& options) {
   SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
   auto header = formats::GgufFile::parse(*file);
   if (!header) return fail_within(options.model, header.error());
-  const std::string text = options.json ? dump(to_json(*header, file->info()), 2) + "\n"
+  const std::string text = options.json ? dump(to_json(*header, file->info()), 2, false) + "\n"
                                         : describe(*header, file->info());
   std::fwrite(text.data(), 1, text.size(), stdout);
   return {};

@@ -5,22 +5,21 @@
 
 #include "cli/commands.h"
 
+namespace spillway::cli {
 namespace {
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 done, 2 usage, 3 the file is bad, 4 the budget is too small, 5 the machine "
-    "failed "
-    "(disk, driver), 130 interrupted.";
+    "failed (disk, driver), 130 interrupted.";
 
 int run_program(int argc, char** argv) {
-  using namespace spillway;
   CLI::App app("Runs language models larger than the memory they were given.", "spillway");
   app.require_subcommand(1);
   app.footer(kExitCodes);
   app.set_version_flag("--version", SPILLWAY_VERSION);
-  cli::Action chosen;
-  for (const auto add : {cli::add_run, cli::add_plan, cli::add_machine, cli::add_inspect,
-                         cli::add_tokenize, cli::add_perplexity, cli::add_bench}) {
+  Action chosen;
+  for (const auto add :
+       {add_run, add_plan, add_machine, add_inspect, add_tokenize, add_perplexity, add_bench}) {
     add(app, chosen);
   }
   try {
@@ -42,11 +41,12 @@ int run_program(int argc, char** argv) {
 }
 
 }  // namespace
+}  // namespace spillway::cli
 
 int main(int argc, char** argv) {
   using spillway::ErrorCode;
   try {
-    return run_program(argc, argv);
+    return spillway::cli::run_program(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "spillway: the machine has no more memory for small objects\n");
   } catch (const std::exception& error) {

@@ -49,12 +49,10 @@ Result<void> perplexity(const PerplexityFlags& options) {
   const size_t context_tokens = options.model.context > 0 ? options.model.context : kDefaultContext;
   const auto ids =
       session.model.tokenizer.encode(text, {.parse_special = false, .add_special = true});
-  engine::RunShape shape =
-      engine::run_shape(session.model, *session.ops, session.settings, context_tokens, 0, true);
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
-  SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
+  SPILLWAY_ASSIGN(engine::RunPlan run, session.plan({context_tokens, 0, true}, machine));
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
-  SPILLWAY_ASSIGN(const auto engine, session.load(budget, shape, std::move(plan)));
+  SPILLWAY_ASSIGN(const auto engine, session.load(budget, std::move(run)));
   const double started = session.platform->clock().seconds();
   engine::PerplexityOptions measure{
       .context = context_tokens, .chunks = options.chunks, .on_chunk = {}};

@@ -19,13 +19,17 @@ Result<void> plan(const PlanOptions& options) {
   SPILLWAY_ASSIGN(Session session, Session::open(options.model));
   const size_t limit = session.context_limit(options.model);
   const size_t prompt = std::min(options.prompt_tokens, limit - 1);
-  engine::RunShape shape = engine::run_shape(session.model, *session.ops, session.settings, prompt,
-                                             std::min(options.max_tokens, limit - prompt), false);
+  const engine::RunLength length{prompt, std::min(options.max_tokens, limit - prompt)};
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
-  SPILLWAY_ASSIGN(const placement::Plan plan, session.plan(shape, machine));
-  const std::string text =
-      options.json ? placement::to_json(plan).dump(2) + "\n" : placement::explain(plan);
-  std::fputs(text.c_str(), stdout);
+  SPILLWAY_ASSIGN(const engine::RunPlan run, session.plan(length, machine));
+  if (options.json) {
+    auto json = placement::to_json(run.plan);
+    json["slices"] = placement::slices_json(run.plan, session.model.llama.weights());
+    // A name in a file may hold any bytes: invalid UTF-8 is replaced.
+    std::puts(json.dump(2, ' ', false, decltype(json)::error_handler_t::replace).c_str());
+  } else {
+    std::fputs(placement::explain(run.plan).c_str(), stdout);
+  }
   return {};
 }
 

@@ -199,15 +199,14 @@ Result<void> run(const RunOptions& options) {
   SPILLWAY_ASSIGN(const std::vector<TokenId> prompt, prompt_tokens(session.model, options));
   const size_t limit = session.context_limit(options.model);
   SPILLWAY_ASSIGN(const size_t room, answer_room(prompt.size(), limit, options.max_tokens));
-  engine::RunShape shape = engine::run_shape(session.model, *session.ops, session.settings,
-                                             prompt.size(), room, outputs.logits.has_value());
+  const engine::RunLength length{prompt.size(), room, outputs.logits.has_value()};
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
-  SPILLWAY_ASSIGN(placement::Plan plan, session.plan(shape, machine));
+  SPILLWAY_ASSIGN(engine::RunPlan plan, session.plan(length, machine));
 
   memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
   const engine::Context context = session.context(budget);
   const double started = session.platform->clock().seconds();
-  SPILLWAY_ASSIGN(const auto engine, session.load(budget, shape, std::move(plan)));
+  SPILLWAY_ASSIGN(const auto engine, session.load(budget, std::move(plan)));
   const double load_seconds = session.platform->clock().seconds() - started;
 
   AnswerPrinter printer(session.model.tokenizer, prompt.back());

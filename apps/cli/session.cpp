@@ -66,9 +66,10 @@ Result<machine::Machine> Session::machine(const ModelOptions& options) {
   return known_rates(*platform, *ops, wanted);
 }
 
-Result<placement::Plan> Session::plan(engine::RunShape& shape,
+Result<engine::RunPlan> Session::plan(const engine::RunLength& length,
                                       const machine::Machine& machine) const {
-  return engine::plan_run(model, *ops, settings, shape, machine, platform->page_bytes());
+  const engine::RunShape shape = engine::run_shape(model, *ops, settings, length);
+  return engine::plan_run(model, *ops, settings, shape, machine);
 }
 
 std::set<DType> Session::weight_dtypes() const {
@@ -81,13 +82,11 @@ engine::Context Session::context(memory::Budget& budget) const {
   return {*platform, budget, *ops, stop};
 }
 
-Result<std::unique_ptr<engine::Engine>> Session::load(memory::Budget& budget,
-                                                      const engine::RunShape& shape,
-                                                      placement::Plan plan) {
+Result<std::unique_ptr<engine::Engine>> Session::load(memory::Budget& budget, engine::RunPlan run) {
   if (settings.weights_budget_bytes) {
     budget.limit_tag(memory::Tag::kWeights, *settings.weights_budget_bytes);
   }
-  return engine::Engine::load(context(budget), model, settings, shape, std::move(plan),
+  return engine::Engine::load(context(budget), model, settings, std::move(run),
                               show_progress(stop));
 }
 

@@ -32,13 +32,12 @@ struct Session {
   // The machine's rates: from --machine, else from the cache, else measured now (and cached).
   Result<machine::Machine> machine(const ModelOptions& options);
   std::set<DType> weight_dtypes() const;
+  Result<engine::RunPlan> plan(const engine::RunLength& length,
+                               const machine::Machine& machine) const;
   engine::Context context(memory::Budget& budget) const;
   // Puts the user's caps on single tags into the budget, and loads the plan within it. Shows how
   // far that is, on a terminal only; kInterrupted once the user stops it.
-  Result<std::unique_ptr<engine::Engine>> load(memory::Budget& budget,
-                                               const engine::RunShape& shape, placement::Plan plan);
-  // Shortens the shape's chunk where the budget asks for it.
-  Result<placement::Plan> plan(engine::RunShape& shape, const machine::Machine& machine) const;
+  Result<std::unique_ptr<engine::Engine>> load(memory::Budget& budget, engine::RunPlan run);
 };
 
 }  // namespace spillway::cli

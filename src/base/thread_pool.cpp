@@ -17,27 +17,39 @@ void pause() {
 #endif
 }
 
-// Returns once `value` no longer equals `old`.
-void wait_while_equal(const std::atomic<unsigned>& value, unsigned old) {
+// loop_: | number | open | workers inside |
+constexpr unsigned kInside = 0xfff;
+constexpr unsigned kOpen = 0x1000;
+constexpr unsigned kNumber = ~(kInside | kOpen);
+constexpr unsigned kNextNumber = kOpen << 1;
+
+// Returns the value once `ready` says so of it.
+template <typename Ready>
+unsigned wait_until(const std::atomic<unsigned>& value, Ready ready) {
   for (int spin = 0; spin < kSpins; ++spin) {
-    if (value.load(std::memory_order_acquire) != old) return;
+    const unsigned now = value.load(std::memory_order_acquire);
+    if (ready(now)) return now;
     pause();
   }
-  value.wait(old, std::memory_order_acquire);
+  for (;;) {
+    const unsigned now = value.load(std::memory_order_acquire);
+    if (ready(now)) return now;
+    value.wait(now, std::memory_order_acquire);
+  }
 }
 
 }  // namespace
 
 ThreadPool::ThreadPool(unsigned threads) {
-  SPILLWAY_CHECK(threads >= 1);
+  SPILLWAY_CHECK(threads >= 1 && threads <= kInside);
   workers_.reserve(threads - 1);
   for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
 }
 
 ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  loop_.fetch_add(kNextNumber, std::memory_order_release);
+  loop_.notify_all();
 }
 
 void ThreadPool::run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body) {
@@ -52,14 +64,11 @@ void ThreadPool::run(size_t count, size_t grain, const std::function<void(size_t
   count_ = count;
   grain_ = grain;
   next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<unsigned>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  loop_.fetch_add(kNextNumber | kOpen, std::memory_order_release);
+  loop_.notify_all();
   take_ranges();
-  for (unsigned left = busy_.load(std::memory_order_acquire); left != 0;
-       left = busy_.load(std::memory_order_acquire)) {
-    wait_while_equal(busy_, left);
-  }
+  loop_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  wait_until(loop_, [](unsigned loop) { return (loop & kInside) == 0; });
 }
 
 void ThreadPool::take_ranges() {
@@ -70,14 +79,28 @@ void ThreadPool::take_ranges() {
   }
 }
 
+// Enters the loop that is open; false if none is.
+bool ThreadPool::join(unsigned seen) {
+  while ((seen & kOpen) != 0) {
+    if (loop_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return true;
+  }
+  return false;
+}
+
+void ThreadPool::leave() {
+  const unsigned left = loop_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+  if ((left & (kOpen | kInside)) == 0) loop_.notify_all();
+}
+
 void ThreadPool::work() {
-  unsigned seen = 0;
-  for (;;) {
-    wait_while_equal(generation_, seen);
-    seen = generation_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
+  unsigned done = 0;  // the number of the last loop
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const unsigned seen =
+        wait_until(loop_, [&](unsigned loop) { return (loop & kNumber) != done; });
+    done = seen & kNumber;
+    if (!join(seen)) continue;
     take_ranges();
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    leave();
   }
 }
 

@@ -22,22 +22,26 @@ class ThreadPool {
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
   // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
-  // on all threads, and returns when all are done. Which thread runs which range is not fixed:
-  // results must not depend on it.
+  // and returns when all are done. Every thread that shows up helps; one that the system does not
+  // schedule is not waited for, so that a busy machine costs its share and no more. Which thread
+  // runs which range is not fixed: results must not depend on it.
   void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
 
  private:
   void work();
+  bool join(unsigned seen);
+  void leave();
   void take_ranges();
 
-  std::vector<std::jthread> workers_;
   const std::function<void(size_t, size_t)>* body_ = nullptr;
   size_t count_ = 0;
   size_t grain_ = 1;
-  std::atomic<size_t> next_ = 0;          // first index not yet taken
-  std::atomic<unsigned> generation_ = 0;  // bumped to start a loop
-  std::atomic<unsigned> busy_ = 0;        // workers that have not finished the loop
+  std::atomic<size_t> next_ = 0;  // first index not yet taken
+  // The loop's number, whether workers may join it, and how many have joined and not left; see the
+  // masks in the source. body_, count_ and grain_ change only while it is closed and empty.
+  std::atomic<unsigned> loop_ = 0;
   std::atomic<bool> stop_ = false;
+  std::vector<std::jthread> workers_;  // the last: they end before what they use
 };
 
 }  // namespace spillway

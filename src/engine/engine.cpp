@@ -18,8 +18,7 @@ Traffic operator-(const Traffic& a, const Traffic& b) {
 struct Engine::Parts {
   Context context;
   const ModelFile& model;
-  RunShape shape;
-  placement::Plan plan;
+  RunPlan run;
   model::KvLayout kv_layout;
   memory::Reservation fixed_charges[3];
   WeightMemory memory;
@@ -60,12 +59,14 @@ Result<memory::Reservation> reserve_planned(memory::Budget& budget, const placem
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& model,
-                                             const Settings& settings, const RunShape& shape,
-                                             placement::Plan plan, const Progress& progress) {
+                                             const Settings& settings, RunPlan run,
+                                             const Progress& progress) {
   using memory::Tag;
   platform::Platform& platform = context.platform;
   memory::Budget& budget = context.budget;
   const model::LlamaConfig& config = model.llama.config();
+  const RunShape& shape = run.shape;
+  const placement::Plan& plan = run.plan;
 
   SPILLWAY_ASSIGN(auto program, reserve_planned(budget, plan, Tag::kOther, kProgramCharge));
   SPILLWAY_ASSIGN(auto header,
@@ -83,8 +84,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   SPILLWAY_ASSIGN(auto kv, KvCache::create(platform, budget, layout, shape.positions));
   SPILLWAY_ASSIGN(auto embedding,
                   EmbeddingReader::create(platform, budget, *model.file, model.llama.embedding()));
-  SPILLWAY_ASSIGN(auto memory, WeightMemory::load(platform, budget, *model.file, plan,
-                                                  model.llama.embedding(), progress));
+  SPILLWAY_ASSIGN(auto memory, WeightMemory::load(platform, budget, model, plan, progress));
   std::unique_ptr<memory::StagingRing> ring;
   if (!plan.cycle.empty()) {
     SPILLWAY_ASSIGN(
@@ -92,23 +92,22 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   }
   const model::Activations activations(config, context.ops, shape.chunk, shape.outputs,
                                        block->bytes().first(bytes));
-  auto parts =
-      std::unique_ptr<Parts>(new Parts{context,
-                                       model,
-                                       shape,
-                                       std::move(plan),
-                                       layout,
-                                       {std::move(program), std::move(header), std::move(norms)},
-                                       std::move(memory),
-                                       std::move(kv),
-                                       std::move(block),
-                                       activations,
-                                       std::move(embedding),
-                                       std::move(ring),
-                                       nullptr});
+  auto parts = std::make_unique<Parts>(
+      Parts{.context = context,
+            .model = model,
+            .run = std::move(run),
+            .kv_layout = layout,
+            .fixed_charges = {std::move(program), std::move(header), std::move(norms)},
+            .memory = std::move(memory),
+            .kv = std::move(kv),
+            .activation_block = std::move(block),
+            .activations = activations,
+            .embedding = std::move(embedding),
+            .ring = std::move(ring),
+            .weights = nullptr});
   parts->weights = std::make_unique<StreamedWeights>(
       StreamedWeights::Parts{.weights = model.llama.weights(),
-                             .plan = parts->plan,
+                             .plan = parts->run.plan,
                              .memory = parts->memory,
                              .ring = parts->ring.get(),
                              .embedding = parts->embedding,
@@ -124,22 +123,22 @@ Engine::~Engine() = default;
 Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId> ids,
                                                 size_t outputs) {
   Parts& p = *parts_;
-  SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.shape.chunk && outputs <= p.shape.outputs &&
-                 outputs <= ids.size());
+  SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.run.shape.chunk &&
+                 outputs <= p.run.shape.outputs && outputs <= ids.size());
   SPILLWAY_CHECK(position_ + ids.size() <= p.kv.positions());
   const model::Batch batch{.ids = ids, .first_position = position_, .outputs = outputs};
-  SPILLWAY_TRY(p.model.llama.forward(batch, p.kv_layout, p.kv.blocks(), p.context.ops, *p.weights,
-                                     p.activations));
+  const model::KvBlocks kv{p.kv_layout, p.kv.blocks()};
+  SPILLWAY_TRY(p.model.llama.forward(batch, kv, p.context.ops, *p.weights, p.activations));
   position_ += ids.size();
   return std::span<const float>(p.activations.logits)
       .first(outputs * p.model.llama.config().vocabulary);
 }
 
 const RunShape& Engine::shape() const {
-  return parts_->shape;
+  return parts_->run.shape;
 }
 const placement::Plan& Engine::plan() const {
-  return parts_->plan;
+  return parts_->run.plan;
 }
 bool Engine::mapped() const {
   return parts_->memory.mapped();

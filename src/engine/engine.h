@@ -38,8 +38,8 @@ class Engine {
   // Reserves, reads what stays, and starts the ring. kBudget, kMachine, kBadFile, kInterrupted.
   // The model outlives the engine; its small tensors are filled.
   static Result<std::unique_ptr<Engine>> load(const Context& context, ModelFile& model,
-                                              const Settings& settings, const RunShape& shape,
-                                              placement::Plan plan, const Progress& progress);
+                                              const Settings& settings, RunPlan run,
+                                              const Progress& progress);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

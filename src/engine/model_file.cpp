@@ -35,9 +35,12 @@ Result<ModelFile> read_header(std::unique_ptr<platform::File> file) {
     template_bytes = source.size();
   }
   const uint64_t held = tokenizer.memory_bytes() + header.memory_bytes() + template_bytes;
-  return ModelFile{std::move(file),          std::move(tokenizer),
-                   std::move(chat_template), std::move(chat_template_error),
-                   std::move(llama),         held};
+  return ModelFile{.file = std::move(file),
+                   .tokenizer = std::move(tokenizer),
+                   .chat_template = std::move(chat_template),
+                   .chat_template_error = std::move(chat_template_error),
+                   .llama = std::move(llama),
+                   .header_bytes = held};
 }
 
 }  // namespace
@@ -47,6 +50,7 @@ Result<ModelFile> ModelFile::open(platform::Platform& platform, const std::strin
   SPILLWAY_ASSIGN(auto file, platform.open(path, options));
   auto model = read_header(std::move(file));
   if (!model) return fail_within(path, model.error());
+  model->page_bytes = platform.page_bytes();
   return model;
 }
 

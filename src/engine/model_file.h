@@ -21,6 +21,7 @@ struct ModelFile {
   std::optional<formats::JinjaTemplate> chat_template;
   std::string chat_template_error;  // why there is none, although the file has one
   model::Llama llama;
+  size_t page_bytes = 4096;   // of the platform that opened it
   uint64_t header_bytes = 0;  // held for the tokenizer, the template and the header, about
 
   // kBadFile, kMachine; messages begin with the path.

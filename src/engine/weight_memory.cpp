@@ -102,8 +102,9 @@ bool lies_in_page_cache(const platform::File& file) {
 }  // namespace
 
 Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Budget& budget,
-                                        const platform::File& file, const placement::Plan& plan,
-                                        const model::Weight& embedding, const Progress& progress) {
+                                        const ModelFile& model, const placement::Plan& plan,
+                                        const Progress& progress) {
+  const platform::File& file = *model.file;
   WeightMemory memory;
   const uint64_t file_bytes = file.info().size_bytes;
   if (plan.cycle.empty() && plan.embedding_resident && lies_in_page_cache(file)) {
@@ -124,7 +125,7 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
                   memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
                                          round_up(file_bytes, grain)));
   memory.base_ = memory.region_->bytes().data();
-  const std::vector<Extent> extents = resident_extents(plan, embedding, grain);
+  const std::vector<Extent> extents = resident_extents(plan, model.llama.embedding(), grain);
   for (const Extent& extent : extents)
     SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
   SPILLWAY_TRY(ExtentReader(file, memory.region_->bytes(), extents).read(progress));

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "engine/model_file.h"
 #include "memory/budget.h"
 #include "memory/region.h"
 #include "placement/plan.h"
@@ -22,8 +23,8 @@ class WeightMemory {
   // Reads the plan's resident units; or maps the file where all of it may stay and it lies in the
   // page cache. kBudget, kMachine, kBadFile (the file got shorter), kInterrupted.
   static Result<WeightMemory> load(platform::Platform& platform, memory::Budget& budget,
-                                   const platform::File& file, const placement::Plan& plan,
-                                   const model::Weight& embedding, const Progress& progress);
+                                   const ModelFile& model, const placement::Plan& plan,
+                                   const Progress& progress);
 
   // The bytes of the file from `offset` on; only what is resident may be read.
   const std::byte* at(uint64_t offset) const { return base_ + offset; }

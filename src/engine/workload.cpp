@@ -23,11 +23,11 @@ constexpr size_t kOpsPerLayer = 15;
 }  // namespace
 
 RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
-                   size_t prompt_tokens, size_t answer_tokens, bool all_outputs) {
+                   const RunLength& length) {
   RunShape shape;
-  shape.positions = prompt_tokens + answer_tokens;
-  shape.chunk = std::clamp<size_t>(prompt_tokens, 1, settings.prompt_chunk);
-  const auto outputs = [&] { return all_outputs ? shape.chunk : 1; };
+  shape.positions = length.prompt_tokens + length.answer_tokens;
+  shape.chunk = std::clamp<size_t>(length.prompt_tokens, 1, settings.prompt_chunk);
+  const auto outputs = [&] { return length.all_outputs ? shape.chunk : 1; };
   while (shape.chunk > 1 &&
          model::Activations::size_bytes(model.llama.config(), ops, shape.chunk, outputs()) >
              settings.host_budget_bytes / kActivationShare) {
@@ -37,24 +37,23 @@ RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& 
   return shape;
 }
 
-Result<placement::Plan> plan_run(const ModelFile& model, const ops::Ops& ops,
-                                 const Settings& settings, RunShape& shape,
-                                 const machine::Machine& machine, size_t page_bytes) {
+Result<RunPlan> plan_run(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
+                         RunShape shape, const machine::Machine& machine) {
   while (true) {
-    auto plan =
-        placement::make_plan(make_workload(model, ops, settings, shape, page_bytes), machine);
-    if (plan || plan.error().code != ErrorCode::kBudget || shape.chunk == 1) return plan;
+    auto plan = placement::make_plan(make_workload(model, ops, settings, shape), machine);
+    if (plan) return RunPlan{shape, std::move(*plan)};
+    if (plan.error().code != ErrorCode::kBudget || shape.chunk == 1)
+      return tl::unexpected(plan.error());
     shape.chunk /= 2;
     shape.outputs = std::min(shape.outputs, shape.chunk);
   }
 }
 
 placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
-                                  const Settings& settings, const RunShape& shape,
-                                  size_t page_bytes) {
+                                  const Settings& settings, const RunShape& shape) {
   using memory::Tag;
   const model::LlamaConfig& config = model.llama.config();
-  const auto pages = [&](uint64_t bytes) { return round_up(bytes, page_bytes); };
+  const auto pages = [&](uint64_t bytes) { return round_up(bytes, model.page_bytes); };
   uint64_t small_bytes = 0;
   for (const model::SmallTensor& tensor : model.llama.small_tensors())
     small_bytes += tensor.size * sizeof(float);
@@ -70,7 +69,8 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
       {Tag::kActivations, fmt::format("a pass of {} tokens", shape.chunk),
        pages(model::Activations::size_bytes(config, ops, shape.chunk, shape.outputs))},
       {Tag::kStaging, "embedding rows",
-       EmbeddingReader::staging_bytes(model.llama.embedding(), model.file->info(), page_bytes)},
+       EmbeddingReader::staging_bytes(model.llama.embedding(), model.file->info(),
+                                      model.page_bytes)},
       {Tag::kVocabulary, "tokenizer and header", model.header_bytes},
       {Tag::kOther, kProgramCharge,
        kProcessBytes + settings.threads * kThreadBytes + config.vocabulary * kSamplerBytes},
@@ -81,7 +81,7 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
   workload.ops_per_token = config.layers * kOpsPerLayer;
   workload.file = model.file->info();
   // Direct reads may ask for more than a page.
-  workload.page_bytes = std::max(page_bytes, model.file->info().offset_alignment);
+  workload.page_bytes = std::max(model.page_bytes, model.file->info().offset_alignment);
   return workload;
 }
 

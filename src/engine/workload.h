@@ -25,6 +25,13 @@ struct Settings {
   DType kv = DType::kF16;
 };
 
+// How long a run may get.
+struct RunLength {
+  size_t prompt_tokens = 0;
+  size_t answer_tokens = 0;
+  bool all_outputs = false;  // every position gives logits, not only a chunk's last
+};
+
 // How much of the model a run uses.
 struct RunShape {
   size_t positions = 0;  // of the KV cache: prompt and answer
@@ -33,18 +40,21 @@ struct RunShape {
 };
 
 // The shape for a prompt and an answer. The chunk is halved until a pass's buffers take at most an
-// eighth of the budget: results do not depend on it. `all_outputs`: every position gives logits.
+// eighth of the budget: results do not depend on it.
 RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
-                   size_t prompt_tokens, size_t answer_tokens, bool all_outputs);
+                   const RunLength& length);
 
-// The plan of a run. Where the budget is too small for the shape's chunk, the chunk is halved
-// before it is refused: kBudget then names the least that would do for any chunk.
-Result<placement::Plan> plan_run(const ModelFile& model, const ops::Ops& ops,
-                                 const Settings& settings, RunShape& shape,
-                                 const machine::Machine& machine, size_t page_bytes);
+struct RunPlan {
+  RunShape shape;
+  placement::Plan plan;
+};
+
+// Where the budget is too small for the shape's chunk, the chunk is halved before the run is
+// refused: kBudget then names the least that would do for any chunk.
+Result<RunPlan> plan_run(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
+                         RunShape shape, const machine::Machine& machine);
 
 placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
-                                  const Settings& settings, const RunShape& shape,
-                                  size_t page_bytes);
+                                  const Settings& settings, const RunShape& shape);
 
 }  // namespace spillway::engine

@@ -1,6 +1,7 @@
 #include "formats/gguf_reader.h"
 
 #include "base/check.h"
+#include "base/printable.h"
 #include "base/units.h"
 
 namespace spillway::formats {
@@ -12,16 +13,8 @@ constexpr size_t kQuotedBytes = 80;
 }  // namespace
 
 std::string quoted(std::string_view text) {
-  std::string result = "'";
-  for (const char c : text.substr(0, kQuotedBytes)) {
-    if (c >= ' ' && c <= '~') {
-      result += c;
-    } else {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  result += text.size() > kQuotedBytes ? "…'" : "'";
-  return result;
+  return fmt::format("'{}{}'", printable(text.substr(0, kQuotedBytes)),
+                     text.size() > kQuotedBytes ? "…" : "");
 }
 
 GgufReader::GgufReader(const platform::File& file)

@@ -39,6 +39,7 @@ double rate_at_depth(const std::vector<DiskRate>& rates, double depth, double bl
   }
   std::sort(measured.begin(), measured.end());
   std::vector<double> blocks;
+  blocks.reserve(measured.size());
   for (const auto& [block, rate] : measured) blocks.push_back(block);
   const Between at = locate(blocks, block_bytes);
   const double rate = std::lerp(measured[at.low].second, measured[at.high].second, at.share);

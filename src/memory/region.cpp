@@ -155,7 +155,7 @@ Result<void> Region::make_resident(size_t offset, size_t size) {
   size_t pages = 0;
   for (const PageRun& run : missing) pages += run.pages();
   SPILLWAY_TRY(state_->reservation.resize(resident_bytes() + pages * state_->page_bytes));
-  const auto committed = state_->commit(missing);
+  auto committed = state_->commit(missing);
   SPILLWAY_DCHECK(state_->valid());
   return committed;
 }

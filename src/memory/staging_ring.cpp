@@ -243,7 +243,7 @@ Result<void> StagingRing::release(size_t index) {
     slot->state = slot->state == SlotState::kReading ? SlotState::kDropped : SlotState::kFree;
   }
   ++state_->turns[index];
-  const auto filled = state_->fill();
+  auto filled = state_->fill();
   SPILLWAY_DCHECK(state_->valid());
   return filled;
 }

@@ -8,8 +8,7 @@ namespace spillway::model {
 
 // What the steps of one forward pass share.
 struct Llama::Pass {
-  const KvLayout& layout;
-  std::span<std::byte* const> blocks;
+  const KvBlocks& kv;
   ops::Ops& ops;
   WeightSource& weights;
   Activations& a;
@@ -25,11 +24,10 @@ struct Llama::Pass {
   }
 };
 
-Result<void> Llama::forward(const Batch& batch, const KvLayout& layout,
-                            std::span<std::byte* const> blocks, ops::Ops& ops,
+Result<void> Llama::forward(const Batch& batch, const KvBlocks& kv, ops::Ops& ops,
                             WeightSource& weights, Activations& activations) const {
   SPILLWAY_CHECK(batch.ids.size() <= activations.tokens && batch.outputs <= activations.outputs);
-  Pass pass{layout, blocks, ops, weights, activations, batch.ids.size(), batch.first_position};
+  Pass pass{kv, ops, weights, activations, batch.ids.size(), batch.first_position};
   SPILLWAY_TRY(weights.embed(batch.ids, pass.rows(activations.residual, config_.dim)));
   for (size_t i = 0; i < layers_.size(); ++i) {
     SPILLWAY_TRY(attention(layers_[i], i, pass));
@@ -65,10 +63,11 @@ Result<void> Llama::attention(const Layer& layer, size_t index, Pass& pass) cons
   pass.ops.rope(q, config_.heads, config_.head_dim, pass.first_position, rope);
   pass.ops.rope(k, config_.kv_heads, config_.head_dim, pass.first_position, rope);
 
-  const ops::KvLayer cache = pass.layout.layer(config_, index, pass.blocks);
+  const ops::KvLayer cache = pass.kv.layout.layer(config_, index, pass.kv.blocks);
   pass.ops.store_kv(k, v, pass.first_position, cache);
   const float scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
-  pass.ops.attention(q, config_.heads, pass.first_position, scale, cache, attended);
+  const ops::AttentionOptions heads{config_.heads, pass.first_position, scale};
+  pass.ops.attention(q, heads, cache, attended);
 
   ops::MatmulInput output = pass.input(attended, config_.q_dim());
   SPILLWAY_TRY(pass.weights.multiply(layer.wo, output, normed));

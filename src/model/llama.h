@@ -61,6 +61,12 @@ struct KvLayout {
                      std::span<std::byte* const> blocks) const;
 };
 
+// The blocks of one sequence's cache, in the order of its positions.
+struct KvBlocks {
+  KvLayout layout;
+  std::span<std::byte* const> blocks;
+};
+
 // A few tokens of one sequence that are processed together.
 struct Batch {
   std::span<const int32_t> ids;
@@ -84,8 +90,7 @@ class Llama {
 
   // One pass: fills the cache at the batch's positions and activations.logits [batch.outputs,
   // vocabulary].
-  Result<void> forward(const Batch& batch, const KvLayout& layout,
-                       std::span<std::byte* const> blocks, ops::Ops& ops, WeightSource& weights,
+  Result<void> forward(const Batch& batch, const KvBlocks& kv, ops::Ops& ops, WeightSource& weights,
                        Activations& activations) const;
 
  private:

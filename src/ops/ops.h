@@ -65,6 +65,12 @@ struct RopeOptions {
       {};  // dims / 2 divisors of the frequencies (Llama 3's rope_freqs); empty: none
 };
 
+struct AttentionOptions {
+  size_t heads = 0;           // query heads
+  size_t first_position = 0;  // of the first token
+  float scale = 1.0F;
+};
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -100,7 +106,7 @@ class Ops {
   // Causal attention with grouped queries: out[t, h] = softmax(scale × q[t, h] · K[0 …
   // first_position + t]) V, query head h uses KV head h / (heads / kv_heads). q, out [tokens,
   // heads, head_dim].
-  virtual void attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
+  virtual void attention(std::span<const float> q, const AttentionOptions& options,
                          const KvLayer& layer, std::span<float> out) = 0;
 
   // gate[i] = silu(gate[i]) × up[i].

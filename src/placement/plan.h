@@ -99,6 +99,8 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
 std::string explain(const std::vector<Charge>& charges);
 
 nlohmann::ordered_json to_json(const Plan& plan);
+// Where each slice lives, in the order of execution; `weights` are the workload's.
+nlohmann::ordered_json slices_json(const Plan& plan, const std::vector<model::Weight>& weights);
 // A few lines for people.
 std::string explain(const Plan& plan);
 

@@ -45,6 +45,7 @@ size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform:
 
 std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
   std::vector<memory::StreamRange> all;
+  all.reserve(units.size());
   for (const Unit& unit : units) all.push_back({unit.file_offset, unit.size_bytes});
   return all;
 }

@@ -13,7 +13,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
       {"weight_bytes", plan.weight_bytes},
       {"resident_bytes", plan.resident_bytes},
       {"streamed_bytes_per_token", p.disk_bytes},
-      {"slices", plan.slices.size()},
+      {"slice_count", plan.slices.size()},
       {"staging", {{"slots", plan.staging.slots}, {"slot_bytes", plan.staging.slot_bytes}}},
       {"embedding_resident", plan.embedding_resident},
       {"least_budget_bytes", plan.least_budget_bytes},
@@ -36,6 +36,21 @@ nlohmann::ordered_json to_json(const Plan& plan) {
                               {"resident_bytes", group.resident_bytes},
                               {"streamed_bytes", group.streamed_bytes},
                               {"reason", group.reason}});
+  }
+  return json;
+}
+
+nlohmann::ordered_json slices_json(const Plan& plan, const std::vector<model::Weight>& weights) {
+  auto json = nlohmann::ordered_json::array();
+  for (const Slice& slice : plan.slices) {
+    const bool streamed = plan.units[slice.unit].cycle_index.has_value();
+    json.push_back({{"weight", weights[slice.weight].name},
+                    {"first_row", slice.first_row},
+                    {"rows", slice.rows},
+                    {"file_offset", slice.file_offset},
+                    {"size_bytes", slice.size_bytes},
+                    {"tier", streamed ? "disk" : "host"},
+                    {"transport", streamed ? "ring" : "resident"}});
   }
   return json;
 }

@@ -129,6 +129,7 @@ std::vector<bool> spread(const std::vector<Unit>& units, double streamed_share) 
 
 uint64_t resident_page_bytes(const std::vector<Unit>& units, size_t page_bytes) {
   std::vector<bool> resident;
+  resident.reserve(units.size());
   for (const Unit& unit : units) resident.push_back(!unit.cycle_index);
   return PageCounter(units, page_bytes).bytes(resident);
 }

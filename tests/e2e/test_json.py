@@ -1,4 +1,7 @@
 """What the program says to other programs: JSON that parses, and plans that are deterministic."""
+import json
+import struct
+
 import pytest
 
 import files
@@ -29,6 +32,24 @@ def test_inspect(spillway, model):
         assert fact in text, f"no {fact} in {text[:2000]}"
 
 
+def test_inspect_prints_no_control_bytes(spillway, tmp_path):
+    """A name in a file may hold a terminal's escape sequences."""
+    path = tmp_path / "names.gguf"
+    key, tensor = b"\x1b]0;owned\x07", b"\x1b[2J\x9b31m"
+
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    header = (b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + text(key) + struct.pack("<I", 8) + text(key)
+              + text(tensor) + struct.pack("<IQIQ", 1, 8, 0, 0))
+    path.write_bytes(header + bytes(-len(header) % 32) + bytes(32))
+    run = spillway.run("inspect", path)
+    assert run.code == 0, run
+    shown = run.out.decode()
+    assert "\\x1b[2J" in shown and "\\x1b]0;owned" in shown
+    assert all(c == "\n" or c.isprintable() for c in shown), repr(shown)
+
+
 def test_machine(spillway):
     assert spillway.json("machine")
 
@@ -47,6 +68,20 @@ def test_plans_are_deterministic(spillway, model, machine_file, budget):
     plans = [spillway.run(*arguments, *extra) for extra in ([], [], ["--json"], ["--json"])]
     assert all(plan.code == 0 for plan in plans), plans[0]
     assert plans[0].out == plans[1].out and plans[2].out == plans[3].out
+
+
+def test_a_plan_says_where_each_slice_lives(spillway, model, machine_file):
+    plan = json.loads(spillway.run("plan", model, "--host-budget", "64MiB", "--machine",
+                                   machine_file, "--json").out)
+    slices = plan["slices"]
+    assert len(slices) == plan["slice_count"] > 200
+    assert sum(s["size_bytes"] for s in slices) == plan["weight_bytes"]
+    assert {s["tier"] for s in slices} == {"host", "disk"}
+    assert all(s["transport"] == {"host": "resident", "disk": "ring"}[s["tier"]] for s in slices)
+    streamed = sum(g["streamed_bytes"] for g in plan["groups"])
+    assert sum(s["size_bytes"] for s in slices if s["tier"] == "disk") == streamed
+    rows = sum(s["rows"] for s in slices if s["weight"] == "blk.0.ffn_down.weight")
+    assert rows == 576  # of SmolLM2
 
 
 def test_a_plan_loads_nothing(spillway, model, machine_file):

@@ -55,14 +55,16 @@ inline Result<void> run_in(platform::Platform& platform, const std::string& path
                                   .threads = request.threads,
                                   .prompt_chunk = request.chunk,
                                   .kv = request.kv};
-  outcome.shape =
-      engine::run_shape(model, *ops, settings, request.prompt.size(), request.max_tokens, true);
-  SPILLWAY_ASSIGN(outcome.plan, engine::plan_run(model, *ops, settings, outcome.shape,
-                                                 machine_with_disk(2e9), platform.page_bytes()));
+  const auto shape =
+      engine::run_shape(model, *ops, settings, {request.prompt.size(), request.max_tokens, true});
+  SPILLWAY_ASSIGN(const engine::RunPlan run,
+                  engine::plan_run(model, *ops, settings, shape, machine_with_disk(2e9)));
+  outcome.shape = run.shape;
+  outcome.plan = run.plan;
   if (request.before_load) request.before_load();
   const engine::Context context{platform, budget, *ops, request.stop};
-  SPILLWAY_ASSIGN(const auto loaded, engine::Engine::load(context, model, settings, outcome.shape,
-                                                          *outcome.plan, request.progress));
+  SPILLWAY_ASSIGN(const auto loaded,
+                  engine::Engine::load(context, model, settings, run, request.progress));
   outcome.mapped = loaded->mapped();
   engine::GenerateOptions options{.max_tokens = request.max_tokens,
                                   .context = request.context,

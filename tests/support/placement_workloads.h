@@ -16,13 +16,13 @@ inline constexpr uint64_t kDevice = 7;
 
 // One weight behind the other, `gap_bytes` apart, from `file_offset` on.
 inline std::vector<model::Weight> layered_weights(size_t layers, size_t rows, size_t columns,
-                                                  DType dtype, uint64_t file_offset = 4096,
+                                                  uint64_t file_offset = 4096,
                                                   uint64_t gap_bytes = 0) {
   std::vector<model::Weight> weights;
   for (size_t layer = 0; layer < layers; ++layer) {
     for (const char* kind : {"attn_q.weight", "ffn_down.weight"}) {
       weights.push_back({.name = fmt::format("blk.{}.{}", layer, kind),
-                         .dtype = dtype,
+                         .dtype = DType::kF32,
                          .rows = rows,
                          .columns = columns,
                          .file_offset = file_offset});

@@ -12,9 +12,9 @@ namespace spillway::ops::cpu {
 namespace {
 
 // A range should take about 5 µs, several times what it costs to wake a spinning thread.
-constexpr size_t kRangeElements = 16 * 1024;     // of ops that touch each element once
-constexpr size_t kRangeWeightBytes = 48 * 1024;  // of a matmul with one token
-constexpr size_t kRangeProducts = 64 * 1024;     // of attention: query × key elements
+constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
+constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
+constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
 constexpr size_t kRowsTogether = 4;  // that a kernel of matmul or attention computes in one go
 
 // Tokens of `width` elements that make a range.
@@ -121,8 +121,9 @@ void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values
   });
 }
 
-void CpuOps::attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
+void CpuOps::attention(std::span<const float> q, const AttentionOptions& options,
                        const KvLayer& layer, std::span<float> out) {
+  const auto [heads, first_position, scale] = options;
   const size_t width = heads * layer.head_dim;
   SPILLWAY_CHECK(q.size() == out.size() && q.size() % width == 0);
   SPILLWAY_CHECK(heads % layer.kv_heads == 0);
@@ -135,7 +136,7 @@ void CpuOps::attention(std::span<const float> q, size_t heads, size_t first_posi
   // range that would cross into the next head is cut there.
   const size_t rows = tokens * task.group();
   const size_t row_cost = (first_position + tokens) * layer.head_dim;
-  const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (2 * pool_.threads()));
+  const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (size_t{2} * pool_.threads()));
   const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kRowsTogether, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
     while (begin < end) {

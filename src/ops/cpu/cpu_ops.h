@@ -27,8 +27,8 @@ class CpuOps final : public Ops {
             const RopeOptions& options) override;
   void store_kv(std::span<const float> keys, std::span<const float> values, size_t first_position,
                 const KvLayer& layer) override;
-  void attention(std::span<const float> q, size_t heads, size_t first_position, float scale,
-                 const KvLayer& layer, std::span<float> out) override;
+  void attention(std::span<const float> q, const AttentionOptions& options, const KvLayer& layer,
+                 std::span<float> out) override;
   void swiglu(std::span<float> gate, std::span<const float> up) override;
   void add(std::span<float> x, std::span<const float> y) override;
   void softmax(std::span<float> x) override;

@@ -91,7 +91,7 @@ TEST_P(OpsContract, AttentionIsTheSoftmaxOfScoresTimesValues) {
                    cache.layer());
     const std::vector<float> q = random_floats(random_, s.tokens * s.heads * s.head_dim, 2.0F);
     std::vector<float> out(q.size(), 77.0F);
-    ops_->attention(q, s.heads, s.first, 0.25F, cache.layer(), out);
+    ops_->attention(q, {s.heads, s.first, 0.25F}, cache.layer(), out);
     expect_close(out, attention_in_double(s, q, 0.25, cache), 1e-5);
   }
 }
@@ -104,7 +104,7 @@ TEST_P(OpsContract, AttentionSurvivesHugeScores) {
   ops_->store_kv(keys, values, 0, cache.layer());
   const std::vector<float> q(16, 1e4F);
   std::vector<float> out(16);
-  ops_->attention(q, 1, 129, 1.0F, cache.layer(), out);
+  ops_->attention(q, {1, 129, 1.0F}, cache.layer(), out);
   expect_close(out, std::span(values).subspan(100 * 16, 16), 1e-6);
 }
 

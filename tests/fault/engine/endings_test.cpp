@@ -21,7 +21,7 @@ class Endings : public ::testing::Test {
     range_ = budget_range(*platform_, kPath, {});
   }
   Outcome run(uint64_t budget, const Request& request) {
-    const Outcome outcome = run_model(*platform_, kPath, budget, request);
+    Outcome outcome = run_model(*platform_, kPath, budget, request);
     EXPECT_EQ(outcome.held_bytes, 0u);
     EXPECT_EQ(platform_->committed_bytes(), 0u);
     return outcome;

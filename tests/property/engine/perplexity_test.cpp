@@ -28,15 +28,15 @@ class Perplexities : public ::testing::Test {
   template <typename Use>
   void with_engine(uint64_t host_budget_bytes, size_t chunk, const Use& use) {
     ModelFile model = ModelFile::open(*platform_, "tiny").value();
-    RunShape shape{.positions = kContext, .chunk = chunk, .outputs = chunk};
+    const RunShape shape{.positions = kContext, .chunk = chunk, .outputs = chunk};
     Settings settings;
     settings.host_budget_bytes = host_budget_bytes == 0 ? kGiB : host_budget_bytes;
     const auto plan = [&] {
-      return plan_run(model, *ops_, settings, shape, test::machine_with_disk(2e9), 4096).value();
+      return plan_run(model, *ops_, settings, shape, test::machine_with_disk(2e9)).value();
     };
-    if (host_budget_bytes == 0) settings.host_budget_bytes = plan().least_budget_bytes;
+    if (host_budget_bytes == 0) settings.host_budget_bytes = plan().plan.least_budget_bytes;
     memory::Budget budget(memory::Tier::kHost, settings.host_budget_bytes);
-    auto engine = Engine::load({*platform_, budget, *ops_}, model, settings, shape, plan(), {});
+    auto engine = Engine::load({*platform_, budget, *ops_}, model, settings, plan(), {});
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
     use(**engine, model.tokenizer);
   }

@@ -122,7 +122,7 @@ TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
     Cache whole(dtype, tokens, 256, kv_heads, dim);
     ops(1).store_kv(keys, values, 0, whole.layer);
     std::vector<float> expected(q.size());
-    ops(1).attention(q, heads, 0, 0.3F, whole.layer, expected);
+    ops(1).attention(q, {heads, 0, 0.3F}, whole.layer, expected);
 
     Cache paged(dtype, tokens, between(1, 70), kv_heads, dim);
     std::vector<float> out(q.size());
@@ -133,7 +133,7 @@ TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
       };
       any_ops().store_kv(part(keys, kv_heads * dim), part(values, kv_heads * dim), first,
                          paged.layer);
-      any_ops().attention(part(q, heads * dim), heads, first, 0.3F, paged.layer,
+      any_ops().attention(part(q, heads * dim), {heads, first, 0.3F}, paged.layer,
                           part(out, heads * dim));
       first = end;
     }

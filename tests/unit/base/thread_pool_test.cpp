@@ -33,5 +33,16 @@ TEST(ThreadPool, SurvivesManyShortLoops) {
   EXPECT_EQ(sum.load(), 60000u);
 }
 
+// More threads than cores: most come late to a loop, or not at all.
+TEST(ThreadPool, LateWorkersMissNothingAndRepeatNothing) {
+  ThreadPool pool(32);
+  for (size_t loop = 0; loop < 3000; ++loop) {
+    const size_t count = 1 + loop % 61;
+    std::vector<std::atomic<int>> visits(count);
+    pool.run(count, 1, [&](size_t begin, size_t) { ++visits[begin]; });
+    for (const auto& visit : visits) ASSERT_EQ(visit.load(), 1);
+  }
+}
+
 }  // namespace
 }  // namespace spillway

@@ -61,16 +61,16 @@ TEST_F(Workloads, TheChunkIsHalvedUntilItsBuffersAreASmallShare) {
   };
   Settings settings;
   settings.host_budget_bytes = 8 * bytes(64, 1);
-  EXPECT_EQ(run_shape(model, *ops_, settings, 64, 10, false).chunk, 64u);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {64, 10, false}).chunk, 64u);
   settings.host_budget_bytes -= 8;
-  EXPECT_EQ(run_shape(model, *ops_, settings, 64, 10, false).chunk, 32u);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {64, 10, false}).chunk, 32u);
   settings.host_budget_bytes = 8 * bytes(8, 1);
-  EXPECT_EQ(run_shape(model, *ops_, settings, 64, 10, false).chunk, 8u);
-  const RunShape all = run_shape(model, *ops_, settings, 64, 10, true);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {64, 10, false}).chunk, 8u);
+  const RunShape all = run_shape(model, *ops_, settings, {64, 10, true});
   EXPECT_LT(all.chunk, 8u);
   EXPECT_EQ(all.outputs, all.chunk);
   settings.host_budget_bytes = 0;
-  const RunShape one = run_shape(model, *ops_, settings, 64, 10, false);
+  const RunShape one = run_shape(model, *ops_, settings, {64, 10, false});
   EXPECT_EQ(one.chunk, 1u);
   EXPECT_EQ(one.outputs, 1u);
   EXPECT_EQ(one.positions, 74u);
@@ -80,22 +80,21 @@ TEST_F(Workloads, TheChunkIsAtMostThePromptAndWhatWasAskedFor) {
   const ModelFile model = open();
   const Settings settings{
       .host_budget_bytes = kGiB, .weights_budget_bytes = {}, .prompt_chunk = 50};
-  EXPECT_EQ(run_shape(model, *ops_, settings, 7, 1, false).chunk, 7u);
-  EXPECT_EQ(run_shape(model, *ops_, settings, 70, 1, false).chunk, 50u);
-  EXPECT_EQ(run_shape(model, *ops_, settings, 0, 1, false).chunk, 1u);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {7, 1, false}).chunk, 7u);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {70, 1, false}).chunk, 50u);
+  EXPECT_EQ(run_shape(model, *ops_, settings, {0, 1, false}).chunk, 1u);
 }
 
 TEST_F(Workloads, ChunksGiveWayBeforeTheRunIsRefused) {
   const ModelFile model = open();
-  const auto plan_with = [&](uint64_t budget, RunShape& shape) {
+  const auto plan_with = [&](uint64_t budget, const RunShape& shape) {
     return plan_run(model, *ops_, {.host_budget_bytes = budget, .weights_budget_bytes = {}}, shape,
-                    test::machine_with_disk(2e9), 4096);
+                    test::machine_with_disk(2e9));
   };
-  const auto least_of = [&](RunShape shape) {
-    const size_t chunk = shape.chunk;
-    const auto plan = plan_with(kGiB, shape);
-    EXPECT_EQ(shape.chunk, chunk);
-    return plan.value().least_budget_bytes;
+  const auto least_of = [&](const RunShape& shape) {
+    const RunPlan run = plan_with(kGiB, shape).value();
+    EXPECT_EQ(run.shape.chunk, shape.chunk);
+    return run.plan.least_budget_bytes;
   };
   const uint64_t least_64 = least_of({.positions = 80, .chunk = 64, .outputs = 64});
   const uint64_t least_32 = least_of({.positions = 80, .chunk = 32, .outputs = 32});
@@ -105,15 +104,13 @@ TEST_F(Workloads, ChunksGiveWayBeforeTheRunIsRefused) {
   const std::pair<uint64_t, size_t> cases[] = {
       {least_64, 64}, {least_64 - 1, 32}, {least_32, 32}, {least_1, 1}};
   for (const auto& [budget, chunk] : cases) {
-    RunShape shape{.positions = 80, .chunk = 64, .outputs = 64};
-    const auto plan = plan_with(budget, shape);
-    ASSERT_TRUE(plan.has_value()) << plan.error().message;
-    EXPECT_EQ(shape.chunk, chunk);
-    EXPECT_EQ(shape.outputs, chunk);
-    EXPECT_LE(test::sum_of(plan->charges), budget);
+    const auto run = plan_with(budget, {.positions = 80, .chunk = 64, .outputs = 64});
+    ASSERT_TRUE(run.has_value()) << run.error().message;
+    EXPECT_EQ(run->shape.chunk, chunk);
+    EXPECT_EQ(run->shape.outputs, chunk);
+    EXPECT_LE(test::sum_of(run->plan.charges), budget);
   }
-  RunShape shape{.positions = 80, .chunk = 64, .outputs = 64};
-  const auto refused = plan_with(least_1 - 1, shape);
+  const auto refused = plan_with(least_1 - 1, {.positions = 80, .chunk = 64, .outputs = 64});
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kBudget);
   EXPECT_NE(refused.error().message.find(fmt::format("({} bytes)", least_1)), std::string::npos);

@@ -10,7 +10,6 @@ namespace spillway::machine {
 namespace {
 
 using platform::Operation;
-using testing::HasSubstr;
 
 constexpr double kDiskRate = 1e9;
 constexpr double kLatency = 200e-6;

@@ -17,7 +17,7 @@ constexpr uint64_t kWeightBytes = 32 * kMiB;
 // 16 layers of two matrices of 1 MiB each.
 Workload some_workload(uint64_t host_budget_bytes) {
   Workload workload;
-  workload.weights = test::layered_weights(16, 1024, 256, DType::kF32);
+  workload.weights = test::layered_weights(16, 1024, 256);
   workload.embedding = workload.weights.back();
   workload.charges = {{memory::Tag::kKv, "64 positions", kMiB},
                       {memory::Tag::kWeights, "norms", 100}};
@@ -127,7 +127,7 @@ TEST(MakePlan, HoldsTheCapOnWeights) {
 // Two slots take more than such a model: keeping it would take less, but the cap forbids that.
 TEST(MakePlan, TheLeastBudgetHeedsTheCapOnWeights) {
   Workload workload = some_workload(64 * kMiB);
-  workload.weights = test::layered_weights(1, 16, 256, DType::kF32);
+  workload.weights = test::layered_weights(1, 16, 256);
   workload.embedding = workload.weights.back();
   workload.weights_budget_bytes = 100 + 4096;
   const uint64_t least =

@@ -14,7 +14,7 @@ using test::fault_of_cycle;
 using test::layered_weights;
 
 TEST(CutUnits, CutsAWeightIntoAboutEqualSlices) {
-  const auto weights = layered_weights(1, 1000, 256, DType::kF32);  // 1000 KiB each
+  const auto weights = layered_weights(1, 1000, 256);  // 1000 KiB each
   const Cut cut = cut_units(weights, 256 * kKiB);
   EXPECT_EQ(fault_of_cut(weights, 256 * kKiB, cut.slices, cut.units), "");
   ASSERT_EQ(cut.slices.size(), 8u);
@@ -22,7 +22,7 @@ TEST(CutUnits, CutsAWeightIntoAboutEqualSlices) {
 }
 
 TEST(CutUnits, ARowThatIsLongerThanABlockIsASliceOfItsOwn) {
-  const auto weights = layered_weights(1, 3, 4096, DType::kF32);
+  const auto weights = layered_weights(1, 3, 4096);
   const Cut cut = cut_units(weights, 4096);
   EXPECT_EQ(fault_of_cut(weights, 4096, cut.slices, cut.units), "");
   EXPECT_EQ(cut.slices.size(), 6u);
@@ -30,7 +30,7 @@ TEST(CutUnits, ARowThatIsLongerThanABlockIsASliceOfItsOwn) {
 }
 
 TEST(CutUnits, NeighboursInTheFileShareAUnit) {
-  const auto weights = layered_weights(2, 16, 256, DType::kF32);  // 16 KiB each
+  const auto weights = layered_weights(2, 16, 256);  // 16 KiB each
   const Cut cut = cut_units(weights, 64 * kKiB);
   EXPECT_EQ(fault_of_cut(weights, 64 * kKiB, cut.slices, cut.units), "");
   ASSERT_EQ(cut.units.size(), 1u);
@@ -38,7 +38,7 @@ TEST(CutUnits, NeighboursInTheFileShareAUnit) {
 }
 
 TEST(CutUnits, OrderInTheFileNeedNotBeThatOfExecution) {
-  auto weights = layered_weights(1, 16, 256, DType::kF32);
+  auto weights = layered_weights(1, 16, 256);
   std::swap(weights[0].file_offset, weights[1].file_offset);
   const Cut cut = cut_units(weights, 64 * kKiB);
   EXPECT_EQ(fault_of_cut(weights, 64 * kKiB, cut.slices, cut.units), "");
@@ -47,14 +47,14 @@ TEST(CutUnits, OrderInTheFileNeedNotBeThatOfExecution) {
 
 TEST(CutUnits, AGapOfMoreThanASixteenthParts) {
   const size_t each = 16 * kKiB;
-  const auto near = layered_weights(1, 16, 256, DType::kF32, 0, 2 * each / 16);
+  const auto near = layered_weights(1, 16, 256, 0, 2 * each / 16);
   EXPECT_EQ(cut_units(near, 64 * kKiB).units.size(), 1u);
-  const auto far = layered_weights(1, 16, 256, DType::kF32, 0, 2 * each / 16 + 1);
+  const auto far = layered_weights(1, 16, 256, 0, 2 * each / 16 + 1);
   EXPECT_EQ(cut_units(far, 64 * kKiB).units.size(), 2u);
 }
 
 TEST(CutUnits, OneWeightUsedTwiceIsTwoUnits) {
-  auto weights = layered_weights(1, 64, 256, DType::kF32);
+  auto weights = layered_weights(1, 64, 256);
   weights[1].file_offset = weights[0].file_offset;
   const Cut cut = cut_units(weights, 64 * kKiB);
   EXPECT_EQ(cut.units.size(), 2u);

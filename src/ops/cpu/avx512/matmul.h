@@ -20,7 +20,7 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-constexpr size_t kPrefetchBytes = 4096;
+inline constexpr size_t kPrefetchBytes = 4096;
 
 using Token = PreparedToken<const std::byte>;
 
