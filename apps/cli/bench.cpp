@@ -26,7 +26,7 @@ struct BenchOptions {
   bool json = false;
 };
 
-constexpr uint64_t kKernelBuffer = 128 * kMiB;
+constexpr uint64_t kMostKernelBuffer = 128 * kMiB;
 
 // A loaded model and the measurements of this run, taken between the rounds.
 class Bench {
@@ -124,18 +124,24 @@ class Bench {
     return {};
   }
 
+  // As many bytes as a token touches: caches then hold as much of the buffer as of the weights.
+  uint64_t kernel_buffer() const {
+    return round_up(std::min(kMostKernelBuffer, engine_->plan().weight_bytes),
+                    session_.platform->page_bytes());
+  }
+
   // Rates of this round, with buffers of their own: the measurement is not the run.
   Result<void> measure_machine() {
     memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
     const engine::Context context{*session_.platform, budget, *session_.ops, nullptr};
     SPILLWAY_ASSIGN(const double dram, machine::measure_dram(*session_.platform, budget,
-                                                             *session_.pool, kKernelBuffer));
+                                                             *session_.pool, kernel_buffer()));
     dram_.push_back(dram);
     machine::Machine round;
     SPILLWAY_TRY(engine::measure_kernels(context,
                                          {.dtypes = session_.weight_dtypes(),
                                           .threads = session_.settings.threads,
-                                          .buffer_bytes = kKernelBuffer},
+                                          .buffer_bytes = kernel_buffer()},
                                          round));
     for (const machine::KernelRate& k : round.kernels)
       kernels_[k.dtype].push_back(k.bytes_per_second);
