@@ -14,6 +14,7 @@ from house import Finding
 
 RULES = {"layer-order", "layer-use", "layer-include", "layer-word"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+PUBLIC = re.compile(r"spillway/([a-z]+)[/.]")  # include/spillway/memory/…, include/spillway/memory.h
 # Patterns of code, and the layers of src/ in which they are at home.
 HOMES = [
     (re.compile(r"#\s*include\s*<(sys/|linux/|unistd\.h|fcntl\.h|dlfcn\.h|sched\.h|liburing)"),
@@ -68,6 +69,10 @@ def check_include(path, line, quote, name, order, allowed, apps):
     """Yields what is wrong with one #include."""
     owner, *rest = Path(path).parts
     layer = rest[0] if owner == "src" else None
+    if match := PUBLIC.match(name):  # the public headers of a layer are that layer's
+        name = f"{match[1]}/{name}"
+    if match := PUBLIC.match("/".join(rest)):
+        owner, layer = "src", match[1]
     first = name.split("/")[0]
     if ".." in name.split("/") and owner in {"src", "apps"}:
         yield Finding("layer-include", path, line, f"'{name}' climbs: write it from src/")

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/generate.h"
-#include "memory/budget.h"
 #include "placement/plan.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::cli {
 

@@ -1,32 +1,16 @@
-// Result<T>: a value, or an Error with a code, and a message for the person who runs the program.
-// Expected failures travel as Results through all layers; bugs are SPILLWAY_CHECKs (check.h).
+// How the errors of spillway/types.h are made and passed on. Expected failures travel as Results
+// through all layers; bugs are SPILLWAY_CHECKs (check.h).
 // Values; any thread.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <string>
-#include <tl/expected.hpp>
+#include <string_view>
 #include <utility>
 
+#include "spillway/types.h"
+
 namespace spillway {
-
-// Why an operation failed, as the program's exit code tells it.
-enum class ErrorCode {
-  kUsage = 2,         // what the user asked for makes no sense
-  kBadFile = 3,       // bytes that we did not write are wrong
-  kBudget = 4,        // a budget is too small
-  kMachine = 5,       // disk, memory or driver failed
-  kInterrupted = 130  // the user stopped it
-};
-
-struct Error {
-  ErrorCode code;
-  std::string message;  // what was wrong, with the values, and what to do
-};
-
-template <typename T>
-using Result = tl::expected<T, Error>;
 
 // fail(ErrorCode::kBadFile, "offset {} lies past the end", offset): converts to any Result<T>.
 template <typename... Arguments>

@@ -36,8 +36,8 @@ Result<EmbeddingReader> EmbeddingReader::create(platform::Platform& platform,
   reader.row_bytes_ = row_bytes(table.dtype, table.columns);
   reader.slot_bytes_ = slot_bytes_for(table, file.info());
   const size_t bytes = kDepth * reader.slot_bytes_;
-  SPILLWAY_ASSIGN(reader.slots_, memory::Region::create(platform, budget, memory::Tag::kStaging,
-                                                        "embedding rows", bytes));
+  SPILLWAY_ASSIGN(reader.slots_, memory::HostRegion::create(platform, budget, memory::Tag::kStaging,
+                                                            "embedding rows", bytes));
   SPILLWAY_TRY(reader.slots_->make_resident(0, bytes));
   SPILLWAY_ASSIGN(reader.queue_, file.open_queue(kDepth));
   for (size_t slot = 0; slot < reader.queue_->depth(); ++slot) reader.free_slots_.push_back(slot);

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "engine/weight_memory.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 #include "model/weights.h"
 #include "ops/ops.h"
 #include "platform/platform.h"
@@ -39,7 +39,7 @@ class EmbeddingReader {
   model::Weight table_;
   size_t row_bytes_ = 0;
   size_t slot_bytes_ = 0;
-  std::unique_ptr<memory::Region> slots_;
+  std::unique_ptr<memory::HostRegion> slots_;
   std::unique_ptr<platform::ReadQueue> queue_;
   std::vector<size_t> free_slots_;
   uint64_t bytes_read_ = 0;

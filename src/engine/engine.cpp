@@ -23,7 +23,7 @@ struct Engine::Parts {
   memory::Reservation fixed_charges[3];
   WeightMemory memory;
   KvCache kv;
-  std::unique_ptr<memory::Region> activation_block;
+  std::unique_ptr<memory::HostRegion> activation_block;
   model::Activations activations;
   EmbeddingReader embedding;
   std::unique_ptr<memory::StagingRing> ring;
@@ -76,9 +76,9 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
 
   const size_t bytes =
       model::Activations::size_bytes(config, context.ops, shape.chunk, shape.outputs);
-  SPILLWAY_ASSIGN(auto block,
-                  memory::Region::create(platform, budget, Tag::kActivations,
-                                         fmt::format("a pass of {} tokens", shape.chunk), bytes));
+  SPILLWAY_ASSIGN(auto block, memory::HostRegion::create(
+                                  platform, budget, Tag::kActivations,
+                                  fmt::format("a pass of {} tokens", shape.chunk), bytes));
   SPILLWAY_TRY(block->make_resident(0, bytes));
   const auto layout = model::KvLayout::of(config, settings.kv, kKvBlockTokens);
   SPILLWAY_ASSIGN(auto kv, KvCache::create(platform, budget, layout, shape.positions));

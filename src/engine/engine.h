@@ -10,10 +10,10 @@
 #include "engine/model_file.h"
 #include "engine/weight_memory.h"
 #include "engine/workload.h"
-#include "memory/budget.h"
 #include "ops/ops.h"
 #include "placement/plan.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::engine {
 

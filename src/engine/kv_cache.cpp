@@ -14,8 +14,8 @@ Result<KvCache> KvCache::create(platform::Platform& platform, memory::Budget& bu
   const size_t blocks = blocks_for(positions);
   const size_t bytes = blocks * layout.block_bytes;
   SPILLWAY_ASSIGN(cache.region_,
-                  memory::Region::create(platform, budget, memory::Tag::kKv,
-                                         fmt::format("{} positions", positions), bytes));
+                  memory::HostRegion::create(platform, budget, memory::Tag::kKv,
+                                             fmt::format("{} positions", positions), bytes));
   SPILLWAY_TRY(cache.region_->make_resident(0, bytes));
   for (size_t i = 0; i < blocks; ++i) {
     cache.blocks_.push_back(cache.region_->bytes().data() + i * layout.block_bytes);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 #include "model/llama.h"
 #include "platform/platform.h"
 
@@ -26,7 +26,7 @@ class KvCache {
 
  private:
   KvCache() = default;
-  std::unique_ptr<memory::Region> region_;
+  std::unique_ptr<memory::HostRegion> region_;
   std::vector<std::byte*> blocks_;
   size_t positions_ = 0;
 };

@@ -6,7 +6,7 @@
 
 #include "base/statistics.h"
 #include "base/units.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 namespace spillway::engine {
 namespace {
@@ -17,7 +17,8 @@ constexpr int kEmptyOps = 256;
 // The vectors of one product, and the weights that pass by.
 class Bench {
  public:
-  Bench(const Context& context, memory::Region& weights) : context_(context), weights_(weights) {}
+  Bench(const Context& context, memory::HostRegion& weights)
+      : context_(context), weights_(weights) {}
 
   // Bytes per second of products with rows × columns at a time over the whole buffer: the median.
   double rate(DType dtype, size_t rows, size_t columns) {
@@ -69,7 +70,7 @@ class Bench {
 
   static constexpr size_t kAlignment = 64;
   const Context& context_;
-  memory::Region& weights_;
+  memory::HostRegion& weights_;
   std::vector<float> input_;
   std::vector<float> output_;
   std::vector<std::byte> prepared_;
@@ -80,8 +81,8 @@ class Bench {
 Result<void> measure_kernels(const Context& context, const KernelMeasurement& what,
                              machine::Machine& machine) {
   SPILLWAY_ASSIGN(const auto weights,
-                  memory::Region::create(context.platform, context.budget, memory::Tag::kOther,
-                                         "kernel measurement", what.buffer_bytes));
+                  memory::HostRegion::create(context.platform, context.budget, memory::Tag::kOther,
+                                             "kernel measurement", what.buffer_bytes));
   SPILLWAY_TRY(weights->make_resident(0, what.buffer_bytes));
   // Bytes that make small normal numbers in every format: what zeros cost is not what weights cost.
   std::memset(weights->bytes().data(), 0x11, what.buffer_bytes);

@@ -122,8 +122,8 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
   // Direct reads may ask for more than a page.
   const size_t grain = std::max(platform.page_bytes(), file.info().offset_alignment);
   SPILLWAY_ASSIGN(memory.region_,
-                  memory::Region::create(platform, budget, memory::Tag::kWeights, "resident slices",
-                                         round_up(file_bytes, grain)));
+                  memory::HostRegion::create(platform, budget, memory::Tag::kWeights,
+                                             "resident slices", round_up(file_bytes, grain)));
   memory.base_ = memory.region_->bytes().data();
   const std::vector<Extent> extents = resident_extents(plan, model.llama.embedding(), grain);
   for (const Extent& extent : extents)

@@ -8,10 +8,10 @@
 
 #include "base/result.h"
 #include "engine/model_file.h"
-#include "memory/budget.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 #include "placement/plan.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::engine {
 
@@ -33,7 +33,7 @@ class WeightMemory {
 
  private:
   WeightMemory() = default;
-  std::unique_ptr<memory::Region> region_;
+  std::unique_ptr<memory::HostRegion> region_;
   std::unique_ptr<platform::FileMapping> mapping_;
   memory::Reservation mapping_charge_;
   const std::byte* base_ = nullptr;

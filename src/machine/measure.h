@@ -9,8 +9,8 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "machine/machine.h"
-#include "memory/budget.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::machine {
 

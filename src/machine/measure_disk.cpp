@@ -3,7 +3,7 @@
 #include "base/statistics.h"
 #include "base/units.h"
 #include "machine/measure.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 namespace spillway::machine {
 namespace {
@@ -24,8 +24,9 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
       begin + std::min(info.size_bytes - std::min(info.size_bytes, begin), sweep.size_bytes);
   if (begin >= end) return fail(ErrorCode::kBadFile, "{}: nothing to read at {}", info.path, begin);
 
-  SPILLWAY_ASSIGN(const auto buffer, memory::Region::create(platform, budget, memory::Tag::kStaging,
-                                                            "disk sweep", sweep.depth * block));
+  SPILLWAY_ASSIGN(const auto buffer,
+                  memory::HostRegion::create(platform, budget, memory::Tag::kStaging, "disk sweep",
+                                             sweep.depth * block));
   SPILLWAY_TRY(buffer->make_resident(0, sweep.depth * block));
   SPILLWAY_ASSIGN(const auto queue, file.open_queue(sweep.depth));
   const auto read_into = [&](uint64_t offset, uint64_t slot) {

@@ -3,7 +3,7 @@
 
 #include "base/units.h"
 #include "machine/measure.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 namespace spillway::machine {
 namespace {
@@ -28,8 +28,9 @@ uint64_t sum_words(const std::byte* data, size_t bytes) {
 
 Result<double> measure_dram(platform::Platform& platform, memory::Budget& budget, ThreadPool& pool,
                             size_t buffer_bytes) {
-  SPILLWAY_ASSIGN(const auto buffer, memory::Region::create(platform, budget, memory::Tag::kOther,
-                                                            "memory measurement", buffer_bytes));
+  SPILLWAY_ASSIGN(const auto buffer,
+                  memory::HostRegion::create(platform, budget, memory::Tag::kOther,
+                                             "memory measurement", buffer_bytes));
   SPILLWAY_TRY(buffer->make_resident(0, buffer_bytes));
   const std::span<std::byte> bytes = buffer->bytes();
   pool.run(bytes.size(), kGrain,

@@ -1,6 +1,7 @@
-#include "memory/budget.h"
+#include "spillway/memory/budget.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -14,10 +15,6 @@ namespace spillway::memory {
 namespace {
 
 constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
-
-std::string_view tier_name(Tier tier) {
-  return tier == Tier::kHost ? "host" : "disk";
-}
 
 size_t index_of(Tag tag) {
   return static_cast<size_t>(tag);
@@ -39,6 +36,11 @@ std::vector<Holder> merge(const std::map<uint64_t, Holder>& reservations) {
 }
 
 }  // namespace
+
+std::string_view tier_name(Tier tier) {
+  constexpr std::array kNames = {"HBM", "host", "disk"};
+  return kNames[static_cast<size_t>(tier)];
+}
 
 std::string_view tag_name(Tag tag) {
   switch (tag) {

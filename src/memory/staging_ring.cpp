@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/units.h"
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 namespace spillway::memory {
 namespace {
@@ -63,8 +63,8 @@ struct StagingRing::State {
   const platform::File& file;
   const std::vector<StreamRange> cycle;
   std::vector<uint64_t> turns;  // by entry: how often it was released
-  std::unique_ptr<Region> region;
-  Pin pin;
+  std::unique_ptr<HostRegion> region;
+  HostPin pin;
   std::vector<Slot> slots;
   Use next = 0;  // the next use to be read
   StreamStatistics statistics;
@@ -178,8 +178,8 @@ Result<void> StagingRing::State::make_slots(platform::Platform& platform, Budget
       fmt::format("staging ring, {} slots of {}", count, format_size(stride));
   // Addresses, not memory, to begin at a multiple of an alignment that is larger than a page.
   const size_t spare = std::max(alignment, platform.page_bytes()) - platform.page_bytes();
-  SPILLWAY_ASSIGN(region,
-                  Region::create(platform, budget, Tag::kStaging, holder, count * stride + spare));
+  SPILLWAY_ASSIGN(
+      region, HostRegion::create(platform, budget, Tag::kStaging, holder, count * stride + spare));
   const auto address = reinterpret_cast<uintptr_t>(region->bytes().data());
   const size_t begin = round_up(address, alignment) - address;
   SPILLWAY_TRY(region->make_resident(begin, count * stride));

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "memory/budget.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::memory {
 

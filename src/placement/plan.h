@@ -13,10 +13,10 @@
 
 #include "base/result.h"
 #include "machine/machine.h"
-#include "memory/budget.h"
 #include "memory/staging_ring.h"
 #include "model/weights.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::placement {
 

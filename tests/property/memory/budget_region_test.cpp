@@ -11,10 +11,10 @@
 #include <utility>
 #include <vector>
 
-#include "memory/budget.h"
+#include "memory/host_region.h"
 #include "memory/page_set.h"
-#include "memory/region.h"
 #include "platform/simulated/simulated_platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::memory {
 namespace {
@@ -231,7 +231,7 @@ class RegionWalk {
   }
 
   struct HeldPin {
-    Pin pin;
+    HostPin pin;
     size_t offset;
     size_t size;
   };
@@ -240,8 +240,8 @@ class RegionWalk {
   int step_ = 0;
   std::unique_ptr<platform::SimulatedPlatform> platform_ = platform::make_simulated_platform({});
   Budget budget_{Tier::kHost, kLimitPages* kPage};
-  std::unique_ptr<Region> region_ =
-      Region::create(*platform_, budget_, Tag::kKv, "region", kPages* kPage).value();
+  std::unique_ptr<HostRegion> region_ =
+      HostRegion::create(*platform_, budget_, Tag::kKv, "region", kPages* kPage).value();
   std::vector<Page> pages_ = std::vector<Page>(kPages);
   std::vector<HeldPin> pins_;
 };

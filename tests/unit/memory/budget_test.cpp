@@ -1,4 +1,4 @@
-#include "memory/budget.h"
+#include "spillway/memory/budget.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

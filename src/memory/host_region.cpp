@@ -1,4 +1,4 @@
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 #include <algorithm>
 #include <limits>
@@ -13,7 +13,7 @@
 
 namespace spillway::memory {
 
-struct Region::State {
+struct HostRegion::State {
   std::string name;
   size_t page_bytes = 0;
   Reservation reservation;  // = resident pages; outlives `range`, which holds what it pays for
@@ -34,25 +34,25 @@ struct Region::State {
   }
 };
 
-Result<void> Region::State::check_bounds(size_t offset, size_t size) const {
+Result<void> HostRegion::State::check_bounds(size_t offset, size_t size) const {
   if (offset <= size_bytes() && size <= size_bytes() - offset) return {};
   return fail(ErrorCode::kUsage, "{}: {} bytes at offset {} lie past the region's end at {}", name,
               size, offset, size_bytes());
 }
 
-PageRun Region::State::around(size_t offset, size_t size) const {
+PageRun HostRegion::State::around(size_t offset, size_t size) const {
   if (size == 0) return {offset / page_bytes, offset / page_bytes};
   return {offset / page_bytes, round_up(offset + size, page_bytes) / page_bytes};
 }
 
-bool Region::State::pinned(PageRun run) {
+bool HostRegion::State::pinned(PageRun run) {
   const std::lock_guard lock(pins_mutex);
   return std::any_of(pins.begin(), pins.end(),
                      [&](const PageRun& pin) { return pin.overlaps(run); });
 }
 
 // The charge for `runs` is already in the reservation; what could not be committed is given back.
-Result<void> Region::State::commit(const std::vector<PageRun>& runs) {
+Result<void> HostRegion::State::commit(const std::vector<PageRun>& runs) {
   std::vector<PageRun> done;
   for (const PageRun& run : runs) {
     auto committed = range->commit(run.first * page_bytes, run.pages() * page_bytes);
@@ -71,7 +71,7 @@ Result<void> Region::State::commit(const std::vector<PageRun>& runs) {
   return {};
 }
 
-Result<void> Region::State::decommit(PageRun run) {
+Result<void> HostRegion::State::decommit(PageRun run) {
   auto given_back = range->decommit(run.first * page_bytes, run.pages() * page_bytes);
   if (!given_back) return fail_within(name, std::move(given_back).error());
   resident.erase(run);
@@ -79,18 +79,18 @@ Result<void> Region::State::decommit(PageRun run) {
   return {};
 }
 
-Pin::Pin(Region* region, size_t first_page, size_t pages, std::span<std::byte> bytes)
+HostPin::HostPin(HostRegion* region, size_t first_page, size_t pages, std::span<std::byte> bytes)
     : region_(region), first_page_(first_page), pages_(pages), bytes_(bytes) {}
 
-Pin::Pin(Pin&& other) noexcept
+HostPin::HostPin(HostPin&& other) noexcept
     : region_(std::exchange(other.region_, nullptr)),
       first_page_(other.first_page_),
       pages_(other.pages_),
       bytes_(std::exchange(other.bytes_, {})) {}
 
-Pin& Pin::operator=(Pin&& other) noexcept {
+HostPin& HostPin::operator=(HostPin&& other) noexcept {
   if (this == &other) return *this;
-  Pin old = std::move(*this);
+  HostPin old = std::move(*this);
   region_ = std::exchange(other.region_, nullptr);
   first_page_ = other.first_page_;
   pages_ = other.pages_;
@@ -98,9 +98,9 @@ Pin& Pin::operator=(Pin&& other) noexcept {
   return *this;
 }
 
-Pin::~Pin() {
+HostPin::~HostPin() {
   if (region_ == nullptr) return;
-  Region::State& state = *region_->state_;
+  HostRegion::State& state = *region_->state_;
   const std::lock_guard lock(state.pins_mutex);
   const auto mine =
       std::find(state.pins.begin(), state.pins.end(), PageRun{first_page_, first_page_ + pages_});
@@ -109,9 +109,9 @@ Pin::~Pin() {
   state.pins.pop_back();
 }
 
-Result<std::unique_ptr<Region>> Region::create(platform::Platform& platform, Budget& budget,
-                                               Tag tag, std::string_view holder,
-                                               size_t size_bytes) {
+Result<std::unique_ptr<HostRegion>> HostRegion::create(platform::Platform& platform, Budget& budget,
+                                                       Tag tag, std::string_view holder,
+                                                       size_t size_bytes) {
   const size_t page_bytes = platform.page_bytes();
   if (size_bytes == 0 || size_bytes > std::numeric_limits<size_t>::max() - page_bytes) {
     return fail(ErrorCode::kUsage, "{}: a region of {} bytes cannot be", holder, size_bytes);
@@ -123,33 +123,33 @@ Result<std::unique_ptr<Region>> Region::create(platform::Platform& platform, Bud
   auto range = platform.reserve(round_up(size_bytes, page_bytes));
   if (!range) return fail_within(holder, std::move(range).error());
   state->range = std::move(*range);
-  return std::unique_ptr<Region>(new Region(std::move(state)));
+  return std::unique_ptr<HostRegion>(new HostRegion(std::move(state)));
 }
 
-Region::Region(std::unique_ptr<State> state) : state_(std::move(state)) {}
+HostRegion::HostRegion(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Region::~Region() {
+HostRegion::~HostRegion() {
   SPILLWAY_CHECK(state_->pins.empty());
 }
 
-size_t Region::size_bytes() const {
+size_t HostRegion::size_bytes() const {
   return state_->size_bytes();
 }
 
-std::span<std::byte> Region::bytes() const {
+std::span<std::byte> HostRegion::bytes() const {
   return state_->range->bytes();
 }
 
-size_t Region::resident_bytes() const {
+size_t HostRegion::resident_bytes() const {
   return state_->resident.pages() * state_->page_bytes;
 }
 
-bool Region::resident(size_t offset, size_t size) const {
+bool HostRegion::resident(size_t offset, size_t size) const {
   return state_->check_bounds(offset, size).has_value() &&
          state_->resident.contains(state_->around(offset, size));
 }
 
-Result<void> Region::make_resident(size_t offset, size_t size) {
+Result<void> HostRegion::make_resident(size_t offset, size_t size) {
   SPILLWAY_TRY(state_->check_bounds(offset, size));
   const std::vector<PageRun> missing = state_->resident.gaps(state_->around(offset, size));
   size_t pages = 0;
@@ -160,7 +160,7 @@ Result<void> Region::make_resident(size_t offset, size_t size) {
   return committed;
 }
 
-Result<void> Region::evict(size_t offset, size_t size) {
+Result<void> HostRegion::evict(size_t offset, size_t size) {
   SPILLWAY_TRY(state_->check_bounds(offset, size));
   const size_t first = round_up(offset, state_->page_bytes) / state_->page_bytes;
   const size_t end = (offset + size) / state_->page_bytes;
@@ -176,7 +176,7 @@ Result<void> Region::evict(size_t offset, size_t size) {
   return {};
 }
 
-Result<Pin> Region::pin(size_t offset, size_t size) {
+Result<HostPin> HostRegion::pin(size_t offset, size_t size) {
   SPILLWAY_TRY(state_->check_bounds(offset, size));
   const PageRun run = state_->around(offset, size);
   if (!state_->resident.contains(run)) {
@@ -186,7 +186,7 @@ Result<Pin> Region::pin(size_t offset, size_t size) {
   }
   const std::lock_guard lock(state_->pins_mutex);
   state_->pins.push_back(run);
-  return Pin(this, run.first, run.pages(), bytes().subspan(offset, size));
+  return HostPin(this, run.first, run.pages(), bytes().subspan(offset, size));
 }
 
 }  // namespace spillway::memory

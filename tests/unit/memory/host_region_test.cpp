@@ -1,4 +1,4 @@
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,8 +19,8 @@ constexpr size_t kPage = 4096;
 
 class RegionTest : public testing::Test {
  protected:
-  std::unique_ptr<Region> create(size_t size_bytes) {
-    return Region::create(*platform_, budget_, Tag::kKv, "kv cache", size_bytes).value();
+  std::unique_ptr<HostRegion> create(size_t size_bytes) {
+    return HostRegion::create(*platform_, budget_, Tag::kKv, "kv cache", size_bytes).value();
   }
 
   std::unique_ptr<platform::SimulatedPlatform> platform_ =
@@ -95,7 +95,7 @@ TEST_F(RegionTest, ABudgetThatIsTooSmallLeavesEverythingAsItWas) {
 
 TEST_F(RegionTest, AMachineWithoutMemoryLeavesEverythingAsItWas) {
   Budget large(Tier::kHost, 1000 * kPage);
-  auto region = Region::create(*platform_, large, Tag::kOther, "large", 200 * kPage).value();
+  auto region = HostRegion::create(*platform_, large, Tag::kOther, "large", 200 * kPage).value();
   ASSERT_TRUE(region->make_resident(50 * kPage, kPage).has_value());
   const auto refused = region->make_resident(0, 200 * kPage);
   ASSERT_FALSE(refused.has_value());
@@ -108,16 +108,16 @@ TEST_F(RegionTest, AMachineWithoutMemoryLeavesEverythingAsItWas) {
 TEST_F(RegionTest, PinnedPagesStay) {
   const auto region = create(4 * kPage);
   ASSERT_TRUE(region->make_resident(0, 4 * kPage).has_value());
-  Pin first = region->pin(kPage + 10, 20).value();
+  HostPin first = region->pin(kPage + 10, 20).value();
   EXPECT_EQ(first.bytes().data(), region->bytes().data() + kPage + 10);
   EXPECT_EQ(first.bytes().size(), 20u);
-  Pin second = region->pin(kPage, 1).value();
+  HostPin second = region->pin(kPage, 1).value();
   EXPECT_EQ(region->evict(0, 4 * kPage).error().code, ErrorCode::kUsage);
   EXPECT_EQ(region->resident_bytes(), 4 * kPage);
   EXPECT_TRUE(region->evict(2 * kPage, 2 * kPage).has_value());  // not these
-  first = Pin();
+  first = HostPin();
   EXPECT_FALSE(region->evict(0, 2 * kPage).has_value());
-  second = Pin();
+  second = HostPin();
   EXPECT_TRUE(region->evict(0, 2 * kPage).has_value());
   EXPECT_EQ(budget_.usage().bytes, 0u);
 }
@@ -125,16 +125,16 @@ TEST_F(RegionTest, PinnedPagesStay) {
 TEST_F(RegionTest, AMovedPinStillHolds) {
   const auto region = create(kPage);
   ASSERT_TRUE(region->make_resident(0, kPage).has_value());
-  Pin outer;
+  HostPin outer;
   {
-    Pin inner = region->pin(0, kPage).value();
+    HostPin inner = region->pin(0, kPage).value();
     outer = std::move(inner);
     EXPECT_TRUE(inner.bytes().empty());  // NOLINT(bugprone-use-after-move): that is the test
   }
   EXPECT_FALSE(region->evict(0, kPage).has_value());
   outer = region->pin(0, 1).value();  // takes the new one before it drops the old one
   EXPECT_FALSE(region->evict(0, kPage).has_value());
-  outer = Pin();
+  outer = HostPin();
   EXPECT_TRUE(region->evict(0, kPage).has_value());
 }
 
@@ -142,9 +142,9 @@ TEST_F(RegionTest, PinsMayBeDroppedOnAnyThread) {
   const auto region = create(kPage);
   ASSERT_TRUE(region->make_resident(0, kPage).has_value());
   for (int i = 0; i < 200; ++i) {
-    Pin pin = region->pin(0, kPage).value();
+    HostPin pin = region->pin(0, kPage).value();
     const std::jthread other([dropped = std::move(pin)] {});
-    const Pin mine = region->pin(0, 1).value();
+    const HostPin mine = region->pin(0, 1).value();
   }
   EXPECT_TRUE(region->evict(0, kPage).has_value());
 }
@@ -168,7 +168,7 @@ TEST_F(RegionTest, RangesOutsideAreRefused) {
 
 TEST_F(RegionTest, SizesThatCannotBeAreRefused) {
   for (size_t size : {size_t{0}, std::numeric_limits<size_t>::max()}) {
-    const auto region = Region::create(*platform_, budget_, Tag::kOther, "odd", size);
+    const auto region = HostRegion::create(*platform_, budget_, Tag::kOther, "odd", size);
     ASSERT_FALSE(region.has_value());
     EXPECT_EQ(region.error().code, ErrorCode::kUsage);
   }

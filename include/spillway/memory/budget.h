@@ -10,11 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "spillway/types.h"
 
 namespace spillway::memory {
 
-enum class Tier { kHost, kDisk };
+enum class Tier { kHbm, kHost, kDisk };
+std::string_view tier_name(Tier tier);  // "HBM", "host", "disk"
 enum class Tag { kWeights, kKv, kActivations, kStaging, kVocabulary, kOther };
 inline constexpr std::array kTags = {Tag::kWeights, Tag::kKv,         Tag::kActivations,
                                      Tag::kStaging, Tag::kVocabulary, Tag::kOther};

@@ -1,6 +1,6 @@
 // Every commit and reservation of a region fails in its turn, once and for good: nothing changes,
 // nothing leaks, and what failed once can be tried again.
-#include "memory/region.h"
+#include "memory/host_region.h"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ void fill_gaps(platform::SimulatedPlatform& platform, uint64_t n, bool for_good)
   Budget budget(Tier::kHost, kPages * kPage);
   {
     auto region =
-        Region::create(platform, budget, Tag::kWeights, "weights", kPages * kPage).value();
+        HostRegion::create(platform, budget, Tag::kWeights, "weights", kPages * kPage).value();
     ASSERT_TRUE(region->make_resident(3 * kPage, kPage).has_value());
     ASSERT_TRUE(region->make_resident(9 * kPage, 2 * kPage).has_value());
     region->bytes()[3 * kPage] = std::byte{3};
@@ -54,11 +54,11 @@ TEST_P(RegionFault, WithoutAddressesThereIsNoRegion) {
   const auto platform = platform::make_simulated_platform({});
   Budget budget(Tier::kHost, kPages * kPage);
   platform->fail_operation(Operation::kReserve, 1, GetParam());
-  const auto region = Region::create(*platform, budget, Tag::kWeights, "weights", kPage);
+  const auto region = HostRegion::create(*platform, budget, Tag::kWeights, "weights", kPage);
   ASSERT_FALSE(region.has_value());
   EXPECT_EQ(region.error().code, ErrorCode::kMachine);
   EXPECT_TRUE(budget.holders().empty());
-  EXPECT_EQ(Region::create(*platform, budget, Tag::kWeights, "weights", kPage).has_value(),
+  EXPECT_EQ(HostRegion::create(*platform, budget, Tag::kWeights, "weights", kPage).has_value(),
             !GetParam());
 }
 

@@ -1,8 +1,7 @@
-// A region: a range of addresses that never change, whose extents are in host memory or not (their
-// bytes are then on disk, or nowhere yet). Host memory is taken only inside the region's
-// reservation. Pins are promises that extents stay. Thread-compatible; Pins may be dropped on any
-// thread. The host and disk tiers count in pages; HBM comes as another backend behind the same
-// words.
+// A region of the host and disk tiers: a range of addresses that never change, whose pages are in
+// host memory or not (their bytes are then on disk, or nowhere yet). Host memory is taken only
+// inside the region's reservation. Pins are promises that pages stay. Thread-compatible; pins may
+// be dropped on any thread. Regions that a GPU reaches: spillway/memory/region.h.
 #pragma once
 
 #include <cstddef>
@@ -10,42 +9,42 @@
 #include <span>
 
 #include "base/result.h"
-#include "memory/budget.h"
 #include "platform/platform.h"
+#include "spillway/memory/budget.h"
 
 namespace spillway::memory {
 
-class Region;
+class HostRegion;
 
 // A promise that [offset, offset + size) of a region stays where it is. Move-only value; must not
-// outlive the Region.
-class Pin {
+// outlive the HostRegion.
+class HostPin {
  public:
-  Pin() = default;
-  Pin(Pin&& other) noexcept;
-  Pin& operator=(Pin&& other) noexcept;
-  ~Pin();
+  HostPin() = default;
+  HostPin(HostPin&& other) noexcept;
+  HostPin& operator=(HostPin&& other) noexcept;
+  ~HostPin();
   std::span<std::byte> bytes() const { return bytes_; }
 
  private:
-  friend class Region;
-  Pin(Region* region, size_t first_page, size_t pages, std::span<std::byte> bytes);
-  Region* region_ = nullptr;
+  friend class HostRegion;
+  HostPin(HostRegion* region, size_t first_page, size_t pages, std::span<std::byte> bytes);
+  HostRegion* region_ = nullptr;
   size_t first_page_ = 0;
   size_t pages_ = 0;
   std::span<std::byte> bytes_;
 };
 
-class Region {
+class HostRegion {
  public:
   // Addresses for `size_bytes` (rounded up to pages), nothing resident. `holder` names it in
   // explain().
-  static Result<std::unique_ptr<Region>> create(platform::Platform& platform, Budget& budget,
-                                                Tag tag, std::string_view holder,
-                                                size_t size_bytes);
-  ~Region();
-  Region(const Region&) = delete;
-  Region& operator=(const Region&) = delete;
+  static Result<std::unique_ptr<HostRegion>> create(platform::Platform& platform, Budget& budget,
+                                                    Tag tag, std::string_view holder,
+                                                    size_t size_bytes);
+  ~HostRegion();
+  HostRegion(const HostRegion&) = delete;
+  HostRegion& operator=(const HostRegion&) = delete;
 
   size_t size_bytes() const;
   std::span<std::byte> bytes() const;  // readable and writable only where resident
@@ -58,12 +57,12 @@ class Region {
   // Gives the whole pages inside [offset, offset + size) back. kUsage if one of them is pinned.
   Result<void> evict(size_t offset, size_t size);
   // kUsage if a page is not resident.
-  Result<Pin> pin(size_t offset, size_t size);
+  Result<HostPin> pin(size_t offset, size_t size);
 
  private:
-  friend class Pin;
+  friend class HostPin;
   struct State;
-  explicit Region(std::unique_ptr<State> state);
+  explicit HostRegion(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,72 @@
+// A GPU's memory and the host's as one pool: regions of stable addresses over both, within a budget
+// for each. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "spillway/memory/budget.h"
+#include "spillway/memory/region.h"
+#include "spillway/types.h"
+
+namespace spillway::platform {
+class Gpu;
+}
+
+namespace spillway::memory {
+
+struct PoolOptions {
+  // Caps on what this process holds, the driver's context and pooled handles included. None: 0.9 of
+  // what is free when the pool is made.
+  std::optional<uint64_t> hbm_budget_bytes;
+  std::optional<uint64_t> host_budget_bytes;
+  // Handles that regions gave back and that are kept for the next, in each tier at most.
+  uint64_t kept_bytes = uint64_t{256} << 20;
+};
+
+// Since the pool was made.
+struct PoolStatistics {
+  uint64_t extents_to_hbm = 0;  // moved
+  uint64_t extents_to_host = 0;
+  uint64_t bytes_to_hbm = 0;
+  uint64_t bytes_to_host = 0;
+  uint64_t evicted_extents = 0;  // of those to host: because another needed the room
+  uint64_t handles_created = 0;
+  uint64_t handles_reused = 0;
+  uint64_t driver_calls = 0;
+};
+
+class Pool {
+ public:
+  // The n-th GPU of this machine. kMachine: there is none, no driver, or it is too old, busy or
+  // lost. kBudget: the budget does not hold what the driver needs for itself.
+  static Result<std::unique_ptr<Pool>> open(int device, const PoolOptions& options);
+  // On a GPU of any kind, which outlives the pool; `free_host_bytes` counts where no host budget is
+  // given.
+  static Result<std::unique_ptr<Pool>> create(platform::Gpu& gpu, const PoolOptions& options);
+  ~Pool();  // its regions are gone by then
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  Result<std::unique_ptr<Region>> create_region(const RegionOptions& options);
+
+  Budget& budget(Tier tier);  // kHbm or kHost
+  // Whether one region can have extents in both tiers.
+  bool mixes_tiers() const;
+  platform::Gpu& gpu() const;
+  PoolStatistics statistics() const;
+  // Both budgets' holders, for people.
+  std::string explain() const;
+  // Gives kept handles back to the driver.
+  void trim();
+
+ private:
+  friend class Region;
+  struct State;
+  explicit Pool(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace spillway::memory

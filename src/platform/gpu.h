@@ -1,0 +1,120 @@
+// One GPU, as the memory core sees it: virtual memory in two places under one address, streams,
+// events, copies, kernels. The calls mirror the CUDA driver API, whose words they use, so that
+// every implementation can be flat: cuda/ (the driver, opened when it is there), simulated/ (any
+// size, CPU threads as streams, memory behind real addresses) and FaultyGpu (any other, with the
+// n-th call failing). One contract suite (tests/contract/gpu) runs on all. Thread-safe.
+//
+// Every call may fail with kMachine: the device is missing, busy, out of memory or lost. A lost
+// device fails every later call; what gives back (release, unmap, destroy…) may then be ignored.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "spillway/types.h"
+
+namespace spillway::platform {
+
+// Where the memory of a handle lies. The GPU reaches both; the CPU only kHost.
+enum class Place { kDevice, kHost };
+
+struct GpuInfo {
+  int ordinal = 0;
+  std::string name;            // "NVIDIA H100 80GB HBM3"
+  uint64_t total_bytes = 0;    // of its memory
+  unsigned compute_major = 0;  // compute capability 9.0: major 9, minor 0
+  unsigned compute_minor = 0;
+  unsigned multiprocessors = 0;
+  size_t granularity = 0;      // sizes and addresses of handles are multiples of it, in both places
+  bool host_handles = false;   // handles can lie in host memory (HOST_NUMA); else registered ranges
+  bool coherent = false;       // the GPU reads the CPU's page tables (GH200)
+  int host_node = -1;          // the NUMA node nearest to it; -1: unknown
+  uint64_t context_bytes = 0;  // of its memory that the driver holds for this process, about
+};
+
+struct GpuMemory {
+  uint64_t free_bytes = 0;  // as the driver sees it: other processes count
+  uint64_t total_bytes = 0;
+};
+
+// A physical piece of memory, mapped anywhere or nowhere. 0 is none.
+struct HandleId {
+  uint64_t value = 0;
+  bool operator==(const HandleId&) const = default;
+};
+
+struct EventId {
+  void* native = nullptr;
+};
+
+struct CopyRequest {
+  std::byte* to = nullptr;
+  const std::byte* from = nullptr;
+  size_t bytes = 0;
+};
+
+// A kernel: GPU code and the CPU function that stands in for it where there is no GPU. `arguments`
+// point to the values, as cuLaunchKernel takes them.
+struct Kernel {
+  const char* name = nullptr;        // in the image
+  std::span<const std::byte> image;  // a fatbin, lives as long as the program; empty: none built
+  void (*stand_in)(void** arguments) = nullptr;  // does the whole grid's work
+};
+
+struct LaunchShape {
+  unsigned blocks = 1;
+  unsigned threads = 256;  // a block
+};
+
+class Gpu {
+ public:
+  virtual ~Gpu() = default;
+  virtual const GpuInfo& info() const = 0;
+  virtual Result<GpuMemory> memory() const = 0;
+  // Calls of the driver so far, of any kind.
+  virtual uint64_t driver_calls() const = 0;
+
+  // Memory. Sizes are multiples of info().granularity; kUsage otherwise.
+  virtual Result<HandleId> create(size_t bytes, Place place) = 0;
+  // The memory goes back once it is mapped nowhere.
+  virtual Result<void> release(HandleId handle) = 0;
+  // Addresses, nothing behind them. alignment 0: granularity.
+  virtual Result<std::byte*> reserve(size_t bytes, size_t alignment) = 0;
+  virtual Result<void> free_addresses(std::byte* start, size_t bytes) = 0;
+  // Puts the whole handle at `at`; nobody may touch it before allow_access(). A handle may be
+  // mapped in several places.
+  virtual Result<void> map(std::byte* at, size_t bytes, HandleId handle) = 0;
+  // Lets this GPU, and for kHost the CPU, read and write. One call may cover several handles of
+  // one place.
+  virtual Result<void> allow_access(std::byte* at, size_t bytes, Place place) = 0;
+  // Whole handles. Does not wait for work that uses them: the caller has.
+  virtual Result<void> unmap(std::byte* at, size_t bytes) = 0;
+  // Makes ordinary host memory ready for DMA, at the same address for the GPU; whole pages.
+  virtual Result<void> register_host(std::span<std::byte> range) = 0;
+  virtual Result<void> unregister_host(std::byte* start) = 0;
+
+  // Streams run what is put into them in order; work of different streams overlaps.
+  virtual Result<Stream> create_stream() = 0;
+  virtual Result<void> destroy_stream(Stream stream) = 0;  // its work still ends
+  virtual Result<void> synchronise(Stream stream) = 0;     // blocks until its work has ended
+  // Events mark a place in a stream.
+  virtual Result<EventId> create_event() = 0;
+  virtual Result<void> destroy_event(EventId event) = 0;
+  virtual Result<void> record(EventId event, Stream stream) = 0;
+  virtual Result<bool> ended(EventId event) = 0;                // true if it was never recorded
+  virtual Result<void> wait(EventId event) = 0;                 // blocks
+  virtual Result<void> wait(Stream stream, EventId event) = 0;  // the stream waits, not the caller
+
+  // Asynchronous. `from` and `to` may lie in either place, or in registered memory.
+  virtual Result<void> copy(const CopyRequest& request, Stream stream) = 0;
+  // All of them in one driver call where the driver can.
+  virtual Result<void> copy(std::span<const CopyRequest> requests, Stream stream) = 0;
+  virtual Result<void> fill(std::byte* at, std::byte value, size_t bytes, Stream stream) = 0;
+  virtual Result<void> launch(const Kernel& kernel, LaunchShape shape, void** arguments,
+                              Stream stream) = 0;
+};
+
+}  // namespace spillway::platform
