@@ -6,13 +6,16 @@
 //
 // Every call may fail with kMachine: the device is missing, busy, out of memory or lost. A lost
 // device fails every later call; what gives back (release, unmap, destroy…) may then be ignored.
+// Misuse that an implementation sees fails with kUsage and changes nothing: it is a bug of the
+// caller's, but not one to end another program's process for.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <cstring>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include "spillway/types.h"
 
@@ -56,12 +59,33 @@ struct CopyRequest {
   size_t bytes = 0;
 };
 
-// A kernel: GPU code and the CPU function that stands in for it where there is no GPU. `arguments`
-// point to the values, as cuLaunchKernel takes them.
+// An argument of a kernel: its first sizeof(Value) bytes are the value, as the driver reads them
+// (every machine with a GPU that we know is little-endian). A launch copies its arguments, so they
+// need not outlive the call.
+using KernelArgument = uint64_t;
+
+template <typename Value>
+KernelArgument to_argument(Value value) {
+  static_assert(std::is_trivially_copyable_v<Value> && sizeof(Value) <= sizeof(KernelArgument));
+  KernelArgument argument = 0;
+  std::memcpy(&argument, &value, sizeof(Value));
+  return argument;
+}
+
+template <typename Value>
+Value from_argument(KernelArgument argument) {
+  static_assert(std::is_trivially_copyable_v<Value> && sizeof(Value) <= sizeof(KernelArgument));
+  Value value;
+  std::memcpy(&value, &argument, sizeof(Value));
+  return value;
+}
+
+// A kernel: GPU code and the CPU function that stands in for it where there is no GPU.
 struct Kernel {
   const char* name = nullptr;        // in the image
   std::span<const std::byte> image;  // a fatbin, lives as long as the program; empty: none built
-  void (*stand_in)(void** arguments) = nullptr;  // does the whole grid's work
+  // Does the whole grid's work.
+  void (*stand_in)(std::span<const KernelArgument> arguments) = nullptr;
 };
 
 struct LaunchShape {
@@ -81,7 +105,7 @@ class Gpu {
   virtual Result<HandleId> create(size_t bytes, Place place) = 0;
   // The memory goes back once it is mapped nowhere.
   virtual Result<void> release(HandleId handle) = 0;
-  // Addresses, nothing behind them. alignment 0: granularity.
+  // Addresses, nothing behind them. alignment: a power of two, or 0 for the granularity.
   virtual Result<std::byte*> reserve(size_t bytes, size_t alignment) = 0;
   virtual Result<void> free_addresses(std::byte* start, size_t bytes) = 0;
   // Puts the whole handle at `at`; nobody may touch it before allow_access(). A handle may be
@@ -90,13 +114,15 @@ class Gpu {
   // Lets this GPU, and for kHost the CPU, read and write. One call may cover several handles of
   // one place.
   virtual Result<void> allow_access(std::byte* at, size_t bytes, Place place) = 0;
-  // Whole handles. Does not wait for work that uses them: the caller has.
+  // Whole handles, one or several side by side. Does not wait for work that uses them: the caller
+  // has.
   virtual Result<void> unmap(std::byte* at, size_t bytes) = 0;
   // Makes ordinary host memory ready for DMA, at the same address for the GPU; whole pages.
   virtual Result<void> register_host(std::span<std::byte> range) = 0;
   virtual Result<void> unregister_host(std::byte* start) = 0;
 
-  // Streams run what is put into them in order; work of different streams overlaps.
+  // Streams run what is put into them in order; work of different streams overlaps. Those made
+  // here do not wait for the null stream, nor it for them.
   virtual Result<Stream> create_stream() = 0;
   virtual Result<void> destroy_stream(Stream stream) = 0;  // its work still ends
   virtual Result<void> synchronise(Stream stream) = 0;     // blocks until its work has ended
@@ -113,8 +139,8 @@ class Gpu {
   // All of them in one driver call where the driver can.
   virtual Result<void> copy(std::span<const CopyRequest> requests, Stream stream) = 0;
   virtual Result<void> fill(std::byte* at, std::byte value, size_t bytes, Stream stream) = 0;
-  virtual Result<void> launch(const Kernel& kernel, LaunchShape shape, void** arguments,
-                              Stream stream) = 0;
+  virtual Result<void> launch(const Kernel& kernel, LaunchShape shape,
+                              std::span<const KernelArgument> arguments, Stream stream) = 0;
 };
 
 }  // namespace spillway::platform

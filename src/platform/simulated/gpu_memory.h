@@ -1,0 +1,87 @@
+// The memory of a simulated GPU: handles, reserved addresses, mappings and registered ranges.
+// Owned by its SimulatedGpu, which holds its lock around every call; thread-compatible.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+
+#include "platform/linux/descriptor.h"
+#include "platform/simulated/simulated_gpu.h"
+
+namespace spillway::platform {
+
+class SimulatedGpuMemory {
+ public:
+  explicit SimulatedGpuMemory(const SimulatedGpuOptions& options);
+  ~SimulatedGpuMemory();
+  SimulatedGpuMemory(const SimulatedGpuMemory&) = delete;
+  SimulatedGpuMemory& operator=(const SimulatedGpuMemory&) = delete;
+
+  // As in Gpu.
+  Result<HandleId> create(size_t bytes, Place place);
+  Result<void> release(HandleId handle);
+  Result<std::byte*> reserve(size_t bytes, size_t alignment);
+  Result<void> free_addresses(std::byte* start, size_t bytes);
+  Result<void> map(std::byte* at, size_t bytes, HandleId handle);
+  Result<void> allow_access(std::byte* at, size_t bytes, Place place);
+  Result<void> unmap(std::byte* at, size_t bytes);
+  Result<void> register_host(std::span<std::byte> range);
+  Result<void> unregister_host(std::byte* start);
+
+  // kUsage if the GPU cannot reach all of the range.
+  Result<void> check_reachable(const std::byte* at, size_t bytes) const;
+
+  uint64_t capacity(Place place) const;
+  uint64_t in_use(Place place) const { return used(place).bytes; }
+  uint64_t peak(Place place) const { return used(place).peak; }
+  size_t handles() const { return handles_.size(); }
+  size_t reservations() const { return reservations_.size(); }
+  size_t mappings() const { return mappings_.size(); }
+  size_t registrations() const { return registered_.size(); }
+
+ private:
+  struct Handle {
+    size_t bytes = 0;
+    Place place = Place::kDevice;
+    uint64_t offset = 0;  // in memory_
+    size_t mappings = 0;
+    bool released = false;
+  };
+  struct Mapping {
+    size_t bytes = 0;
+    uint64_t handle = 0;
+    bool accessible = false;
+  };
+  struct Used {
+    uint64_t bytes = 0;
+    uint64_t peak = 0;
+  };
+  using Mappings = std::map<uintptr_t, Mapping>;  // by address
+
+  Used& used(Place place) { return place == Place::kDevice ? device_ : host_; }
+  const Used& used(Place place) const { return place == Place::kDevice ? device_ : host_; }
+  Result<void> check_size(const char* call, size_t bytes) const;
+  bool inside_reservation(uintptr_t start, size_t bytes) const;
+  // The mappings that make up the range and nothing else; an empty pair if it has gaps or ends
+  // within a mapping.
+  std::pair<Mappings::iterator, Mappings::iterator> whole_mappings(uintptr_t start, size_t bytes);
+  void give_back_if_unused(uint64_t handle);
+
+  const SimulatedGpuOptions options_;
+  const size_t page_bytes_;
+  // One sparse file for all handles, so that a test may have more of them than a process may have
+  // descriptors. Offsets are never used twice; what is given back is punched out.
+  Descriptor memory_;
+  uint64_t next_offset_ = 0;
+  uint64_t next_handle_ = 1;
+  Used device_;
+  Used host_;
+  std::map<uint64_t, Handle> handles_;
+  std::map<uintptr_t, size_t> reservations_;
+  Mappings mappings_;
+  std::map<uintptr_t, size_t> registered_;
+};
+
+}  // namespace spillway::platform

@@ -1,0 +1,48 @@
+// A GPU of any size on the CPU: handles are pieces of shared memory behind real addresses, streams
+// are threads, kernels their stand-ins. A wait that is missing is a data race that ThreadSanitizer
+// sees, memory that is touched while it is mapped nowhere a SIGSEGV. It keeps books, so that a test
+// sees what was not given back, and refuses misuse with kUsage. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "platform/gpu.h"
+
+namespace spillway::platform {
+
+struct SimulatedGpuOptions {
+  uint64_t total_bytes = uint64_t{64} << 20;
+  uint64_t host_bytes = uint64_t{256} << 20;  // that kHost handles may take together
+  uint64_t context_bytes = 0;                 // of total_bytes, gone from the start
+  size_t granularity = size_t{64} << 10;      // a power of two, whole pages
+  bool host_handles = true;
+  bool coherent = false;  // copies then take any host memory, not only what is registered
+  // Passes before each piece of work of a stream: makes races likelier.
+  std::chrono::microseconds work_delay{0};
+  double copy_bytes_per_second = 0;  // 0: as fast as the CPU copies
+  std::string name = "simulated GPU";
+};
+
+class SimulatedGpu : public Gpu {
+ public:
+  ~SimulatedGpu() override = default;  // waits for all work
+  // What exists now. A released handle counts until it is mapped nowhere.
+  virtual size_t handles() const = 0;
+  virtual size_t reservations() const = 0;
+  virtual size_t mappings() const = 0;
+  virtual size_t registrations() const = 0;
+  virtual size_t streams() const = 0;  // without the null stream
+  virtual size_t events() const = 0;
+  // Of handles, without context_bytes.
+  virtual uint64_t device_bytes_in_use() const = 0;
+  virtual uint64_t peak_device_bytes() const = 0;
+  virtual uint64_t host_bytes_in_use() const = 0;
+};
+
+std::unique_ptr<SimulatedGpu> make_simulated_gpu(const SimulatedGpuOptions& options);
+
+}  // namespace spillway::platform
