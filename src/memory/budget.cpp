@@ -198,6 +198,22 @@ Result<void> Reservation::resize(uint64_t bytes) {
   return {};
 }
 
+Result<void> Reservation::hand_over(Tag tag, std::string_view name) {
+  SPILLWAY_CHECK(budget_ != nullptr);
+  Budget::State& state = *budget_->state_;
+  const std::lock_guard lock(state.mutex);
+  state.give_back(bytes_, tag_);
+  if (auto charged = state.charge(bytes_, tag, name); !charged) {
+    SPILLWAY_CHECK(state.charge(bytes_, tag_, name).has_value());
+    return charged;
+  }
+  Holder& holder = state.reservations.at(id_);
+  holder.tag = tag_ = tag;
+  holder.name = name;
+  SPILLWAY_DCHECK(state.valid());
+  return {};
+}
+
 Budget::Budget(Tier tier, uint64_t limit_bytes)
     : tier_(tier), limit_bytes_(limit_bytes), state_(std::make_unique<State>(tier, limit_bytes)) {}
 

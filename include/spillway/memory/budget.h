@@ -35,6 +35,9 @@ class Reservation {
   Tag tag() const { return tag_; }
   // Takes more or gives some back. On kBudget the charge stays as it was.
   Result<void> resize(uint64_t bytes);
+  // The charge becomes another holder's, without a moment in which it is nobody's. On kBudget (the
+  // new tag has a cap) it stays as it was.
+  Result<void> hand_over(Tag tag, std::string_view holder);
 
  private:
   friend class Budget;

@@ -17,11 +17,13 @@ class Gpu;
 
 namespace spillway::memory {
 
+struct PoolState;
+
 struct PoolOptions {
   // Caps on what this process holds, the driver's context and pooled handles included. None: 0.9 of
   // what is free when the pool is made.
-  std::optional<uint64_t> hbm_budget_bytes;
-  std::optional<uint64_t> host_budget_bytes;
+  std::optional<uint64_t> hbm_budget_bytes = std::nullopt;
+  std::optional<uint64_t> host_budget_bytes = std::nullopt;
   // Handles that regions gave back and that are kept for the next, in each tier at most.
   uint64_t kept_bytes = uint64_t{256} << 20;
 };
@@ -63,10 +65,8 @@ class Pool {
   void trim();
 
  private:
-  friend class Region;
-  struct State;
-  explicit Pool(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Pool(std::unique_ptr<PoolState> state);
+  std::unique_ptr<PoolState> state_;
 };
 
 }  // namespace spillway::memory

@@ -17,6 +17,8 @@
 
 namespace spillway::memory {
 
+struct RegionState;
+
 // What may be moved out of HBM when another extent needs the room.
 enum class Eviction {
   kNever,                // a fixed resident set: right for cyclic scans, such as decoding
@@ -28,11 +30,8 @@ struct RegionOptions {
   size_t extent_bytes =
       size_t{32} << 20;  // one handle: what moves at once; rounded up to the GPU's granularity
   Tag tag = Tag::kOther;
-  std::string name;  // in explain()
+  std::string name = {};  // in explain()
   Eviction eviction = Eviction::kNever;
-  // Where the machine cannot mix tiers under one range (Pool::mixes_tiers()), all of the region
-  // lives here.
-  Tier home = Tier::kHbm;
 };
 
 // A promise that extents stay where they are. Move-only value; must not outlive its Region; one
@@ -61,8 +60,8 @@ class Pin {
 class Transfer {
  public:
   bool ended() const;
-  // Blocks. kBudget: the tier has no room left. kUsage: an extent is pinned. kMachine. What was
-  // moved before the error stays moved; no byte is lost.
+  // Blocks. kBudget: the tier has no room left. kMachine. What was moved before the error stays
+  // moved; no byte is lost.
   Result<void> wait() const;
 
  private:
@@ -95,7 +94,8 @@ class Region {
   // get memory there, with undefined bytes; others are moved. Waits. kUsage: outside of the
   // region, not a tier of memory, or an extent is pinned. kBudget; kMachine.
   Result<void> make_resident(size_t offset, size_t size, Tier tier);
-  // Moves the extents that lie in the other tier; returns at once.
+  // Moves the extents that lie in the other tier; returns as soon as none of them is moving
+  // already. From then on who pins one waits until it has moved. kUsage: one is pinned.
   Result<Transfer> move(size_t offset, size_t size, Tier tier);
   // Forgets the bytes of the extents that lie wholly inside [offset, offset + size), and gives
   // their memory back. kUsage: one is pinned.
@@ -109,9 +109,8 @@ class Region {
 
  private:
   friend class Pool;
-  struct State;
-  explicit Region(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;  // the pool may be evicting from it
+  explicit Region(std::shared_ptr<RegionState> state);
+  std::shared_ptr<RegionState> state_;  // the pool may be evicting from it
 };
 
 }  // namespace spillway::memory

@@ -1,0 +1,42 @@
+// Moves extents of one region to a tier, and gives memory to those that have none. Copies run ahead
+// on a stream while extents whose bytes have arrived are mapped. One thread at a time.
+#pragma once
+
+#include <deque>
+
+#include "memory/pool_state.h"
+#include "memory/region_state.h"
+
+namespace spillway::memory {
+
+class ExtentMover {
+ public:
+  ExtentMover(RegionState& region, Tier target) : region_(region), target_(target) {}
+
+  // Extents that the caller has claimed and that lie in the other tier; ends the claims. On error
+  // what has moved stays moved, and all extents have their bytes.
+  Result<void> move(const std::vector<size_t>& claimed);
+  // Memory for those of the range that lie nowhere; all or none of them.
+  Result<void> commit(ExtentRange range);
+
+ private:
+  struct InFlight {
+    size_t extent = 0;
+    Handle handle;
+    SharedEvent copied;
+  };
+
+  Result<void> start(size_t extent);
+  Result<void> copy_into(size_t extent, InFlight& flight);
+  Result<void> finish_oldest();
+  Result<void> commit_claimed(const std::vector<size_t>& extents);
+  Stream copy_stream() const;
+  void give_back(Handle handle);
+  void count(size_t extents);
+
+  RegionState& region_;
+  const Tier target_;
+  std::deque<InFlight> in_flight_;
+};
+
+}  // namespace spillway::memory

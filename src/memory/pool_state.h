@@ -1,0 +1,78 @@
+// What a pool's parts share: its GPU, budgets, handles, regions, and the thread that moves extents.
+// Owned by the Pool. Thread-safe; no driver call is made under a lock.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "memory/events.h"
+#include "memory/gpu_handle.h"
+#include "memory/region_state.h"
+#include "platform/gpu.h"
+#include "spillway/memory/pool.h"
+
+namespace spillway::memory {
+
+// Runs jobs one after the other on a thread of its own.
+class Worker {
+ public:
+  Worker();
+  ~Worker();  // after the jobs that it has
+  void put(std::function<void()> job);
+
+ private:
+  void run();
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<std::function<void()>> jobs_;
+  bool stop_ = false;
+  std::jthread thread_;  // the last: it ends before what it uses
+};
+
+// Streams for copies to each tier; given back at the end.
+struct CopyStreams {
+  explicit CopyStreams(platform::Gpu& driver) : gpu(driver) {}
+  ~CopyStreams();
+  CopyStreams(const CopyStreams&) = delete;
+  CopyStreams& operator=(const CopyStreams&) = delete;
+  Result<void> create();
+
+  platform::Gpu& gpu;
+  std::optional<Stream> to_hbm;
+  std::optional<Stream> to_host;
+};
+
+struct PoolState {
+  PoolState(platform::Gpu& driver, uint64_t hbm_bytes, uint64_t host_bytes, uint64_t kept_bytes);
+
+  // A handle for a region's extent; evicts extents of other regions if the tier is full.
+  Result<Handle> take(size_t bytes, Tier tier, const Holding& holding);
+  // Moves one extent out of HBM that may be; false: there is none.
+  bool evict_one();
+
+  std::unique_ptr<platform::Gpu> owned_gpu;  // where the pool opened it itself
+  platform::Gpu& gpu;
+  Budget hbm;
+  Budget host;
+  Reservation context;
+  HandlePool handles;
+  EventPool events;
+  CopyStreams streams;
+
+  std::atomic<uint64_t> pin_clock = 0;
+  mutable std::mutex mutex;  // of what follows
+  std::vector<std::weak_ptr<RegionState>> regions;
+  PoolStatistics moved;
+
+  Worker worker;  // the last: it ends before what it uses
+};
+
+}  // namespace spillway::memory

@@ -1,0 +1,173 @@
+#include "memory/region_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "memory/pool_state.h"
+
+namespace spillway::memory {
+
+// Nobody else knows the region any more. What the driver does not give back stays charged.
+RegionState::~RegionState() {
+  bool all_unmapped = true;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    Extent& extent = extents[i];
+    if (!extent.handle) continue;
+    bool free = wait_for_uses(i).has_value();
+    free = free && (extent.mapping == Mapping::kNone ||
+                    pool.gpu.unmap(at(i), options.extent_bytes).has_value());
+    all_unmapped &= free;
+    if (free) {
+      pool.handles.give(*std::move(extent.handle));
+    } else {
+      pool.handles.abandon(*std::move(extent.handle));
+    }
+  }
+  if (all_unmapped) (void)pool.gpu.free_addresses(data, size_bytes());
+}
+
+Result<ExtentRange> RegionState::touching(size_t offset, size_t size) const {
+  if (offset > size_bytes() || size > size_bytes() - offset) {
+    return fail(ErrorCode::kUsage, "region '{}': {} bytes at {} reach beyond its {} bytes",
+                options.name, size, offset, size_bytes());
+  }
+  const size_t first = offset / options.extent_bytes;
+  return ExtentRange{
+      first,
+      size == 0 ? first : round_up(offset + size, options.extent_bytes) / options.extent_bytes};
+}
+
+Result<void> RegionState::check_tier(Tier tier) const {
+  if (tier != Tier::kHbm && tier != Tier::kHost) {
+    return fail(ErrorCode::kUsage, "region '{}': {} is no tier of memory", options.name,
+                tier_name(tier));
+  }
+  if (!pool.gpu.info().host_handles && tier != Tier::kHbm) {
+    return fail(ErrorCode::kUsage,
+                "region '{}': this machine's driver cannot give a region extents in host memory",
+                options.name);
+  }
+  return {};
+}
+
+Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
+  // After a driver's failure half-way through a move, whoever comes next completes it.
+  for (size_t i = range.first; i < range.end; ++i) {
+    const auto half = [](const Extent& e) { return e.handle && e.mapping != Mapping::kReady; };
+    SPILLWAY_ASSIGN(const bool claimed, claim_if(i, half));
+    if (!claimed) continue;
+    auto mapped = ensure_mapped(i);
+    release(i);
+    if (!mapped) return mapped;
+  }
+  const auto begin = extents.begin() + static_cast<ptrdiff_t>(range.first);
+  const auto end = extents.begin() + static_cast<ptrdiff_t>(range.end);
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] {
+    return std::none_of(begin, end, [](const Extent& extent) { return extent.claimed; });
+  });
+  for (auto extent = begin; extent != end; ++extent) {
+    if (extent->mapping == Mapping::kReady && (!tier || extent->handle->tier == *tier)) continue;
+    return fail(ErrorCode::kUsage, "region '{}': extent {} lies {}; make it resident {}first",
+                options.name, extent - extents.begin(),
+                extent->handle ? fmt::format("in {}", tier_name(extent->handle->tier)) : "nowhere",
+                tier ? fmt::format("in {} ", tier_name(*tier)) : "");
+  }
+  const uint64_t now = ++pool.pin_clock;
+  for (auto extent = begin; extent != end; ++extent) {
+    ++extent->pins;
+    extent->last_pinned = now;
+  }
+  return {};
+}
+
+void RegionState::unpin(ExtentRange range, const SharedEvent& use) {
+  const std::lock_guard lock(mutex);
+  for (size_t i = range.first; i < range.end; ++i) {
+    Extent& extent = extents[i];
+    SPILLWAY_CHECK(extent.pins > 0);
+    --extent.pins;
+    if (!use) continue;
+    // A later event of the same stream says all that an earlier one did.
+    std::erase_if(extent.uses,
+                  [&](const SharedEvent& earlier) { return earlier->stream() == use->stream(); });
+    extent.uses.push_back(use);
+  }
+}
+
+tl::unexpected<Error> RegionState::pinned(size_t index) const {
+  return fail(ErrorCode::kUsage,
+              "region '{}': extent {} is pinned {} times; drop the pins before it can move",
+              options.name, index, extents[index].pins);
+}
+
+void RegionState::release(size_t index) {
+  {
+    const std::lock_guard lock(mutex);
+    extents[index].claimed = false;
+  }
+  changed.notify_all();
+}
+
+Result<void> RegionState::exchange(size_t index, Handle& handle) {
+  Extent& extent = extents[index];
+  SPILLWAY_CHECK(extent.claimed && extent.pins == 0 && extent.handle);
+  if (extent.mapping != Mapping::kNone) {
+    SPILLWAY_TRY(pool.gpu.unmap(at(index), options.extent_bytes));
+  }
+  {
+    const std::lock_guard lock(mutex);
+    extent.mapping = Mapping::kNone;
+    extent.uses.clear();  // the copy came after them
+    std::swap(*extent.handle, handle);
+  }
+  return ensure_mapped(index);
+}
+
+Result<void> RegionState::ensure_mapped(size_t index) {
+  Extent& extent = extents[index];
+  const auto now = [&](Mapping mapping) {
+    const std::lock_guard lock(mutex);
+    extent.mapping = mapping;
+  };
+  SPILLWAY_CHECK(extent.claimed && extent.handle);
+  if (extent.mapping == Mapping::kNone) {
+    SPILLWAY_TRY(pool.gpu.map(at(index), options.extent_bytes, extent.handle->id));
+    now(Mapping::kNoAccess);
+  }
+  if (extent.mapping == Mapping::kNoAccess) {
+    SPILLWAY_TRY(
+        pool.gpu.allow_access(at(index), options.extent_bytes, place_of(extent.handle->tier)));
+    now(Mapping::kReady);
+  }
+  return {};
+}
+
+Result<void> RegionState::wait_for_uses(size_t index) {
+  Extent& extent = extents[index];
+  for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(use->id()));
+  const std::lock_guard lock(mutex);
+  extent.uses.clear();
+  return {};
+}
+
+Result<void> RegionState::drop(size_t index) {
+  Extent& extent = extents[index];
+  if (!extent.handle) return {};
+  SPILLWAY_TRY(wait_for_uses(index));
+  if (extent.mapping != Mapping::kNone) {
+    SPILLWAY_TRY(pool.gpu.unmap(at(index), options.extent_bytes));
+  }
+  std::optional<Handle> handle;
+  {
+    const std::lock_guard lock(mutex);
+    extent.mapping = Mapping::kNone;
+    handle.swap(extent.handle);
+  }
+  pool.handles.give(*std::move(handle));
+  return {};
+}
+
+}  // namespace spillway::memory

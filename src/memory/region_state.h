@@ -1,0 +1,116 @@
+// A region's extents and who may touch them now. An extent is either at rest (it may be pinned) or
+// claimed by one thread that changes where it lies; who wants to pin it waits for that thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "memory/events.h"
+#include "memory/gpu_handle.h"
+#include "spillway/memory/pool.h"
+#include "spillway/memory/region.h"
+
+namespace spillway::memory {
+
+enum class Mapping {
+  kNone,      // nothing lies at the extent's address
+  kNoAccess,  // its handle does, and nobody may touch it yet
+  kReady
+};
+
+struct Extent {
+  std::optional<Handle> handle;  // where its bytes lie; none: nowhere
+  // kReady unless the driver failed half-way through a move: then who needs it next tries again.
+  Mapping mapping = Mapping::kNone;
+  bool claimed = false;
+  unsigned pins = 0;              // that live
+  std::vector<SharedEvent> uses;  // launches that may still run, one a stream
+  uint64_t last_pinned = 0;       // the pool's clock
+};
+
+// Extents [first, end).
+struct ExtentRange {
+  size_t first = 0;
+  size_t end = 0;
+};
+
+struct RegionState {
+  RegionState(PoolState& owner, const RegionOptions& wanted, std::byte* addresses, size_t count)
+      : pool(owner), options(wanted), data(addresses), extents(count) {}
+  ~RegionState();
+
+  std::byte* at(size_t extent) const { return data + extent * options.extent_bytes; }
+  size_t size_bytes() const { return extents.size() * options.extent_bytes; }
+  Holding holding() const { return {options.tag, options.name}; }
+  // The extents that touch [offset, offset + size). kUsage: outside.
+  Result<ExtentRange> touching(size_t offset, size_t size) const;
+
+  // kUsage: no tier of memory, or one that the machine cannot give this region.
+  Result<void> check_tier(Tier tier) const;
+  // Waits for claims to end, then pins. kUsage: an extent lies nowhere, or not in `tier`.
+  Result<void> pin(ExtentRange range, std::optional<Tier> tier);
+  // `use`: what may still run; none: nothing.
+  void unpin(ExtentRange range, const SharedEvent& use);
+
+  // Waits until nobody else has claimed the extent, and claims it if it is as wanted; tells
+  // whether. kUsage: it is, but it is pinned.
+  template <typename Wanted>
+  Result<bool> claim_if(size_t index, Wanted wanted) {
+    std::unique_lock lock(mutex);
+    const Extent& extent = extents[index];
+    changed.wait(lock, [&] { return !extent.claimed; });
+    if (!wanted(extent)) return false;
+    if (extent.pins > 0) return pinned(index);
+    return extents[index].claimed = true;
+  }
+  // All extents of the range that are as wanted, or none.
+  template <typename Wanted>
+  Result<std::vector<size_t>> claim_all(ExtentRange range, Wanted wanted) {
+    std::vector<size_t> claimed;
+    for (size_t i = range.first; i < range.end; ++i) {
+      auto done = claim_if(i, wanted);
+      if (done && *done) claimed.push_back(i);
+      if (done) continue;
+      for (const size_t taken : claimed) release(taken);
+      return tl::make_unexpected(std::move(done).error());
+    }
+    return claimed;
+  }
+  // Without waiting; false also if it is claimed or pinned.
+  template <typename Wanted>
+  bool try_claim_if(size_t index, Wanted wanted) {
+    const std::lock_guard lock(mutex);
+    Extent& extent = extents[index];
+    if (extent.claimed || extent.pins > 0 || !wanted(std::as_const(extent))) return false;
+    return extent.claimed = true;
+  }
+  // Ends a claim.
+  void release(size_t extent);
+  // Gives a claimed extent another handle, which holds its bytes; the old one goes back. On error
+  // the extent has its bytes in one of the two.
+  Result<void> exchange(size_t extent, Handle& handle);
+  // Makes a claimed extent's handle lie at its address.
+  Result<void> ensure_mapped(size_t extent);
+  // Blocks until no launch uses a claimed extent.
+  Result<void> wait_for_uses(size_t extent);
+  // Takes a claimed extent's memory away; its bytes are forgotten.
+  Result<void> drop(size_t extent);
+
+  tl::unexpected<Error> pinned(size_t extent) const;
+
+  PoolState& pool;
+  const RegionOptions options;
+  std::byte* const data;
+
+  // All writes of extents happen under it; who has claimed one reads it without.
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Extent> extents;
+  size_t moves = 0;  // put to the worker and not ended
+};
+
+}  // namespace spillway::memory
