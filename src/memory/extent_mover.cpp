@@ -32,7 +32,7 @@ Result<void> ExtentMover::start(size_t extent) {
   SPILLWAY_ASSIGN(flight.handle,
                   region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
   if (auto copied = copy_into(extent, flight); !copied) {
-    give_back(std::move(flight.handle));
+    give_back(std::move(flight));
     return copied;
   }
   in_flight_.push_back(std::move(flight));
@@ -44,6 +44,7 @@ Result<void> ExtentMover::copy_into(size_t index, InFlight& flight) {
   Extent& extent = region_.extents[index];
   const Stream stream = copy_stream();
   SPILLWAY_ASSIGN(std::byte* const to, pool.handles.alias(flight.handle));
+  SPILLWAY_TRY(region_.settle(index));
   SPILLWAY_TRY(region_.ensure_mapped(index));
   for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(stream, use->id()));
   SPILLWAY_TRY(pool.gpu.copy({to, region_.at(index), region_.options.extent_bytes}, stream));
@@ -56,31 +57,31 @@ Stream ExtentMover::copy_stream() const {
   return target_ == Tier::kHbm ? *streams.to_hbm : *streams.to_host;
 }
 
-// After an error a copy may still be writing to the handle; then nobody else may get its memory.
-void ExtentMover::give_back(Handle handle) {
+// After an error a copy may still be under way: then nobody may get the memory at either end.
+void ExtentMover::give_back(InFlight flight) {
   PoolState& pool = region_.pool;
-  if (pool.gpu.synchronise(copy_stream())) {
-    pool.handles.give(std::move(handle));
-  } else {
-    pool.handles.abandon(std::move(handle));
-  }
+  if (pool.gpu.synchronise(copy_stream())) return pool.handles.give(std::move(flight.handle));
+  pool.handles.abandon(std::move(flight.handle));
+  const std::lock_guard lock(region_.mutex);
+  region_.extents[flight.extent].unsettled = copy_stream();
 }
 
 Result<void> ExtentMover::finish_oldest() {
   InFlight flight = std::move(in_flight_.front());
   in_flight_.pop_front();
+  const size_t extent = flight.extent;
   PoolState& pool = region_.pool;
   auto result = pool.gpu.wait(flight.copied->id());
   if (result) {
     const platform::HandleId arrived = flight.handle.id;
-    result = region_.exchange(flight.extent, flight.handle);
+    result = region_.exchange(extent, flight.handle);
     // Here flight.handle is the one that the extent does not have any more, or never got.
     if (flight.handle.id != arrived) count(1);
     pool.handles.give(std::move(flight.handle));
   } else {
-    give_back(std::move(flight.handle));
+    give_back(std::move(flight));
   }
-  region_.release(flight.extent);
+  region_.release(extent);
   return result;
 }
 

@@ -31,7 +31,7 @@ class ExtentMover {
   Result<void> finish_oldest();
   Result<void> commit_claimed(const std::vector<size_t>& extents);
   Stream copy_stream() const;
-  void give_back(Handle handle);
+  void give_back(InFlight flight);
   void count(size_t extents);
 
   RegionState& region_;

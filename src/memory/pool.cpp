@@ -51,12 +51,11 @@ Result<std::unique_ptr<Region>> Pool::create_region(const RegionOptions& options
                 options.name, options.size_bytes, options.extent_bytes);
   }
   SPILLWAY_ASSIGN(std::byte* const data, gpu().reserve(rounded.size_bytes, 0));
-  auto state = std::make_shared<RegionState>(*state_, rounded, data,
+  auto state = std::make_unique<RegionState>(*state_, rounded, data,
                                              rounded.size_bytes / rounded.extent_bytes);
   {
     const std::lock_guard lock(state_->mutex);
-    std::erase_if(state_->regions, [](const auto& region) { return region.expired(); });
-    state_->regions.push_back(state);
+    state_->regions.push_back(state.get());
   }
   return std::unique_ptr<Region>(new Region(std::move(state)));
 }

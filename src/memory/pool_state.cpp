@@ -73,29 +73,50 @@ Result<Handle> PoolState::take(size_t bytes, Tier tier, const Holding& holding) 
   return handle;
 }
 
-// A region that its owner drops meanwhile lives until its extent has moved.
-bool PoolState::evict_one() {
-  std::vector<std::shared_ptr<RegionState>> candidates;
-  {
-    const std::lock_guard lock(mutex);
-    std::erase_if(regions, [](const auto& region) { return region.expired(); });
-    for (const auto& weak : regions) {
-      auto region = weak.lock();
-      if (region && region->options.eviction == Eviction::kLeastRecentlyPinned)
-        candidates.push_back(std::move(region));
+void PoolState::forget(RegionState& region) {
+  const std::lock_guard lock(mutex);
+  std::erase(regions, &region);
+}
+
+namespace {
+
+// Regions that evictions may take from; they stay until they are left.
+class Candidates {
+ public:
+  explicit Candidates(PoolState& pool) {
+    const std::lock_guard lock(pool.mutex);
+    for (RegionState* region : pool.regions) {
+      if (region->options.eviction != Eviction::kLeastRecentlyPinned) continue;
+      region->enter();
+      regions_.push_back(region);
     }
   }
+  ~Candidates() {
+    for (RegionState* region : regions_) region->leave();
+  }
+  Candidates(const Candidates&) = delete;
+  Candidates& operator=(const Candidates&) = delete;
+  const std::vector<RegionState*>& regions() const { return regions_; }
+
+ private:
+  std::vector<RegionState*> regions_;
+};
+
+}  // namespace
+
+bool PoolState::evict_one() {
+  const Candidates candidates(*this);
   for (;;) {
     RegionState* oldest = nullptr;
     size_t extent = 0;
     uint64_t pinned = std::numeric_limits<uint64_t>::max();
-    for (const auto& region : candidates) {
+    for (RegionState* region : candidates.regions()) {
       const std::lock_guard lock(region->mutex);
       for (size_t i = 0; i < region->extents.size(); ++i) {
         const Extent& e = region->extents[i];
         const bool may_go = e.handle && e.handle->tier == Tier::kHbm && !e.claimed && e.pins == 0;
         if (!may_go || e.last_pinned >= pinned) continue;
-        oldest = region.get();
+        oldest = region;
         extent = i;
         pinned = e.last_pinned;
       }

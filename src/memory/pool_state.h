@@ -57,6 +57,8 @@ struct PoolState {
   Result<Handle> take(size_t bytes, Tier tier, const Holding& holding);
   // Moves one extent out of HBM that may be; false: there is none.
   bool evict_one();
+  // No eviction begins to look at the region any more.
+  void forget(RegionState& region);
 
   std::unique_ptr<platform::Gpu> owned_gpu;  // where the pool opened it itself
   platform::Gpu& gpu;
@@ -69,7 +71,7 @@ struct PoolState {
 
   std::atomic<uint64_t> pin_clock = 0;
   mutable std::mutex mutex;  // of what follows
-  std::vector<std::weak_ptr<RegionState>> regions;
+  std::vector<RegionState*> regions;
   PoolStatistics moved;
 
   Worker worker;  // the last: it ends before what it uses

@@ -28,11 +28,12 @@ Result<void> Transfer::wait() const {
   return *state_->result;
 }
 
-Region::Region(std::shared_ptr<RegionState> state) : state_(std::move(state)) {}
+Region::Region(std::unique_ptr<RegionState> state) : state_(std::move(state)) {}
 
 Region::~Region() {
+  state_->pool.forget(*state_);
   std::unique_lock lock(state_->mutex);
-  state_->changed.wait(lock, [this] { return state_->moves == 0; });
+  state_->changed.wait(lock, [this] { return state_->visitors == 0; });
   for (const Extent& extent : state_->extents) SPILLWAY_CHECK(extent.pins == 0);
 }
 
@@ -79,21 +80,16 @@ Result<Transfer> Region::move(size_t offset, size_t size, Tier tier) {
   SPILLWAY_ASSIGN(std::vector<size_t> claimed, state_->claim_all(range, elsewhere));
   Transfer transfer;
   transfer.state_ = std::make_shared<Transfer::State>();
-  {
-    const std::lock_guard lock(state_->mutex);
-    ++state_->moves;
-  }
+  state_->enter();
   state_->pool.worker.put(
-      [region = state_, extents = std::move(claimed), tier, done = transfer.state_] {
+      [region = state_.get(), extents = std::move(claimed), tier, done = transfer.state_] {
         auto result = ExtentMover(*region, tier).move(extents);
+        region->leave();
         {
           const std::lock_guard lock(done->mutex);
           done->result = std::move(result);
         }
         done->changed.notify_all();
-        const std::lock_guard lock(region->mutex);
-        --region->moves;
-        region->changed.notify_all();
       });
   return transfer;
 }

@@ -28,6 +28,18 @@ RegionState::~RegionState() {
   if (all_unmapped) (void)pool.gpu.free_addresses(data, size_bytes());
 }
 
+void RegionState::enter() {
+  const std::lock_guard lock(mutex);
+  ++visitors;
+}
+
+// Notifies under the lock: once it is open, the region may go.
+void RegionState::leave() {
+  const std::lock_guard lock(mutex);
+  --visitors;
+  changed.notify_all();
+}
+
 Result<ExtentRange> RegionState::touching(size_t offset, size_t size) const {
   if (offset > size_bytes() || size > size_bytes() - offset) {
     return fail(ErrorCode::kUsage, "region '{}': {} bytes at {} reach beyond its {} bytes",
@@ -145,7 +157,17 @@ Result<void> RegionState::ensure_mapped(size_t index) {
   return {};
 }
 
+Result<void> RegionState::settle(size_t index) {
+  Extent& extent = extents[index];
+  if (!extent.unsettled) return {};
+  SPILLWAY_TRY(pool.gpu.synchronise(*extent.unsettled));
+  const std::lock_guard lock(mutex);
+  extent.unsettled.reset();
+  return {};
+}
+
 Result<void> RegionState::wait_for_uses(size_t index) {
+  SPILLWAY_TRY(settle(index));
   Extent& extent = extents[index];
   for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(use->id()));
   const std::lock_guard lock(mutex);

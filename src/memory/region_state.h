@@ -29,7 +29,10 @@ struct Extent {
   bool claimed = false;
   unsigned pins = 0;              // that live
   std::vector<SharedEvent> uses;  // launches that may still run, one a stream
-  uint64_t last_pinned = 0;       // the pool's clock
+  // A copy from here was started, and the driver failed before telling that it has ended: until
+  // this stream has, the extent stays as it is.
+  std::optional<Stream> unsettled;
+  uint64_t last_pinned = 0;  // the pool's clock
 };
 
 // Extents [first, end).
@@ -95,12 +98,17 @@ struct RegionState {
   Result<void> exchange(size_t extent, Handle& handle);
   // Makes a claimed extent's handle lie at its address.
   Result<void> ensure_mapped(size_t extent);
-  // Blocks until no launch uses a claimed extent.
+  // Blocks until no copy that failed half-way touches a claimed extent.
+  Result<void> settle(size_t extent);
+  // Blocks until no launch uses a claimed extent, nor such a copy.
   Result<void> wait_for_uses(size_t extent);
   // Takes a claimed extent's memory away; its bytes are forgotten.
   Result<void> drop(size_t extent);
 
   tl::unexpected<Error> pinned(size_t extent) const;
+
+  void enter();
+  void leave();
 
   PoolState& pool;
   const RegionOptions options;
@@ -110,7 +118,7 @@ struct RegionState {
   mutable std::mutex mutex;
   std::condition_variable changed;
   std::vector<Extent> extents;
-  size_t moves = 0;  // put to the worker and not ended
+  size_t visitors = 0;  // moves that have not ended, and evictions that look for an extent
 };
 
 }  // namespace spillway::memory

@@ -109,8 +109,8 @@ class Region {
 
  private:
   friend class Pool;
-  explicit Region(std::shared_ptr<RegionState> state);
-  std::shared_ptr<RegionState> state_;  // the pool may be evicting from it
+  explicit Region(std::unique_ptr<RegionState> state);
+  std::unique_ptr<RegionState> state_;
 };
 
 }  // namespace spillway::memory

@@ -1,0 +1,123 @@
+// Launches read and write pinned extents while others move at random: every word is checked, and
+// budgets are sampled. ThreadSanitizer sees a move that does not wait for a launch as a data race.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "support/pool_fixture.h"
+
+namespace spillway::memory {
+namespace {
+
+constexpr size_t kExtent = 64 * kKiB;
+constexpr size_t kExtents = 24;
+constexpr size_t kHbmExtents = 10;
+constexpr size_t kWriters = 2;
+
+struct Setting {
+  Eviction eviction;
+  unsigned seed;
+};
+
+class Moving : public ::testing::TestWithParam<Setting> {
+ protected:
+  // Each writer owns the extents i with i % kWriters == writer.
+  void write_and_check(size_t writer) {
+    std::mt19937 random(GetParam().seed * 10 + static_cast<unsigned>(writer));
+    const Stream stream = gpu_->create_stream().value();
+    std::vector<uint64_t> seeds(kExtents, 0);
+    for (int step = 0; step < 150 || (step < 100000 && !moved_enough()); ++step) {
+      const size_t extent = random() % (kExtents / kWriters) * kWriters + writer;
+      const Pin pin = region_->pin(extent * kExtent, kExtent, stream).value();
+      if (seeds[extent] != 0) {
+        ASSERT_TRUE(test::launch_check(*gpu_, pin, seeds[extent], wrong_, stream));
+      }
+      if (random() % 2 == 0) {
+        seeds[extent] = 1 + random();
+        ASSERT_TRUE(test::launch_write(*gpu_, pin, seeds[extent], stream));
+      }
+      if (step % 4 == 3) {  // a few launches under way
+        ASSERT_TRUE(gpu_->synchronise(stream));
+      }
+    }
+    for (size_t i = writer; i < kExtents; i += kWriters) {
+      if (seeds[i] == 0) continue;
+      const Pin pin = region_->pin(i * kExtent, kExtent, stream).value();
+      ASSERT_TRUE(test::launch_check(*gpu_, pin, seeds[i], wrong_, stream));
+    }
+    ASSERT_TRUE(gpu_->synchronise(stream));
+    ASSERT_TRUE(gpu_->destroy_stream(stream));
+  }
+
+  bool moved_enough() const {
+    const PoolStatistics statistics = pool_->statistics();
+    return statistics.extents_to_hbm > 50 && statistics.extents_to_host > 50;
+  }
+
+  void move_at_random() {
+    std::mt19937 random(GetParam().seed * 10 + 9);
+    while (!stop_) {
+      const size_t first = random() % kExtents;
+      const size_t count = 1 + random() % std::min<size_t>(6, kExtents - first);
+      const Tier tier = random() % 2 == 0 ? Tier::kHbm : Tier::kHost;
+      if (const auto transfer = region_->move(first * kExtent, count * kExtent, tier)) {
+        const auto moved = transfer->wait();
+        EXPECT_TRUE(moved || moved.error().code == ErrorCode::kBudget) << moved.error().message;
+      } else {
+        EXPECT_EQ(transfer.error().code, ErrorCode::kUsage) << "pinned";
+      }
+      const uint64_t in_use = gpu_->device_bytes_in_use();
+      EXPECT_LE(in_use, kHbmExtents * kExtent);
+      EXPECT_LE(in_use, pool_->budget(Tier::kHbm).usage().peak_bytes);
+    }
+  }
+
+  std::unique_ptr<platform::SimulatedGpu> gpu_ =
+      platform::make_simulated_gpu({.work_delay = std::chrono::microseconds(50)});
+  std::unique_ptr<Pool> pool_ = Pool::create(*gpu_, {.hbm_budget_bytes = kHbmExtents * kExtent,
+                                                     .host_budget_bytes = 2 * kExtents * kExtent,
+                                                     .kept_bytes = 2 * kExtent})
+                                    .value();
+  std::unique_ptr<Region> region_;
+  std::atomic<uint64_t> wrong_ = 0;
+  std::atomic<bool> stop_ = false;
+};
+
+TEST_P(Moving, NoByteIsWrongAndNoBudgetIsBroken) {
+  region_ = pool_
+                ->create_region({.size_bytes = kExtents * kExtent,
+                                 .extent_bytes = kExtent,
+                                 .tag = Tag::kKv,
+                                 .name = "moving",
+                                 .eviction = GetParam().eviction})
+                .value();
+  ASSERT_TRUE(region_->make_resident(0, kExtents * kExtent, Tier::kHost));
+  {
+    std::jthread first_mover([this] { move_at_random(); });
+    std::jthread second_mover([this] { move_at_random(); });
+    {
+      std::vector<std::jthread> writers;
+      for (size_t i = 0; i < kWriters; ++i) writers.emplace_back([this, i] { write_and_check(i); });
+    }
+    stop_ = true;
+  }
+  EXPECT_EQ(wrong_, 0U);
+  const PoolStatistics statistics = pool_->statistics();
+  EXPECT_GT(statistics.extents_to_hbm, 50U);
+  EXPECT_GT(statistics.extents_to_host, 50U);
+  EXPECT_LE(gpu_->peak_device_bytes(), kHbmExtents * kExtent);
+  region_.reset();
+  pool_->trim();
+  EXPECT_EQ(gpu_->handles(), 0U);
+  EXPECT_EQ(gpu_->mappings(), 0U);
+  EXPECT_EQ(pool_->budget(Tier::kHost).usage().bytes, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Moving,
+                         ::testing::Values(Setting{Eviction::kNever, 1},
+                                           Setting{Eviction::kLeastRecentlyPinned, 2},
+                                           Setting{Eviction::kLeastRecentlyPinned, 3}));
+
+}  // namespace
+}  // namespace spillway::memory
