@@ -82,8 +82,9 @@ Value from_argument(KernelArgument argument) {
 
 // A kernel: GPU code and the CPU function that stands in for it where there is no GPU.
 struct Kernel {
-  const char* name = nullptr;        // in the image
-  std::span<const std::byte> image;  // a fatbin, lives as long as the program; empty: none built
+  const char* name = nullptr;  // in the image
+  // A fatbin, which lives as long as the program; empty: none was built.
+  std::span<const std::byte> image = {};
   // Does the whole grid's work.
   void (*stand_in)(std::span<const KernelArgument> arguments) = nullptr;
 };
@@ -136,7 +137,8 @@ class Gpu {
 
   // Asynchronous. `from` and `to` may lie in either place, or in registered memory.
   virtual Result<void> copy(const CopyRequest& request, Stream stream) = 0;
-  // All of them in one driver call where the driver can.
+  // All of them in one driver call where the driver can. In any order, so that none may read or
+  // write what another one writes.
   virtual Result<void> copy(std::span<const CopyRequest> requests, Stream stream) = 0;
   virtual Result<void> fill(std::byte* at, std::byte value, size_t bytes, Stream stream) = 0;
   virtual Result<void> launch(const Kernel& kernel, LaunchShape shape,

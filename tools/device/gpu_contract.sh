@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs the contract of GPUs on this machine's GPU, over what `tools/build gpu` built. A skipped test
+# is a failure where it is skipped because there is no GPU.
+#
+# usage: tools/device/gpu_contract.sh [GTEST_OPTION...]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+programs=build/gpu/bin
+
+nvidia-smi --query-gpu=name,driver_version,memory.total,compute_mode --format=csv || true
+opened=$("$programs/unit_platform_cuda" --gtest_filter=CudaGpu.IsOpenedTwice) || true
+if ! grep -q '^\[  PASSED  \] 1 test' <<<"$opened"; then
+  echo "$opened"
+  echo "gpu_contract: no GPU can be opened here"
+  exit 1
+fi
+failed=0
+for program in unit_platform_cuda unit_platform_gpu contract_gpu; do
+  echo "== $program"
+  "$programs/$program" --gtest_brief=1 "$@" || failed=1
+done
+exit $failed
