@@ -63,6 +63,7 @@ void Arena::free(void* pointer, uint32_t lane) {
   }
   statistics_.used_bytes -= block->bytes;
   --statistics_.used_blocks;
+  ++frees_;
   const bool alone = block->lane == lane && !block->shared;
   block->stamp = lanes_[lane]->next;
   if (alone) {

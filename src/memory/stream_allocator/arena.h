@@ -60,6 +60,7 @@ class Arena {
   std::vector<Extent> take_out_idle();
   std::vector<Extent> take_out_all() const;
 
+  uint64_t frees() const { return frees_; }  // so far
   StreamAllocatorStatistics& statistics() { return statistics_; }
   const StreamAllocatorStatistics& statistics() const { return statistics_; }
   std::string explain() const;
@@ -105,6 +106,7 @@ class Arena {
   std::map<std::byte*, Block*> ends_;    // the fences behind chains, by where the chain ends
   std::unordered_map<Block*, std::vector<uint32_t>> shared_;  // lanes that use used blocks, too
   std::vector<Deferred> deferred_;
+  uint64_t frees_ = 0;
   StreamAllocatorStatistics statistics_;
 };
 

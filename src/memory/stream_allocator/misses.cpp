@@ -10,6 +10,11 @@
 #include "memory/stream_allocator/state.h"
 
 namespace spillway::memory {
+namespace {
+
+constexpr int kRounds = 16;  // of a thread that is short of memory
+
+}  // namespace
 
 Result<void*> StreamAllocator::State::allocate_slowly(uint32_t lane, size_t bytes) {
   if (void* pointer = take_any(lane, bytes)) return pointer;
@@ -20,17 +25,27 @@ Result<void*> StreamAllocator::State::allocate_slowly(uint32_t lane, size_t byte
 }
 
 Result<void*> StreamAllocator::State::allocate_in_shortage(uint32_t lane, size_t bytes) {
-  const std::lock_guard alone(shortage);
-  if (void* pointer = take_any(lane, bytes)) return pointer;
-  if (void* pointer = wait_and_take(lane, bytes)) return pointer;
-  (void)give_back_idle_alone(lane);
-  auto grown = grow(lane, bytes);  // also if nothing was given back: others may have, before
-  if (grown) return grown;
-  if (void* pointer = take_any(lane, bytes)) return pointer;  // what others freed meanwhile
+  const std::lock_guard alone(shortage_);
+  Result<void*> grown;
+  bool again = true;  // something was freed meanwhile, and perhaps taken before it was seen here
+  for (int round = 0; again && round < kRounds; ++round) {
+    const uint64_t frees = count_frees();
+    if (void* pointer = take_any(lane, bytes)) return pointer;
+    if (void* pointer = wait_and_take(lane, bytes)) return pointer;
+    (void)give_back_idle_alone(lane);
+    grown = grow(lane, bytes);  // also if nothing was given back: others may have, before
+    if (grown) return grown;
+    again = count_frees() != frees;
+  }
   const std::lock_guard lock(mutex);
   ++arena.statistics().failures;
   return fail(grown.error().code, "{} for stream {} are not to be had: {}\n{}", format_size(bytes),
               arena.lane(lane).stream.native, grown.error().message, arena.explain());
+}
+
+uint64_t StreamAllocator::State::count_frees() {
+  const std::lock_guard lock(mutex);
+  return arena.frees();
 }
 
 void* StreamAllocator::State::take_any(uint32_t lane, size_t bytes) {
@@ -152,7 +167,7 @@ void* StreamAllocator::State::wait_and_take(uint32_t lane, size_t bytes) {
 }
 
 Result<size_t> StreamAllocator::State::give_back_idle(uint32_t lane) {
-  const std::lock_guard alone(shortage);
+  const std::lock_guard alone(shortage_);
   return give_back_idle_alone(lane);
 }
 

@@ -40,10 +40,11 @@ struct StreamAllocator::State {
   // Held by a thread that is short of memory, across its calls of the source: others that are short
   // wait for what it gives back, instead of failing meanwhile. Taken before `mutex`; nobody who has
   // found a block waits for it.
-  std::mutex shortage;
+  std::mutex shortage_;
 
   Result<void*> allocate_in_shortage(uint32_t lane, size_t bytes);
   Result<size_t> give_back_idle_alone(uint32_t lane);
+  uint64_t count_frees();
   void* take_any(uint32_t lane, size_t bytes);
   Result<void*> grow(uint32_t lane, size_t bytes);
   void look_at_events(uint32_t lane, size_t bytes);

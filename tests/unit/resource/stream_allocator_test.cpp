@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "support/plain_source.h"
 
 namespace spillway::memory {
@@ -196,6 +198,33 @@ TEST_F(StreamAllocatorTest, ThePerThreadDefaultStreamHasNoName) {
   free(per_thread, pointer);  // waits for it
   EXPECT_EQ(source_.waits(), 1u);
   EXPECT_EQ(allocate(a_, 100), pointer);
+}
+
+// Together the threads never need more than there is: nobody may be refused.
+TEST(StreamAllocatorThreads, NobodyFailsWhileAnotherGivesBack) {
+  constexpr size_t kThreads = 4;
+  test::PlainSource source(2 * kThreads * kGranule, kGranule);
+  const auto allocator = StreamAllocator::create(source, {.segment_bytes = kGranule});
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&allocator, i] {
+      std::vector<void*> held;
+      for (size_t step = 0; step < 300; ++step) {
+        const auto pointer = allocator->allocate(stream_of(i), kGranule);
+        ASSERT_TRUE(pointer.has_value()) << pointer.error().message;
+        held.push_back(*pointer);
+        if (held.size() < 2) continue;
+        allocator->deallocate(stream_of(step % 7 == 0 ? step % 5 : i), held.front(), kGranule);
+        held.erase(held.begin());
+        if (step % 40 == 0) (void)allocator->trim();
+      }
+      allocator->deallocate(stream_of(i), held.front(), kGranule);
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(allocator->statistics().failures, 0u);
+  EXPECT_TRUE(allocator->trim().has_value());
+  EXPECT_EQ(source.held_bytes(), 0u);
 }
 
 TEST_F(StreamAllocatorTest, TheEndGivesAllBack) {
