@@ -4,8 +4,11 @@
 
 #include <cstdio>
 
+#include "base/units.h"
+#include "ops/pattern_word.h"
 #include "platform/faulty_gpu.h"
-#include "support/pool_fixture.h"
+#include "platform/simulated/simulated_gpu.h"
+#include "spillway/memory/pool.h"
 
 namespace spillway::memory {
 namespace {
@@ -61,7 +64,7 @@ class Scenario {
     const auto pin = region_->pin(extent * kExtent, kExtent, Stream{});
     if (!pin) return;
     auto* words = reinterpret_cast<uint64_t*>(pin->data());
-    for (uint64_t i = 0; i < kExtent / 8; ++i) words[i] = test::pattern_word(extent + 1, i);
+    for (uint64_t i = 0; i < kExtent / 8; ++i) words[i] = ops::pattern_word(extent + 1, i);
     written_[extent] = true;
   }
 
@@ -74,7 +77,7 @@ class Scenario {
       ASSERT_TRUE(pin) << pin.error().message;
       const auto* words = reinterpret_cast<const uint64_t*>(pin->data());
       for (uint64_t i = 0; i < kExtent / 8; ++i)
-        ASSERT_EQ(words[i], test::pattern_word(extent + 1, i)) << "extent " << extent;
+        ASSERT_EQ(words[i], ops::pattern_word(extent + 1, i)) << "extent " << extent;
     }
     sample();
   }

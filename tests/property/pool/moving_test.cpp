@@ -5,7 +5,10 @@
 #include <random>
 #include <thread>
 
-#include "support/pool_fixture.h"
+#include "base/units.h"
+#include "ops/pattern_kernels.h"
+#include "platform/simulated/simulated_gpu.h"
+#include "spillway/memory/pool.h"
 
 namespace spillway::memory {
 namespace {
@@ -22,6 +25,13 @@ struct Setting {
 
 class Moving : public ::testing::TestWithParam<Setting> {
  protected:
+  static ops::PatternRange pattern(const Pin& pin, uint64_t seed) {
+    return {reinterpret_cast<uint64_t*>(pin.data()), pin.size_bytes() / sizeof(uint64_t), seed};
+  }
+  Result<void> check(const Pin& pin, uint64_t seed, Stream stream) {
+    return ops::check_pattern(*gpu_, pattern(pin, seed), &wrong_, stream);
+  }
+
   // Each writer owns the extents i with i % kWriters == writer.
   void write_and_check(size_t writer) {
     std::mt19937 random(GetParam().seed * 10 + static_cast<unsigned>(writer));
@@ -31,11 +41,11 @@ class Moving : public ::testing::TestWithParam<Setting> {
       const size_t extent = random() % (kExtents / kWriters) * kWriters + writer;
       const Pin pin = region_->pin(extent * kExtent, kExtent, stream).value();
       if (seeds[extent] != 0) {
-        ASSERT_TRUE(test::launch_check(*gpu_, pin, seeds[extent], wrong_, stream));
+        ASSERT_TRUE(check(pin, seeds[extent], stream));
       }
       if (random() % 2 == 0) {
         seeds[extent] = 1 + random();
-        ASSERT_TRUE(test::launch_write(*gpu_, pin, seeds[extent], stream));
+        ASSERT_TRUE(ops::fill_pattern(*gpu_, pattern(pin, seeds[extent]), stream));
       }
       if (step % 4 == 3) {  // a few launches under way
         ASSERT_TRUE(gpu_->synchronise(stream));
@@ -44,7 +54,7 @@ class Moving : public ::testing::TestWithParam<Setting> {
     for (size_t i = writer; i < kExtents; i += kWriters) {
       if (seeds[i] == 0) continue;
       const Pin pin = region_->pin(i * kExtent, kExtent, stream).value();
-      ASSERT_TRUE(test::launch_check(*gpu_, pin, seeds[i], wrong_, stream));
+      ASSERT_TRUE(check(pin, seeds[i], stream));
     }
     ASSERT_TRUE(gpu_->synchronise(stream));
     ASSERT_TRUE(gpu_->destroy_stream(stream));
@@ -80,7 +90,7 @@ class Moving : public ::testing::TestWithParam<Setting> {
                                                      .kept_bytes = 2 * kExtent})
                                     .value();
   std::unique_ptr<Region> region_;
-  std::atomic<uint64_t> wrong_ = 0;
+  uint64_t wrong_ = 0;  // the GPU counts here
   std::atomic<bool> stop_ = false;
 };
 
