@@ -1,5 +1,8 @@
+#include <chrono>
+#include <memory>
 #include <sstream>
-#include <tuple>
+#include <string>
+#include <type_traits>
 
 #include "resource_contract.h"
 #include "spillway/memory/adaptors/failure_callback.h"

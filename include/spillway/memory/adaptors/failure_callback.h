@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <utility>
 
 #include "spillway/memory/resource.h"
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <iosfwd>
 #include <mutex>
+#include <utility>
 
 #include "spillway/memory/resource.h"
 
