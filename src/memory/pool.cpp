@@ -7,6 +7,8 @@
 #include "base/units.h"
 #include "memory/pool_state.h"
 #include "memory/region_state.h"
+#include "platform/cuda_gpu.h"
+#include "platform/linux/linux_platform.h"
 
 namespace spillway::memory {
 namespace {
@@ -35,6 +37,19 @@ Result<std::unique_ptr<Pool>> Pool::create(platform::Gpu& gpu, const PoolOptions
   SPILLWAY_ASSIGN(state->context, state->hbm.reserve(context_bytes, Tag::kOther, "driver context"));
   SPILLWAY_TRY(state->streams.create());
   return std::unique_ptr<Pool>(new Pool(std::move(state)));
+}
+
+Result<std::unique_ptr<Pool>> Pool::open(int device, const PoolOptions& options) {
+  SPILLWAY_ASSIGN(auto gpu, platform::open_cuda_gpu(device));
+  PoolOptions wanted = options;
+  if (!options.host_budget_bytes) {
+    SPILLWAY_ASSIGN(const platform::HostMemory memory,
+                    platform::make_linux_platform()->host_memory());
+    wanted.host_budget_bytes = share_of(memory.free_bytes());
+  }
+  SPILLWAY_ASSIGN(auto pool, create(*gpu, wanted));
+  pool->state_->owned_gpu = std::move(gpu);
+  return pool;
 }
 
 Result<std::unique_ptr<Region>> Pool::create_region(const RegionOptions& options) {

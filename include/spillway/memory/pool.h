@@ -45,8 +45,7 @@ class Pool {
   // The n-th GPU of this machine. kMachine: there is none, no driver, or it is too old, busy or
   // lost. kBudget: the budget does not hold what the driver needs for itself.
   static Result<std::unique_ptr<Pool>> open(int device, const PoolOptions& options);
-  // On a GPU of any kind, which outlives the pool; `free_host_bytes` counts where no host budget is
-  // given.
+  // On a GPU of any kind, which outlives the pool. Without a host budget there is none.
   static Result<std::unique_ptr<Pool>> create(platform::Gpu& gpu, const PoolOptions& options);
   ~Pool();  // its regions are gone by then
   Pool(const Pool&) = delete;

@@ -9,15 +9,20 @@
 #include <memory>
 #include <string>
 
+#include "spillway/memory/budget.h"
 #include "spillway/memory/resource.h"
 
 namespace spillway::memory {
 
+class Pool;
 class SegmentSource;
 
 struct StreamAllocatorOptions {
   // Taken from the source at once, where a request is smaller and the source has as much.
   size_t segment_bytes = size_t{32} << 20;
+  // Whom a pool's memory is charged to.
+  Tag tag = Tag::kOther;
+  std::string name = "stream allocator";
 };
 
 struct StreamAllocatorStatistics {
@@ -40,6 +45,9 @@ struct StreamAllocatorStatistics {
 
 class StreamAllocator {
  public:
+  // In the pool's HBM, charged for what it holds; the pool outlives it. kMachine.
+  static Result<std::unique_ptr<StreamAllocator>> create(Pool& pool,
+                                                         const StreamAllocatorOptions& options);
   // The source outlives it.
   static std::unique_ptr<StreamAllocator> create(SegmentSource& source,
                                                  const StreamAllocatorOptions& options);

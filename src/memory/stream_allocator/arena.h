@@ -18,7 +18,7 @@
 namespace spillway::memory {
 
 // Whole granules.
-struct Extent {
+struct Segment {
   std::byte* start = nullptr;
   size_t bytes = 0;
 };
@@ -55,10 +55,10 @@ class Arena {
   void adopt(uint32_t lane);
 
   // Granules from the source: free for the lane.
-  void add(const Extent& extent, uint32_t lane);
+  void add(const Segment& extent, uint32_t lane);
   // Takes out whole granules that are free and that no lane uses any more.
-  std::vector<Extent> take_out_idle();
-  std::vector<Extent> take_out_all() const;
+  std::vector<Segment> take_out_idle();
+  std::vector<Segment> take_out_all() const;
 
   uint64_t frees() const { return frees_; }  // so far
   StreamAllocatorStatistics& statistics() { return statistics_; }
@@ -79,8 +79,8 @@ class Arena {
   bool safe_for(const Block& block, uint32_t lane) const {
     return block.lane == lane || lanes_[block.lane]->done_with(block.stamp);
   }
-  void cut(Block& block, const Extent& extent);
-  bool take_out_first_idle(Block& begin, std::vector<Extent>& out);
+  void cut(Block& block, const Segment& extent);
+  bool take_out_first_idle(Block& begin, std::vector<Segment>& out);
   Block* make_fence(std::byte* at);
   bool valid_chain(const Block& begin, std::vector<size_t>& free_blocks, size_t& deferred,
                    StreamAllocatorStatistics& sums) const;

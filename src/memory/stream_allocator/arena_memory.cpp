@@ -11,7 +11,7 @@ Block* Arena::make_fence(std::byte* at) {
   return fence;
 }
 
-void Arena::add(const Extent& extent, uint32_t lane) {
+void Arena::add(const Segment& extent, uint32_t lane) {
   Block& block = *store_.create();
   block.start = extent.start;
   block.bytes = extent.bytes;
@@ -42,7 +42,7 @@ void Arena::add(const Extent& extent, uint32_t lane) {
 }
 
 // A free block loses what lies in the middle of it, and the chain becomes two.
-void Arena::cut(Block& block, const Extent& extent) {
+void Arena::cut(Block& block, const Segment& extent) {
   FreeLists& lists = lanes_[block.lane]->free;
   std::byte* const end = extent.start + extent.bytes;
   lists.remove(block);
@@ -82,7 +82,7 @@ void Arena::cut(Block& block, const Extent& extent) {
 }
 
 // A chain begins with a granule. False: it has none to give.
-bool Arena::take_out_first_idle(Block& begin, std::vector<Extent>& out) {
+bool Arena::take_out_first_idle(Block& begin, std::vector<Segment>& out) {
   std::byte* const origin = begin.start;
   for (Block* b = begin.after; b->state != BlockState::kFence; b = b->after) {
     if (b->state != BlockState::kFree || !lanes_[b->lane]->done_with(b->stamp)) continue;
@@ -90,7 +90,7 @@ bool Arena::take_out_first_idle(Block& begin, std::vector<Extent>& out) {
     const size_t from = first / granule_bytes_ * granule_bytes_;
     const size_t to = static_cast<size_t>(b->end() - origin) / granule_bytes_ * granule_bytes_;
     if (from >= to) continue;
-    const Extent extent{.start = origin + from, .bytes = to - from};
+    const Segment extent{.start = origin + from, .bytes = to - from};
     cut(*b, extent);
     out.push_back(extent);
     return true;
@@ -98,8 +98,8 @@ bool Arena::take_out_first_idle(Block& begin, std::vector<Extent>& out) {
   return false;
 }
 
-std::vector<Extent> Arena::take_out_idle() {
-  std::vector<Extent> out;
+std::vector<Segment> Arena::take_out_idle() {
+  std::vector<Segment> out;
   for (auto at = begins_.begin(); at != begins_.end();) {
     std::byte* const start = at->first;
     Block& begin = *at->second;
@@ -109,8 +109,8 @@ std::vector<Extent> Arena::take_out_idle() {
   return out;
 }
 
-std::vector<Extent> Arena::take_out_all() const {
-  std::vector<Extent> out;
+std::vector<Segment> Arena::take_out_all() const {
+  std::vector<Segment> out;
   auto end = ends_.begin();
   for (const auto& [start, begin] : begins_) {
     out.push_back({.start = start, .bytes = static_cast<size_t>(end->first - start)});

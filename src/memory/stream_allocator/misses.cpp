@@ -185,7 +185,7 @@ Result<size_t> StreamAllocator::State::give_back_idle_alone(uint32_t lane) {
     if (auto done = run(errand, true); !done) waited = std::move(done);
   }
   end(std::move(errands));
-  std::vector<Extent> extents;
+  std::vector<Segment> extents;
   {
     const std::lock_guard lock(mutex);
     arena.adopt(lane);
@@ -193,7 +193,7 @@ Result<size_t> StreamAllocator::State::give_back_idle_alone(uint32_t lane) {
     SPILLWAY_DCHECK(arena.valid());
   }
   size_t bytes = 0;
-  for (const Extent& extent : extents) {
+  for (const Segment& extent : extents) {
     source.shrink(extent.start, extent.bytes);
     bytes += extent.bytes;
   }

@@ -2,6 +2,7 @@
 // made without it.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct StreamAllocator::State {
   // Blocks until the stream has come to the end of what it has been given.
   void wait_for_all_of(Stream stream) noexcept;
 
+  std::unique_ptr<SegmentSource> own_source;  // null: the source is another's
   SegmentSource& source;
   const StreamAllocatorOptions options;
   std::mutex mutex;

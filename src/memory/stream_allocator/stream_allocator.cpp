@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "memory/region_source.h"
 #include "memory/stream_allocator/state.h"
 
 namespace spillway::memory {
@@ -25,6 +26,14 @@ tl::unexpected<Error> refuse_per_thread() {
 
 }  // namespace
 
+Result<std::unique_ptr<StreamAllocator>> StreamAllocator::create(
+    Pool& pool, const StreamAllocatorOptions& options) {
+  SPILLWAY_ASSIGN(auto source, RegionSource::create(pool, options.tag, options.name));
+  auto allocator = create(*source, options);
+  allocator->state_->own_source = std::move(source);
+  return allocator;
+}
+
 std::unique_ptr<StreamAllocator> StreamAllocator::create(SegmentSource& source,
                                                          const StreamAllocatorOptions& options) {
   return std::unique_ptr<StreamAllocator>(
@@ -38,7 +47,7 @@ StreamAllocator::~StreamAllocator() {
   for (uint32_t i = 0; i < arena.lanes(); ++i) {
     for (const NumberedMark& open : arena.lane(i).open) state_->source.drop(open.mark);
   }
-  for (const Extent& extent : arena.take_out_all()) {
+  for (const Segment& extent : arena.take_out_all()) {
     state_->source.shrink(extent.start, extent.bytes);
   }
 }

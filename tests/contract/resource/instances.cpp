@@ -1,9 +1,12 @@
 #include <chrono>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <type_traits>
 
+#include "platform/simulated/simulated_gpu.h"
 #include "resource_contract.h"
 #include "spillway/memory/adaptors/failure_callback.h"
 #include "spillway/memory/adaptors/fault.h"
@@ -11,6 +14,7 @@
 #include "spillway/memory/adaptors/log.h"
 #include "spillway/memory/adaptors/statistics.h"
 #include "spillway/memory/adaptors/tracking.h"
+#include "spillway/memory/pool.h"
 #include "spillway/memory/stream_allocator.h"
 #include "support/plain_resource.h"
 #include "support/plain_source.h"
@@ -28,6 +32,49 @@ struct Streams {
   test::PlainSource source{kCapacity};
   std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(source, {});
   StreamAllocator& resource = *allocator;
+  size_t held_bytes() const { return allocator->statistics().used_bytes; }
+  bool valid() const { return allocator->valid(); }
+};
+
+// A stream allocator in a pool. The suite's streams are numbers: each stands for one of the GPU's.
+class OnRealStreams {
+ public:
+  OnRealStreams(platform::Gpu& gpu, StreamAllocator& upstream) : gpu_(gpu), upstream_(upstream) {}
+  ~OnRealStreams() {
+    for (const auto& [number, stream] : streams_) EXPECT_TRUE(gpu_.destroy_stream(stream));
+  }
+  OnRealStreams(const OnRealStreams&) = delete;
+  OnRealStreams& operator=(const OnRealStreams&) = delete;
+
+  Result<void*> allocate(Stream stream, size_t bytes, size_t alignment = kAlignment) {
+    return upstream_.allocate(real(stream), bytes, alignment);
+  }
+  void deallocate(Stream stream, void* pointer, size_t bytes,
+                  size_t alignment = kAlignment) noexcept {
+    upstream_.deallocate(real(stream), pointer, bytes, alignment);
+  }
+
+ private:
+  Stream real(Stream number) {
+    if (number.native == nullptr) return number;
+    const std::lock_guard lock(mutex_);
+    const auto [found, is_new] = streams_.try_emplace(number.native);
+    if (is_new) found->second = gpu_.create_stream().value();
+    return found->second;
+  }
+
+  platform::Gpu& gpu_;
+  StreamAllocator& upstream_;
+  std::mutex mutex_;
+  std::map<void*, Stream> streams_;
+};
+
+struct InAPool {
+  std::unique_ptr<platform::Gpu> gpu =
+      platform::make_simulated_gpu({.total_bytes = 2 * kCapacity, .granularity = size_t{64} << 10});
+  std::unique_ptr<Pool> pool = Pool::create(*gpu, {.hbm_budget_bytes = kCapacity}).value();
+  std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(*pool, {}).value();
+  OnRealStreams resource{*gpu, *allocator};
   size_t held_bytes() const { return allocator->statistics().used_bytes; }
   bool valid() const { return allocator->valid(); }
 };
@@ -119,7 +166,8 @@ INSTANTIATE_TEST_SUITE_P(
                     kind<Adapted<Plain, Fault>>("Fault"),
                     kind<Adapted<Plain, Callback>>("FailureCallback"),
                     kind<Stacked<Plain>>("Stacked"), kind<Bare<Streams>>("StreamAllocator"),
-                    kind<Stacked<Streams>>("StackedOverStreamAllocator")),
+                    kind<Stacked<Streams>>("StackedOverStreamAllocator"),
+                    kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool")),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

@@ -1,0 +1,122 @@
+#include "memory/region_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "platform/gpu.h"
+
+namespace spillway::memory {
+namespace {
+
+// Small enough that little is held for nothing, large enough that a driver's call is worth it.
+constexpr size_t kExtentBytes = 2 * kMiB;
+// Addresses cost nothing; ranges that were given back in pieces must not use them up.
+constexpr uint64_t kAddressesPerByte = 2;
+
+}  // namespace
+
+Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool, Tag tag,
+                                                           const std::string& name) {
+  const uint64_t most =
+      std::min(pool.budget(Tier::kHbm).limit_bytes(), pool.gpu().info().total_bytes);
+  SPILLWAY_ASSIGN(auto region, pool.create_region({.size_bytes = kAddressesPerByte * most,
+                                                   .extent_bytes = kExtentBytes,
+                                                   .tag = tag,
+                                                   .name = name}));
+  return std::unique_ptr<RegionSource>(new RegionSource(pool, std::move(region)));
+}
+
+RegionSource::RegionSource(Pool& pool, std::unique_ptr<Region> region)
+    : pool_(pool), region_(std::move(region)), events_(pool.gpu()) {
+  free_.emplace(0, region_->extents());
+}
+
+size_t RegionSource::granule_bytes() const {
+  return region_->extent_bytes();
+}
+
+// The first range that is long enough.
+Result<size_t> RegionSource::take_range(size_t extents) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(free_.begin(), free_.end(),
+                                  [&](const auto& range) { return range.second >= extents; });
+  if (found == free_.end()) {
+    return fail(ErrorCode::kBudget, "no {} addresses in one piece are left for the allocator",
+                format_size(extents * granule_bytes()));
+  }
+  const auto [first, count] = *found;
+  free_.erase(found);
+  if (count > extents) free_.emplace(first + extents, count - extents);
+  return first;
+}
+
+void RegionSource::give_range(size_t first, size_t extents) {
+  const std::lock_guard lock(mutex_);
+  auto next = free_.lower_bound(first);
+  if (next != free_.end() && next->first == first + extents) {
+    extents += next->second;
+    next = free_.erase(next);
+  }
+  if (next != free_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == first) {
+      before->second += extents;
+      return;
+    }
+  }
+  free_.emplace(first, extents);
+}
+
+Result<std::byte*> RegionSource::grow(size_t bytes) {
+  const size_t granule = granule_bytes();
+  SPILLWAY_CHECK(bytes > 0 && bytes % granule == 0);
+  SPILLWAY_ASSIGN(const size_t first, take_range(bytes / granule));
+  auto made = region_->make_resident(first * granule, bytes, Tier::kHbm);
+  if (made) return region_->data() + first * granule;
+  shrink(region_->data() + first * granule, bytes);
+  return tl::make_unexpected(std::move(made).error());
+}
+
+// What the driver does not take back is not used again: its addresses are not free.
+void RegionSource::shrink(std::byte* start, size_t bytes) {
+  const size_t granule = granule_bytes();
+  const auto offset = static_cast<size_t>(start - region_->data());
+  SPILLWAY_CHECK(offset % granule == 0 && bytes % granule == 0);
+  if (region_->discard(offset, bytes)) give_range(offset / granule, bytes / granule);
+}
+
+Result<Mark> RegionSource::record(Stream stream) {
+  SPILLWAY_ASSIGN(auto event, events_.record(stream));
+  const std::lock_guard lock(mutex_);
+  const Mark mark{next_mark_++};
+  marks_.emplace(mark.value, std::move(event));
+  return mark;
+}
+
+platform::EventId RegionSource::event_of(Mark mark) {
+  const std::lock_guard lock(mutex_);
+  const auto found = marks_.find(mark.value);
+  SPILLWAY_CHECK(found != marks_.end());
+  return found->second->id();
+}
+
+Result<bool> RegionSource::ended(Mark mark) {
+  return pool_.gpu().ended(event_of(mark));
+}
+
+Result<void> RegionSource::wait(Mark mark) {
+  return pool_.gpu().wait(event_of(mark));
+}
+
+void RegionSource::drop(Mark mark) {
+  SharedEvent event;
+  const std::lock_guard lock(mutex_);
+  const auto found = marks_.find(mark.value);
+  if (found == marks_.end()) return;
+  event = std::move(found->second);
+  marks_.erase(found);
+}
+
+}  // namespace spillway::memory

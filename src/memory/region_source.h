@@ -1,0 +1,44 @@
+// Memory for a StreamAllocator out of a pool: one region in HBM, larger than anybody will need,
+// whose extents are made when the allocator grows and forgotten when it shrinks. Thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "memory/events.h"
+#include "memory/segment_source.h"
+#include "spillway/memory/pool.h"
+
+namespace spillway::memory {
+
+class RegionSource : public SegmentSource {
+ public:
+  // kMachine: the driver has no addresses left.
+  static Result<std::unique_ptr<RegionSource>> create(Pool& pool, Tag tag, const std::string& name);
+
+  size_t granule_bytes() const override;
+  Result<std::byte*> grow(size_t bytes) override;
+  void shrink(std::byte* start, size_t bytes) override;
+  Result<Mark> record(Stream stream) override;
+  Result<bool> ended(Mark mark) override;
+  Result<void> wait(Mark mark) override;
+  void drop(Mark mark) override;
+
+ private:
+  RegionSource(Pool& pool, std::unique_ptr<Region> region);
+  Result<size_t> take_range(size_t extents);
+  void give_range(size_t first, size_t extents);
+  platform::EventId event_of(Mark mark);
+
+  Pool& pool_;
+  const std::unique_ptr<Region> region_;
+  EventPool events_;
+  std::mutex mutex_;
+  std::map<size_t, size_t> free_;  // extents first → count; neither overlapping nor touching
+  std::map<uint64_t, SharedEvent> marks_;
+  uint64_t next_mark_ = 1;
+};
+
+}  // namespace spillway::memory
