@@ -80,7 +80,7 @@ Result<void> check(const Driver& driver, const char* function, CUresult result) 
   if (result == CUDA_SUCCESS) return {};
   const char* name = nullptr;
   const char* text = nullptr;
-  if (driver.get_error_name(result, &name) != CUDA_SUCCESS) name = "an unknown error";
+  if (driver.get_error_name(result, &name) != CUDA_SUCCESS) name = "an error that has no name";
   if (driver.get_error_string(result, &text) != CUDA_SUCCESS) text = "no description";
   const char* advice = "";
   for (const Advice& candidate : kAdvice) {
