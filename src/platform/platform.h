@@ -31,6 +31,8 @@ class AddressRange {
   // Backs [offset, offset + size) with host memory; whole pages. Pages that were committed keep
   // their bytes. kMachine if the machine has no more.
   virtual Result<void> commit(size_t offset, size_t size) = 0;
+  // A wish, before the first commit: pages of 2 MiB, which are quicker to make and to reach.
+  virtual void prefer_huge_pages() = 0;
   // Gives the memory of [offset, offset + size) back to the machine; the addresses stay ours.
   virtual Result<void> decommit(size_t offset, size_t size) = 0;
 };

@@ -35,6 +35,10 @@ class MappedAddresses : public AddressRange {
     return {};
   }
 
+  void prefer_huge_pages() override {
+    if (!range_.empty()) madvise(range_.data(), range_.size(), MADV_HUGEPAGE);
+  }
+
   Result<void> decommit(size_t offset, size_t size) override {
     check_pages(offset, size);
     if (size == 0) return {};

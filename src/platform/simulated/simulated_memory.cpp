@@ -33,6 +33,8 @@ class SimulatedAddresses : public AddressRange {
     return {};
   }
 
+  void prefer_huge_pages() override { addresses_->prefer_huge_pages(); }
+
   Result<void> decommit(size_t offset, size_t size) override {
     const std::lock_guard lock(state_.mutex);
     SPILLWAY_TRY(addresses_->decommit(offset, size));
