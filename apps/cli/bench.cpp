@@ -5,6 +5,7 @@
 #include "base/statistics.h"
 #include "base/units.h"
 #include "cli/bench_disk.h"
+#include "cli/bench_memory.h"
 #include "cli/commands.h"
 #include "cli/disk_bound.h"
 #include "cli/report.h"
@@ -234,6 +235,7 @@ void add_bench(CLI::App& app, Action& chosen) {
   add_speed_bench(*command, chosen, false);
   add_speed_bench(*command, chosen, true);
   add_disk_bench(*command, chosen);
+  add_memory_bench(*command, chosen);
 }
 
 }  // namespace spillway::cli

@@ -5,6 +5,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/gpus.h"
 #include "cli/rates.h"
 #include "platform/linux/linux_platform.h"
 
@@ -68,9 +69,13 @@ Result<void> show_machine(const MachineOptions& options) {
   const auto ops = ops::make_cpu_ops(pool);
   SPILLWAY_ASSIGN(const machine::Machine machine, known_rates(*platform, *ops, wanted));
   if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(machine, options.save));
-  const std::string text =
-      options.json ? machine::to_json(machine).dump(2) + "\n" : describe(machine);
-  std::fputs(text.c_str(), stdout);
+  if (options.json) {
+    auto json = machine::to_json(machine);
+    json["gpus"] = gpus_json();
+    std::puts(json.dump(2).c_str());
+  } else {
+    std::fputs((describe(machine) + describe_gpus()).c_str(), stdout);
+  }
   return {};
 }
 

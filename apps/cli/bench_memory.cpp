@@ -1,0 +1,98 @@
+#include "cli/bench_memory.h"
+
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "cli/memory_bench.h"
+#include "cli/options.h"
+
+namespace spillway::cli {
+namespace {
+
+struct Flags {
+  MemoryBenchOptions measure;
+  std::optional<uint64_t> bytes;
+  std::optional<uint64_t> moving_bytes;
+  std::optional<uint64_t> simulated_bytes;
+  bool json = false;
+};
+
+std::string line_of(const Figure& figure) {
+  std::string text = fmt::format("{:<56} {:>10.2f} {:<8}", figure.name, figure.value, figure.unit);
+  if (figure.bound > 0) {
+    text += fmt::format(" {:.3f} of {:.2f} ({})", figure.value / figure.bound, figure.bound,
+                        figure.bound_name);
+  }
+  return text + (figure.note.empty() ? "\n" : "  " + figure.note + "\n");
+}
+
+nlohmann::ordered_json to_json(const Figure& figure) {
+  nlohmann::ordered_json json = {
+      {"name", figure.name}, {"value", figure.value}, {"unit", figure.unit}};
+  if (figure.bound > 0) {
+    json["bound"] = figure.bound;
+    json["bound_name"] = figure.bound_name;
+    json["share_of_bound"] = figure.value / figure.bound;
+  }
+  if (!figure.note.empty()) json["note"] = figure.note;
+  return json;
+}
+
+Result<void> bench_memory(Flags flags) {
+  MemoryBenchOptions& options = flags.measure;
+  options.bytes = flags.bytes.value_or(options.bytes);
+  options.moving_bytes = flags.moving_bytes.value_or(0);
+  options.simulated_bytes = flags.simulated_bytes.value_or(0);
+  SPILLWAY_ASSIGN(const auto bench, MemoryBench::create(options));
+  using memory::Tier;
+  const std::vector<std::function<Result<std::vector<Figure>>()>> parts = {
+      [&] { return bench->copies(); },
+      [&] { return bench->moves(); },
+      [&] { return bench->commits(2 * kMiB, Tier::kHbm); },
+      [&] { return bench->commits(32 * kMiB, Tier::kHbm); },
+      [&] { return bench->commits(32 * kMiB, Tier::kHost); },
+      [&] { return bench->pinned(); },
+      [&] { return bench->allocator(); },
+      [&] { return bench->moving(); },
+  };
+  auto json = nlohmann::ordered_json::array();
+  for (const auto& part : parts) {
+    SPILLWAY_ASSIGN(const std::vector<Figure> figures, part());
+    for (const Figure& figure : figures) {
+      json.push_back(to_json(figure));
+      // Long work shows how far it is.
+      std::fputs(line_of(figure).c_str(), flags.json ? stderr : stdout);
+      std::fflush(flags.json ? stderr : stdout);
+    }
+  }
+  if (flags.json) std::puts(json.dump(2).c_str());
+  return {};
+}
+
+}  // namespace
+
+void add_memory_bench(CLI::App& parent, Action& chosen) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      parent.add_subcommand("memory", "GPU memory and host memory: moves, new memory, allocations");
+  command->add_option("--device", flags->measure.device, "the GPU's number")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_size(*command, "--bytes", flags->bytes, "that a measurement moves or makes; default 4GiB");
+  add_size(*command, "--moving", flags->moving_bytes,
+           "the region that moves at random, a third of it in HBM; default 3 times --bytes");
+  command->add_option("--seconds", flags->measure.seconds, "of moving at random")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command->add_option("--rounds", flags->measure.rounds, "of each measurement")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  add_size(*command, "--simulated", flags->simulated_bytes,
+           "on a simulated GPU with so much memory: shows that it works, not how fast");
+  command->add_flag("--json", flags->json, "for programs");
+  command->callback([flags, &chosen] { chosen = [flags] { return bench_memory(*flags); }; });
+}
+
+}  // namespace spillway::cli
