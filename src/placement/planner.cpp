@@ -10,7 +10,7 @@ namespace spillway::placement {
 namespace {
 
 // A cut into more units than this takes long to place; it is left out where larger blocks do.
-constexpr size_t kMostUnits = 256 * 1024;
+constexpr size_t kMostUnits = 256 * kKiB;
 // A ring that reads slower than this share of the disk's best wastes the disk: its staging is too
 // small.
 constexpr double kLeastDiskShare = 0.85;
