@@ -9,6 +9,8 @@
 namespace spillway::placement {
 namespace {
 
+// A cut into more units than this takes long to place; it is left out where larger blocks do.
+constexpr size_t kMostUnits = 256 * kKiB;
 // A ring that reads slower than this share of the disk's best wastes the disk: its staging is too
 // small.
 constexpr double kLeastDiskShare = 0.85;
@@ -86,7 +88,8 @@ class Search {
     if (all <= weights_cap(workload_)) least_bytes_ = fixed_bytes_ + all;
     std::optional<Plan> best;
     if (all <= capacity(workload_, 0)) best = resident_plan(whole);
-    for (const size_t block : blocks_) try_block(block, best);
+    // Large blocks first: a large model has too many small ones.
+    for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) try_block(*block, best);
     if (!best) return too_small();
     best->least_budget_bytes = least_bytes_;
     return *std::move(best);
@@ -109,6 +112,7 @@ class Search {
     least_bytes_ =
         std::min(least_bytes_, fixed_bytes_ + ring_bytes({slot, kSlots[0]}, workload_.page_bytes));
     if (best && best->cycle.empty()) return;
+    if (best && feeds_disk(*best) && cut.units.size() > kMostUnits) return;
     for (const unsigned slots : kSlots) {
       const uint64_t staging = ring_bytes({slot, slots}, workload_.page_bytes);
       if (fixed_bytes_ + staging > workload_.host_budget_bytes) break;

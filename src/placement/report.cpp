@@ -85,7 +85,7 @@ std::string explain(const Plan& plan) {
         fmt::format(", {} of it through the ring from disk at {:.2f} GB/s ({:.1f} ms)",
                     format_size(p.disk_bytes), p.disk_bytes_per_second / 1e9, p.disk_seconds * 1e3);
   }
-  text += fmt::format(", {:.1f} ms of computing\nexpected: {:.1f} tokens/s (bound {:.1f})\n",
+  text += fmt::format(", {:.1f} ms of computing\nexpected: {:.3g} tokens/s (bound {:.3g})\n",
                       p.compute_seconds * 1e3, p.tokens_per_second, p.bound_tokens_per_second);
   if (p.guessed) text += "(some rates were not measured; careful guesses stand for them)\n";
   return text;
