@@ -27,6 +27,10 @@ MemoryBench::MemoryBench(const MemoryBenchOptions& options, std::unique_ptr<plat
     : options_(options), gpu_(std::move(gpu)), platform_(std::move(platform)) {}
 
 Result<std::unique_ptr<MemoryBench>> MemoryBench::create(const MemoryBenchOptions& options) {
+  if (options.bytes < kExtent) {
+    return fail(ErrorCode::kUsage, "--bytes {} is too little to measure with; it takes at least {}",
+                format_size(options.bytes), format_size(kExtent));
+  }
   std::unique_ptr<platform::Gpu> gpu;
   if (options.simulated_bytes > 0) {
     gpu = platform::make_simulated_gpu(
@@ -85,6 +89,7 @@ Result<std::vector<Figure>> MemoryBench::moves() {
   std::vector<Figure> figures;
   for (const size_t extent : {kExtent, 4 * kExtent}) {
     const uint64_t bytes = round_down(options_.bytes, extent);
+    if (bytes < 2 * extent) continue;
     // The handles that an extent leaves are the next one's; a few are under way at once.
     SPILLWAY_ASSIGN(const auto pool, this->pool(bytes + 8 * extent, bytes + 8 * extent));
     SPILLWAY_ASSIGN(

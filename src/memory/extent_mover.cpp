@@ -1,14 +1,18 @@
 #include "memory/extent_mover.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "base/check.h"
+#include "base/units.h"
 
 namespace spillway::memory {
 namespace {
 
-// Copies under way at once: one in the copy engine, one behind it, and two that are being mapped.
-constexpr size_t kMostInFlight = 4;
+// A batch is what is mapped at once. The driver's calls take about a millisecond while it copies to
+// the host, whatever they map: a batch must take longer to copy than to map.
+constexpr size_t kBatchBytes = 256 * kMiB;
+// One is being copied, the one before it mapped.
+constexpr size_t kMostBatches = 2;
 
 void keep_first(Result<void>& first, Result<void> next) {
   if (first && !next) first = std::move(next);
@@ -18,38 +22,72 @@ void keep_first(Result<void>& first, Result<void> next) {
 
 Result<void> ExtentMover::move(const std::vector<size_t>& claimed) {
   Result<void> result;
-  for (const size_t i : claimed) {
-    if (result) result = start(i);
-    if (!result) region_.release(i);
-    if (in_flight_.size() == kMostInFlight) keep_first(result, finish_oldest());
+  const size_t most = std::max<size_t>(1, kBatchBytes / region_.options.extent_bytes);
+  for (size_t begin = 0, end = 0; begin < claimed.size(); begin = end) {
+    end = begin + 1;
+    while (end < claimed.size() && end - begin < most && claimed[end] == claimed[end - 1] + 1) {
+      ++end;
+    }
+    const std::span<const size_t> run = std::span(claimed).subspan(begin, end - begin);
+    if (result) {
+      result = start(run);
+    } else {
+      release(run);
+    }
+    if (batches_.size() == kMostBatches) keep_first(result, finish_oldest());
   }
-  while (!in_flight_.empty()) keep_first(result, finish_oldest());
+  while (!batches_.empty()) keep_first(result, finish_oldest());
   return result;
 }
 
-Result<void> ExtentMover::start(size_t extent) {
-  InFlight flight{.extent = extent, .handle = {}, .copied = {}};
-  SPILLWAY_ASSIGN(flight.handle,
-                  region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
-  if (auto copied = copy_into(extent, flight); !copied) {
-    give_back(std::move(flight));
-    return copied;
+// As many of the run as can be; on error the others are released.
+Result<void> ExtentMover::start(std::span<const size_t> run) {
+  PoolState& pool = region_.pool;
+  Batch batch;
+  Result<void> result;
+  for (const size_t extent : run) {
+    result = start(extent, batch);
+    if (!result) break;
   }
-  in_flight_.push_back(std::move(flight));
-  return {};
+  release(run.subspan(batch.extents.size()));
+  if (batch.extents.empty()) return result;
+  if (auto copied = pool.events.record(copy_stream())) {
+    batch.copied = *std::move(copied);
+    batches_.push_back(std::move(batch));
+    return result;
+  } else {
+    keep_first(result, tl::make_unexpected(std::move(copied).error()));
+  }
+  give_back(batch);
+  release(batch.extents);
+  return result;
 }
 
-Result<void> ExtentMover::copy_into(size_t index, InFlight& flight) {
+Result<void> ExtentMover::start(size_t extent, Batch& batch) {
+  SPILLWAY_ASSIGN(Handle handle,
+                  region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
+  auto copied = copy_into(extent, handle);
+  batch.extents.push_back(extent);
+  batch.handles.push_back(std::move(handle));
+  if (copied) return {};
+  Batch failed;
+  failed.extents.push_back(batch.extents.back());
+  failed.handles.push_back(std::move(batch.handles.back()));
+  batch.extents.pop_back();
+  batch.handles.pop_back();
+  give_back(failed);
+  return copied;
+}
+
+Result<void> ExtentMover::copy_into(size_t index, Handle& handle) {
   PoolState& pool = region_.pool;
-  Extent& extent = region_.extents[index];
+  const Extent& extent = region_.extents[index];
   const Stream stream = copy_stream();
-  SPILLWAY_ASSIGN(std::byte* const to, pool.handles.alias(flight.handle));
+  SPILLWAY_ASSIGN(std::byte* const to, pool.handles.alias(handle));
   SPILLWAY_TRY(region_.settle(index));
   SPILLWAY_TRY(region_.ensure_mapped(index));
   for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(stream, use->id()));
-  SPILLWAY_TRY(pool.gpu.copy({to, region_.at(index), region_.options.extent_bytes}, stream));
-  SPILLWAY_ASSIGN(flight.copied, pool.events.record(stream));
-  return {};
+  return pool.gpu.copy({to, region_.at(index), region_.options.extent_bytes}, stream);
 }
 
 Stream ExtentMover::copy_stream() const {
@@ -58,30 +96,37 @@ Stream ExtentMover::copy_stream() const {
 }
 
 // After an error a copy may still be under way: then nobody may get the memory at either end.
-void ExtentMover::give_back(InFlight flight) {
+void ExtentMover::give_back(Batch& batch) {
   PoolState& pool = region_.pool;
-  if (pool.gpu.synchronise(copy_stream())) return pool.handles.give(std::move(flight.handle));
-  pool.handles.abandon(std::move(flight.handle));
+  const bool ended = pool.gpu.synchronise(copy_stream()).has_value();
+  for (Handle& handle : batch.handles) {
+    ended ? pool.handles.give(std::move(handle)) : pool.handles.abandon(std::move(handle));
+  }
+  if (ended) return;
   const std::lock_guard lock(region_.mutex);
-  region_.extents[flight.extent].unsettled = copy_stream();
+  for (const size_t i : batch.extents) region_.extents[i].unsettled = copy_stream();
+}
+
+void ExtentMover::release(std::span<const size_t> run) {
+  for (const size_t i : run) region_.release(i);
 }
 
 Result<void> ExtentMover::finish_oldest() {
-  InFlight flight = std::move(in_flight_.front());
-  in_flight_.pop_front();
-  const size_t extent = flight.extent;
+  Batch batch = std::move(batches_.front());
+  batches_.pop_front();
   PoolState& pool = region_.pool;
-  auto result = pool.gpu.wait(flight.copied->id());
+  auto result = pool.gpu.wait(batch.copied->id());
   if (result) {
-    const platform::HandleId arrived = flight.handle.id;
-    result = region_.exchange(extent, flight.handle);
-    // Here flight.handle is the one that the extent does not have any more, or never got.
-    if (flight.handle.id != arrived) count(1);
-    pool.handles.give(std::move(flight.handle));
+    result = region_.exchange(batch.extents, batch.handles);
+    // Here are the handles that the extents do not have any more, or never got.
+    for (Handle& handle : batch.handles) {
+      if (handle.tier != target_) count(1);
+      pool.handles.give(std::move(handle));
+    }
   } else {
-    give_back(std::move(flight));
+    give_back(batch);
   }
-  region_.release(extent);
+  release(batch.extents);
   return result;
 }
 
@@ -97,27 +142,16 @@ Result<void> ExtentMover::commit(ExtentRange range) {
 }
 
 Result<void> ExtentMover::commit_claimed(const std::vector<size_t>& extents) {
-  PoolState& pool = region_.pool;
-  const size_t bytes = region_.options.extent_bytes;
   for (const size_t i : extents) {
-    SPILLWAY_ASSIGN(Handle handle, pool.take(bytes, target_, region_.holding()));
-    const platform::HandleId id = handle.id;
-    {
-      const std::lock_guard lock(region_.mutex);
-      region_.extents[i].handle = std::move(handle);
-    }
-    SPILLWAY_TRY(pool.gpu.map(region_.at(i), bytes, id));
+    SPILLWAY_ASSIGN(Handle handle,
+                    region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
     const std::lock_guard lock(region_.mutex);
-    region_.extents[i].mapping = Mapping::kNoAccess;
+    region_.extents[i].handle = std::move(handle);
   }
-  // Access costs as much for many handles in one call as for one.
   for (size_t begin = 0, end = 0; begin < extents.size(); begin = end) {
     end = begin + 1;
     while (end < extents.size() && extents[end] == extents[end - 1] + 1) ++end;
-    SPILLWAY_TRY(pool.gpu.allow_access(region_.at(extents[begin]), (end - begin) * bytes,
-                                       place_of(target_)));
-    const std::lock_guard lock(region_.mutex);
-    for (size_t i = begin; i < end; ++i) region_.extents[extents[i]].mapping = Mapping::kReady;
+    SPILLWAY_TRY(region_.map(std::span(extents).subspan(begin, end - begin)));
   }
   return {};
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <deque>
+#include <span>
+#include <vector>
 
 #include "memory/pool_state.h"
 #include "memory/region_state.h"
@@ -20,23 +22,26 @@ class ExtentMover {
   Result<void> commit(ExtentRange range);
 
  private:
-  struct InFlight {
-    size_t extent = 0;
-    Handle handle;
+  // Extents side by side, and the handles that their bytes are copied to.
+  struct Batch {
+    std::vector<size_t> extents;
+    std::vector<Handle> handles;
     SharedEvent copied;
   };
 
-  Result<void> start(size_t extent);
-  Result<void> copy_into(size_t extent, InFlight& flight);
+  Result<void> start(std::span<const size_t> run);
+  Result<void> start(size_t extent, Batch& batch);
+  Result<void> copy_into(size_t extent, Handle& handle);
   Result<void> finish_oldest();
   Result<void> commit_claimed(const std::vector<size_t>& extents);
   Stream copy_stream() const;
-  void give_back(InFlight flight);
+  void give_back(Batch& batch);
+  void release(std::span<const size_t> run);
   void count(size_t extents);
 
   RegionState& region_;
   const Tier target_;
-  std::deque<InFlight> in_flight_;
+  std::deque<Batch> batches_;
 };
 
 }  // namespace spillway::memory

@@ -65,12 +65,18 @@ Result<void> RegionState::check_tier(Tier tier) const {
 }
 
 Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
-  // After a driver's failure half-way through a move, whoever comes next completes it.
+  // After a driver's failure half-way through a move, whoever comes next completes it; and the CPU
+  // gets at an extent when it first wants to.
   for (size_t i = range.first; i < range.end; ++i) {
-    const auto half = [](const Extent& e) { return e.handle && e.mapping != Mapping::kReady; };
-    SPILLWAY_ASSIGN(const bool claimed, claim_if(i, half));
+    const auto unready = [](const Extent& e) { return e.handle && e.mapping != Mapping::kReady; };
+    const auto not_cpus = [](const Extent& e) {
+      return e.handle && e.handle->tier == Tier::kHost && !e.cpu;
+    };
+    const bool for_cpu = tier == Tier::kHost;
+    SPILLWAY_ASSIGN(const bool claimed,
+                    for_cpu ? claim_if(i, not_cpus, Pinned::kMayBe) : claim_if(i, unready));
     if (!claimed) continue;
-    auto mapped = ensure_mapped(i);
+    auto mapped = for_cpu ? ensure_cpu(i) : ensure_mapped(i);
     release(i);
     if (!mapped) return mapped;
   }
@@ -123,37 +129,69 @@ void RegionState::release(size_t index) {
   changed.notify_all();
 }
 
-Result<void> RegionState::exchange(size_t index, Handle& handle) {
-  Extent& extent = extents[index];
-  SPILLWAY_CHECK(extent.claimed && extent.pins == 0 && extent.handle);
-  if (extent.mapping != Mapping::kNone) {
-    SPILLWAY_TRY(pool.gpu.unmap(at(index), options.extent_bytes));
+void RegionState::set(std::span<const size_t> run, Mapping mapping) {
+  const std::lock_guard lock(mutex);
+  for (const size_t i : run) {
+    extents[i].mapping = mapping;
+    if (mapping == Mapping::kNone) extents[i].cpu = false;
   }
+}
+
+// One call for all: the driver's calls cost more than their handles, most of all while it copies.
+Result<void> RegionState::unmap(std::span<const size_t> run) {
+  for (size_t begin = 0, end = 0; begin < run.size(); begin = end) {
+    const auto mapped = [&](size_t i) { return extents[run[i]].mapping != Mapping::kNone; };
+    end = begin + 1;
+    if (!mapped(begin)) continue;
+    while (end < run.size() && mapped(end)) ++end;
+    SPILLWAY_TRY(pool.gpu.unmap(at(run[begin]), (end - begin) * options.extent_bytes));
+    set(run.subspan(begin, end - begin), Mapping::kNone);
+  }
+  return {};
+}
+
+Result<void> RegionState::map(std::span<const size_t> run) {
+  for (size_t i = 0; i < run.size(); ++i) {
+    SPILLWAY_TRY(pool.gpu.map(at(run[i]), options.extent_bytes, extents[run[i]].handle->id));
+    set(run.subspan(i, 1), Mapping::kNoAccess);
+  }
+  SPILLWAY_TRY(pool.gpu.allow_access(at(run.front()), run.size() * options.extent_bytes,
+                                     place_of(extents[run.front()].handle->tier)));
+  set(run, Mapping::kReady);
+  return {};
+}
+
+Result<void> RegionState::exchange(std::span<const size_t> run, std::span<Handle> handles) {
+  for (const size_t i : run) SPILLWAY_CHECK(extents[i].claimed && extents[i].pins == 0);
+  SPILLWAY_TRY(unmap(run));
   {
     const std::lock_guard lock(mutex);
-    extent.mapping = Mapping::kNone;
-    extent.uses.clear();  // the copy came after them
-    std::swap(*extent.handle, handle);
+    for (size_t i = 0; i < run.size(); ++i) {
+      extents[run[i]].uses.clear();  // the copy came after them
+      std::swap(*extents[run[i]].handle, handles[i]);
+    }
   }
-  return ensure_mapped(index);
+  return map(run);
 }
 
 Result<void> RegionState::ensure_mapped(size_t index) {
-  Extent& extent = extents[index];
-  const auto now = [&](Mapping mapping) {
-    const std::lock_guard lock(mutex);
-    extent.mapping = mapping;
-  };
+  const Extent& extent = extents[index];
   SPILLWAY_CHECK(extent.claimed && extent.handle);
-  if (extent.mapping == Mapping::kNone) {
-    SPILLWAY_TRY(pool.gpu.map(at(index), options.extent_bytes, extent.handle->id));
-    now(Mapping::kNoAccess);
-  }
+  if (extent.mapping == Mapping::kNone) return map({&index, 1});
   if (extent.mapping == Mapping::kNoAccess) {
     SPILLWAY_TRY(
         pool.gpu.allow_access(at(index), options.extent_bytes, place_of(extent.handle->tier)));
-    now(Mapping::kReady);
+    set({&index, 1}, Mapping::kReady);
   }
+  return {};
+}
+
+Result<void> RegionState::ensure_cpu(size_t index) {
+  SPILLWAY_TRY(ensure_mapped(index));
+  if (extents[index].cpu) return {};
+  SPILLWAY_TRY(pool.gpu.allow_cpu_access(at(index), options.extent_bytes));
+  const std::lock_guard lock(mutex);
+  extents[index].cpu = true;
   return {};
 }
 
@@ -179,13 +217,10 @@ Result<void> RegionState::drop(size_t index) {
   Extent& extent = extents[index];
   if (!extent.handle) return {};
   SPILLWAY_TRY(wait_for_uses(index));
-  if (extent.mapping != Mapping::kNone) {
-    SPILLWAY_TRY(pool.gpu.unmap(at(index), options.extent_bytes));
-  }
+  SPILLWAY_TRY(unmap({&index, 1}));
   std::optional<Handle> handle;
   {
     const std::lock_guard lock(mutex);
-    extent.mapping = Mapping::kNone;
     handle.swap(extent.handle);
   }
   pool.handles.give(*std::move(handle));

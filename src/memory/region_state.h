@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct Extent {
   std::optional<Handle> handle;  // where its bytes lie; none: nowhere
   // kReady unless the driver failed half-way through a move: then who needs it next tries again.
   Mapping mapping = Mapping::kNone;
+  bool cpu = false;  // the CPU may touch it there, too
   bool claimed = false;
   unsigned pins = 0;              // that live
   std::vector<SharedEvent> uses;  // launches that may still run, one a stream
@@ -34,6 +36,9 @@ struct Extent {
   std::optional<Stream> unsettled;
   uint64_t last_pinned = 0;  // the pool's clock
 };
+
+// Whether an extent that somebody claims may be pinned: what is done to it does not move it.
+enum class Pinned { kMustNotBe, kMayBe };
 
 // Extents [first, end).
 struct ExtentRange {
@@ -62,12 +67,12 @@ struct RegionState {
   // Waits until nobody else has claimed the extent, and claims it if it is as wanted; tells
   // whether. kUsage: it is, but it is pinned.
   template <typename Wanted>
-  Result<bool> claim_if(size_t index, Wanted wanted) {
+  Result<bool> claim_if(size_t index, Wanted wanted, Pinned may_be_pinned = Pinned::kMustNotBe) {
     std::unique_lock lock(mutex);
     const Extent& extent = extents[index];
     changed.wait(lock, [&] { return !extent.claimed; });
     if (!wanted(extent)) return false;
-    if (extent.pins > 0) return pinned(index);
+    if (extent.pins > 0 && may_be_pinned == Pinned::kMustNotBe) return pinned(index);
     return extents[index].claimed = true;
   }
   // All extents of the range that are as wanted, or none.
@@ -93,11 +98,18 @@ struct RegionState {
   }
   // Ends a claim.
   void release(size_t extent);
-  // Gives a claimed extent another handle, which holds its bytes; the old one goes back. On error
-  // the extent has its bytes in one of the two.
-  Result<void> exchange(size_t extent, Handle& handle);
+  // Gives claimed extents, which lie side by side, other handles, which hold their bytes, for
+  // those that they have. On error each extent has its bytes in its handle all the same.
+  Result<void> exchange(std::span<const size_t> run, std::span<Handle> handles);
   // Makes a claimed extent's handle lie at its address.
   Result<void> ensure_mapped(size_t extent);
+  // … and be the CPU's to touch, too.
+  Result<void> ensure_cpu(size_t extent);
+  // Takes extents that lie side by side away from their addresses.
+  Result<void> unmap(std::span<const size_t> run);
+  // Maps the handles of extents that lie side by side and have been unmapped.
+  Result<void> map(std::span<const size_t> run);
+  void set(std::span<const size_t> run, Mapping mapping);
   // Blocks until no copy that failed half-way touches a claimed extent.
   Result<void> settle(size_t extent);
   // Blocks until no launch uses a claimed extent, nor such a copy.

@@ -5,12 +5,30 @@
 namespace spillway::platform {
 namespace {
 
-constexpr std::array<const char*, kGpuCalls> kNames = {
-    "memory",        "create",         "release",     "reserve",        "free_addresses",
-    "map",           "allow_access",   "unmap",       "register_host",  "unregister_host",
-    "create_stream", "destroy_stream", "synchronise", "create_event",   "destroy_event",
-    "record",        "ended",          "wait",        "wait_in_stream", "copy",
-    "copy_batch",    "fill",           "launch"};
+constexpr std::array<const char*, kGpuCalls> kNames = {"memory",
+                                                       "create",
+                                                       "release",
+                                                       "reserve",
+                                                       "free_addresses",
+                                                       "map",
+                                                       "allow_access",
+                                                       "allow_cpu_access",
+                                                       "unmap",
+                                                       "register_host",
+                                                       "unregister_host",
+                                                       "create_stream",
+                                                       "destroy_stream",
+                                                       "synchronise",
+                                                       "create_event",
+                                                       "destroy_event",
+                                                       "record",
+                                                       "ended",
+                                                       "wait",
+                                                       "wait_in_stream",
+                                                       "copy",
+                                                       "copy_batch",
+                                                       "fill",
+                                                       "launch"};
 
 }  // namespace
 
@@ -103,6 +121,11 @@ Result<void> FaultyGpu::map(std::byte* at, size_t bytes, HandleId handle) {
 Result<void> FaultyGpu::allow_access(std::byte* at, size_t bytes, Place place) {
   SPILLWAY_TRY(pass(GpuCall::kAllowAccess));
   return inside_.allow_access(at, bytes, place);
+}
+
+Result<void> FaultyGpu::allow_cpu_access(std::byte* at, size_t bytes) {
+  SPILLWAY_TRY(pass(GpuCall::kAllowCpuAccess));
+  return inside_.allow_cpu_access(at, bytes);
 }
 
 Result<void> FaultyGpu::unmap(std::byte* at, size_t bytes) {

@@ -22,6 +22,7 @@ enum class GpuCall {
   kFreeAddresses,
   kMap,
   kAllowAccess,
+  kAllowCpuAccess,
   kUnmap,
   kRegisterHost,
   kUnregisterHost,
@@ -71,6 +72,7 @@ class FaultyGpu : public Gpu {
   Result<void> free_addresses(std::byte* start, size_t bytes) override;
   Result<void> map(std::byte* at, size_t bytes, HandleId handle) override;
   Result<void> allow_access(std::byte* at, size_t bytes, Place place) override;
+  Result<void> allow_cpu_access(std::byte* at, size_t bytes) override;
   Result<void> unmap(std::byte* at, size_t bytes) override;
   Result<void> register_host(std::span<std::byte> range) override;
   Result<void> unregister_host(std::byte* start) override;

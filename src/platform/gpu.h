@@ -112,9 +112,11 @@ class Gpu {
   // Puts the whole handle at `at`; nobody may touch it before allow_access(). A handle may be
   // mapped in several places.
   virtual Result<void> map(std::byte* at, size_t bytes, HandleId handle) = 0;
-  // Lets this GPU, and for kHost the CPU, read and write. One call may cover several handles of
-  // one place.
+  // Lets this GPU read and write. One call may cover several handles of one place.
   virtual Result<void> allow_access(std::byte* at, size_t bytes, Place place) = 0;
+  // Lets the CPU read and write as well: whole kHost handles. Costs several times as much, and so
+  // does unmapping them then.
+  virtual Result<void> allow_cpu_access(std::byte* at, size_t bytes) = 0;
   // Whole handles, one or several side by side. Does not wait for work that uses them: the caller
   // has.
   virtual Result<void> unmap(std::byte* at, size_t bytes) = 0;
@@ -140,6 +142,7 @@ class Gpu {
   // All of them in one driver call where the driver can. In any order, so that none may read or
   // write what another one writes.
   virtual Result<void> copy(std::span<const CopyRequest> requests, Stream stream) = 0;
+  // Within handles of one place.
   virtual Result<void> fill(std::byte* at, std::byte value, size_t bytes, Stream stream) = 0;
   virtual Result<void> launch(const Kernel& kernel, LaunchShape shape,
                               std::span<const KernelArgument> arguments, Stream stream) = 0;

@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 programs=build/gpu/bin
+export LD_LIBRARY_PATH=$PWD/build/gpu/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 nvidia-smi --query-gpu=name,driver_version,memory.total,compute_mode --format=csv || true
 opened=$("$programs/unit_platform_cuda" --gtest_filter=CudaGpu.IsOpenedTwice) || true

@@ -5,10 +5,9 @@
 # usage: tools/device/memory.sh [--bytes 4GiB --moving 24GiB --seconds 60 …]
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export LD_LIBRARY_PATH=$PWD/build/gpu/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 tools/device/gpu_contract.sh --gtest_filter='*cuda*:CudaGpu*' 2>&1 | grep -v ' ms)$'
 echo "== bench memory"
-build/gpu/bin/spillway bench memory "$@"
+LD_LIBRARY_PATH=build/gpu/lib build/gpu/bin/spillway bench memory "$@"
 echo "== peers"
 build/gpu/bin/cuda_host_alloc 4
 command -v ninja >/dev/null && python3 bench/peers/torch_allocator.py 2>&1 | tail -3

@@ -57,7 +57,12 @@ class CudaGpu : public Gpu {
     return context_->checked("cuMemMap", driver_.mem_map, device_pointer(at), bytes, size_t{0},
                              native, 0ULL);
   }
-  Result<void> allow_access(std::byte* at, size_t bytes, Place place) override;
+  Result<void> allow_access(std::byte* at, size_t bytes, Place) override {
+    return set_access(at, bytes, Place::kDevice);
+  }
+  Result<void> allow_cpu_access(std::byte* at, size_t bytes) override {
+    return set_access(at, bytes, Place::kHost);
+  }
   Result<void> unmap(std::byte* at, size_t bytes) override {
     SPILLWAY_TRY(check_size("unmap", bytes));
     return context_->checked("cuMemUnmap", driver_.mem_unmap, device_pointer(at), bytes);
@@ -124,6 +129,7 @@ class CudaGpu : public Gpu {
                       std::span<const KernelArgument> arguments, Stream stream) override;
 
  private:
+  Result<void> set_access(std::byte* at, size_t bytes, Place who);
   Result<void> check_size(const char* call, size_t bytes) const {
     if (bytes != 0 && bytes % info_.granularity == 0) return {};
     return fail(ErrorCode::kUsage, "{}: {} bytes are not a multiple of the granularity, {}", call,
@@ -170,15 +176,13 @@ Result<std::byte*> CudaGpu::reserve(size_t bytes, size_t alignment) {
   return reinterpret_cast<std::byte*>(start);
 }
 
-Result<void> CudaGpu::allow_access(std::byte* at, size_t bytes, Place place) {
+// Whoever is at `who` may read and write; the others as before.
+Result<void> CudaGpu::set_access(std::byte* at, size_t bytes, Place who) {
   SPILLWAY_TRY(check_size("allow_access", bytes));
-  std::array<CUmemAccessDesc, 2> access{};
-  access[0].location = location_of(Place::kDevice, context_->device(), info_.host_node);
-  access[1].location = location_of(Place::kHost, context_->device(), info_.host_node);
-  for (auto& entry : access) entry.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-  const size_t count = place == Place::kHost ? 2 : 1;
+  const CUmemAccessDesc access{.location = location_of(who, context_->device(), info_.host_node),
+                               .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
   return context_->checked("cuMemSetAccess", driver_.mem_set_access, device_pointer(at), bytes,
-                           access.data(), count);
+                           &access, size_t{1});
 }
 
 Result<void> CudaGpu::register_host(std::span<std::byte> range) {

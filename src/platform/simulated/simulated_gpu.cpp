@@ -62,6 +62,10 @@ class Simulation : public SimulatedGpu {
     const auto lock = enter();
     return memory_.map(at, bytes, handle);
   }
+  // Stand-ins are the CPU: there is nothing more to allow.
+  Result<void> allow_cpu_access(std::byte* at, size_t bytes) override {
+    return allow_access(at, bytes, Place::kHost);
+  }
   Result<void> allow_access(std::byte* at, size_t bytes, Place place) override {
     const auto lock = enter();
     return memory_.allow_access(at, bytes, place);

@@ -82,6 +82,7 @@ Pieces::Pieces(Gpu& gpu, const std::vector<Place>& places, size_t granules_each)
     handles_.push_back(must(gpu.create(piece_bytes_, place)));
     must(gpu.map(at(handles_.size() - 1), piece_bytes_, handles_.back()));
     must(gpu.allow_access(at(handles_.size() - 1), piece_bytes_, place));
+    if (place == Place::kHost) must(gpu.allow_cpu_access(at(handles_.size() - 1), piece_bytes_));
   }
 }
 
@@ -134,7 +135,13 @@ std::vector<std::byte> GpuContract::read(const std::byte* at, size_t bytes) {
 }
 
 void GpuContract::fill(std::byte* at, int value, size_t bytes) {
-  must(gpu().fill(at, static_cast<std::byte>(value), bytes, stream_));
+  // A fill stays within handles of one place; they begin and end at multiples of the granularity.
+  for (size_t done = 0; done < bytes;) {
+    const size_t to_next = granularity() - reinterpret_cast<uintptr_t>(at + done) % granularity();
+    const size_t part = std::min(bytes - done, to_next);
+    must(gpu().fill(at + done, static_cast<std::byte>(value), part, stream_));
+    done += part;
+  }
   must(gpu().synchronise(stream_));
 }
 

@@ -192,13 +192,17 @@ TEST_P(GpuMemoryCalls, RefusesMappingsThatDoNotFit) {
   const Pieces pieces(gpu(), {Place::kDevice, Place::kDevice}, 2);
   const size_t bytes = pieces.piece_bytes();
   const HandleId handle = must(gpu().create(bytes, Place::kDevice));
-  expect_error(gpu().map(pieces.at(1), bytes, handle), ErrorCode::kUsage);
-  expect_error(gpu().unmap(pieces.at(0), bytes / 2), ErrorCode::kUsage);
-  expect_error(gpu().unmap(pieces.at(0), bytes + bytes / 2), ErrorCode::kUsage);
+  const auto refused = [](const char* what, const Result<void>& result) {
+    SCOPED_TRACE(what);
+    expect_error(result, ErrorCode::kUsage);
+  };
+  refused("over another", gpu().map(pieces.at(1), bytes, handle));
+  refused("unmap a half", gpu().unmap(pieces.at(0), bytes / 2));
+  refused("unmap one and a half", gpu().unmap(pieces.at(0), bytes + bytes / 2));
   must(gpu().release(handle));
   std::byte* empty = must(gpu().reserve(bytes, 0));
-  expect_error(gpu().allow_access(empty, bytes, Place::kDevice), ErrorCode::kUsage);
-  expect_error(gpu().unmap(empty, bytes), ErrorCode::kUsage);
+  refused("access to nothing", gpu().allow_access(empty, bytes, Place::kDevice));
+  refused("unmap nothing", gpu().unmap(empty, bytes));
   must(gpu().free_addresses(empty, bytes));
   fill(pieces.start(), 1, pieces.bytes());  // all of it is still there
   EXPECT_TRUE(all_equal(pieces.start(), 1, pieces.bytes()));
