@@ -15,6 +15,7 @@ struct Flags {
   MemoryBenchOptions measure;
   std::optional<uint64_t> bytes;
   std::optional<uint64_t> moving_bytes;
+  std::optional<uint64_t> pinned_bytes;
   std::optional<uint64_t> simulated_bytes;
   bool json = false;
 };
@@ -44,6 +45,7 @@ Result<void> bench_memory(Flags flags) {
   MemoryBenchOptions& options = flags.measure;
   options.bytes = flags.bytes.value_or(options.bytes);
   options.moving_bytes = flags.moving_bytes.value_or(0);
+  options.pinned_bytes = flags.pinned_bytes.value_or(0);
   options.simulated_bytes = flags.simulated_bytes.value_or(0);
   SPILLWAY_ASSIGN(const auto bench, MemoryBench::create(options));
   using memory::Tier;
@@ -83,6 +85,8 @@ void add_memory_bench(CLI::App& parent, Action& chosen) {
   add_size(*command, "--bytes", flags->bytes, "that a measurement moves or makes; default 4GiB");
   add_size(*command, "--moving", flags->moving_bytes,
            "the region that moves at random, a third of it in HBM; default 3 times --bytes");
+  add_size(*command, "--pinned", flags->pinned_bytes,
+           "pinned memory that is made at once; default --bytes");
   command->add_option("--seconds", flags->measure.seconds, "of moving at random")
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();

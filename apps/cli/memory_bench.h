@@ -24,6 +24,7 @@ struct Figure {
 struct MemoryBenchOptions {
   int device = 0;
   uint64_t bytes = uint64_t{4} << 30;  // that a measurement moves or makes
+  uint64_t pinned_bytes = 0;           // of pinned memory; 0: `bytes`
   size_t rounds = 5;
   double seconds = 10;           // of moving at random
   uint64_t moving_bytes = 0;     // the region of that; 0: three times `bytes`

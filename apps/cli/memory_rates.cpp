@@ -98,14 +98,21 @@ Result<std::vector<Figure>> MemoryBench::moves() {
     SPILLWAY_TRY(region->make_resident(0, bytes, Tier::kHost));
     std::vector<double> up;
     std::vector<double> down;
+    std::vector<double> pin;
     for (size_t i = 0; i <= options_.rounds; ++i) {
       SPILLWAY_ASSIGN(const double seconds_up, time_move(*region, Tier::kHbm));
       SPILLWAY_ASSIGN(const double seconds_down, time_move(*region, Tier::kHost));
+      const double started = now();
+      SPILLWAY_ASSIGN(const auto pinned, region->pin(0, bytes, Stream{}));
+      const double seconds_pin = now() - started;
       if (i == 0) continue;  // makes the handles
+      pin.push_back(gigabytes(static_cast<double>(bytes), seconds_pin));
       up.push_back(gigabytes(static_cast<double>(bytes), seconds_up));
       down.push_back(gigabytes(static_cast<double>(bytes), seconds_down));
     }
     const std::string size = format_size(extent);
+    figures.push_back({"first pin after a move to host, extents of " + size, median(pin), "GB/s", 0,
+                       "", "maps them"});
     figures.push_back(
         {"move to HBM, extents of " + size, median(up), "GB/s", to_hbm_ / 1e9, "copy engine", ""});
     figures.push_back({"move to host, extents of " + size, median(down), "GB/s", to_host_ / 1e9,
@@ -161,15 +168,16 @@ Result<std::vector<Figure>> MemoryBench::commits(size_t extent_bytes, Tier tier)
 }
 
 Result<std::vector<Figure>> MemoryBench::pinned() {
-  SPILLWAY_ASSIGN(const auto pool, this->pool(options_.bytes, 0));
+  const uint64_t bytes = options_.pinned_bytes > 0 ? options_.pinned_bytes : options_.bytes;
+  SPILLWAY_ASSIGN(const auto pool, this->pool(bytes, 0));
   std::vector<double> rates;
   for (size_t i = 0; i < options_.rounds; ++i) {
     const double started = now();
-    SPILLWAY_ASSIGN(const auto made,
-                    memory::PinnedMemory::create(*pool, {.bytes = options_.bytes}));
-    rates.push_back(gigabytes(static_cast<double>(options_.bytes), now() - started));
+    SPILLWAY_ASSIGN(const auto made, memory::PinnedMemory::create(*pool, {.bytes = bytes}));
+    rates.push_back(gigabytes(static_cast<double>(bytes), now() - started));
   }
-  return std::vector<Figure>{{"pinned memory on huge pages", median(rates), "GB/s", 0, "", ""}};
+  return std::vector<Figure>{
+      {format_size(bytes) + " of pinned memory on huge pages", median(rates), "GB/s", 0, "", ""}};
 }
 
 Result<std::vector<Figure>> MemoryBench::allocator() {

@@ -81,13 +81,16 @@ Result<void> ExtentMover::start(size_t extent, Batch& batch) {
 
 Result<void> ExtentMover::copy_into(size_t index, Handle& handle) {
   PoolState& pool = region_.pool;
-  const Extent& extent = region_.extents[index];
+  Extent& extent = region_.extents[index];
   const Stream stream = copy_stream();
   SPILLWAY_ASSIGN(std::byte* const to, pool.handles.alias(handle));
   SPILLWAY_TRY(region_.settle(index));
-  SPILLWAY_TRY(region_.ensure_mapped(index));
+  const std::byte* from = region_.at(index);
+  if (extent.mapping != Mapping::kReady) {
+    SPILLWAY_ASSIGN(from, pool.handles.alias(*extent.handle));
+  }
   for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(stream, use->id()));
-  return pool.gpu.copy({to, region_.at(index), region_.options.extent_bytes}, stream);
+  return pool.gpu.copy({to, from, region_.options.extent_bytes}, stream);
 }
 
 Stream ExtentMover::copy_stream() const {

@@ -64,22 +64,35 @@ Result<void> RegionState::check_tier(Tier tier) const {
   return {};
 }
 
-Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
-  // After a driver's failure half-way through a move, whoever comes next completes it; and the CPU
-  // gets at an extent when it first wants to.
-  for (size_t i = range.first; i < range.end; ++i) {
-    const auto unready = [](const Extent& e) { return e.handle && e.mapping != Mapping::kReady; };
-    const auto not_cpus = [](const Extent& e) {
-      return e.handle && e.handle->tier == Tier::kHost && !e.cpu;
+// What lies at its handle only, since it was moved out or a move failed half-way, comes to its
+// address; for_cpu: and the CPU gets at what lies in host memory.
+Result<void> RegionState::make_ready(ExtentRange range, bool for_cpu) {
+  const auto unready = [for_cpu](const Extent& e) {
+    return e.handle &&
+           (e.mapping != Mapping::kReady || (for_cpu && e.handle->tier == Tier::kHost && !e.cpu));
+  };
+  SPILLWAY_ASSIGN(const std::vector<size_t> claimed, claim_all(range, unready, Pinned::kMayBe));
+  Result<void> result;
+  for (size_t begin = 0, end = 0; begin < claimed.size() && result; begin = end) {
+    const auto nowhere = [&](size_t i) {
+      return extents[claimed[i]].mapping == Mapping::kNone &&
+             extents[claimed[i]].handle->tier == extents[claimed[begin]].handle->tier;
     };
-    const bool for_cpu = tier == Tier::kHost;
-    SPILLWAY_ASSIGN(const bool claimed,
-                    for_cpu ? claim_if(i, not_cpus, Pinned::kMayBe) : claim_if(i, unready));
-    if (!claimed) continue;
-    auto mapped = for_cpu ? ensure_cpu(i) : ensure_mapped(i);
-    release(i);
-    if (!mapped) return mapped;
+    end = begin + 1;
+    if (!nowhere(begin)) continue;
+    while (end < claimed.size() && claimed[end] == claimed[end - 1] + 1 && nowhere(end)) ++end;
+    result = map(std::span(claimed).subspan(begin, end - begin));
   }
+  for (const size_t i : claimed) {
+    if (result) result = ensure_mapped(i);
+    if (result && for_cpu && extents[i].handle->tier == Tier::kHost) result = ensure_cpu(i);
+  }
+  for (const size_t i : claimed) release(i);
+  return result;
+}
+
+Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
+  SPILLWAY_TRY(make_ready(range, tier == Tier::kHost));
   const auto begin = extents.begin() + static_cast<ptrdiff_t>(range.first);
   const auto end = extents.begin() + static_cast<ptrdiff_t>(range.end);
   std::unique_lock lock(mutex);
@@ -171,7 +184,9 @@ Result<void> RegionState::exchange(std::span<const size_t> run, std::span<Handle
       std::swap(*extents[run[i]].handle, handles[i]);
     }
   }
-  return map(run);
+  // Who moves to HBM wants to read there. What moves out may come back before anybody pins it, and
+  // mapping host memory costs more than copying it: that waits for a pin.
+  return extents[run.front()].handle->tier == Tier::kHbm ? map(run) : Result<void>();
 }
 
 Result<void> RegionState::ensure_mapped(size_t index) {

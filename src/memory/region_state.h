@@ -25,7 +25,8 @@ enum class Mapping {
 
 struct Extent {
   std::optional<Handle> handle;  // where its bytes lie; none: nowhere
-  // kReady unless the driver failed half-way through a move: then who needs it next tries again.
+  // Not kReady after a move to host memory, or where the driver failed half-way: who pins it next
+  // sees to it.
   Mapping mapping = Mapping::kNone;
   bool cpu = false;  // the CPU may touch it there, too
   bool claimed = false;
@@ -59,6 +60,7 @@ struct RegionState {
 
   // kUsage: no tier of memory, or one that the machine cannot give this region.
   Result<void> check_tier(Tier tier) const;
+  Result<void> make_ready(ExtentRange range, bool for_cpu);
   // Waits for claims to end, then pins. kUsage: an extent lies nowhere, or not in `tier`.
   Result<void> pin(ExtentRange range, std::optional<Tier> tier);
   // `use`: what may still run; none: nothing.
@@ -77,10 +79,11 @@ struct RegionState {
   }
   // All extents of the range that are as wanted, or none.
   template <typename Wanted>
-  Result<std::vector<size_t>> claim_all(ExtentRange range, Wanted wanted) {
+  Result<std::vector<size_t>> claim_all(ExtentRange range, Wanted wanted,
+                                        Pinned may_be_pinned = Pinned::kMustNotBe) {
     std::vector<size_t> claimed;
     for (size_t i = range.first; i < range.end; ++i) {
-      auto done = claim_if(i, wanted);
+      auto done = claim_if(i, wanted, may_be_pinned);
       if (done && *done) claimed.push_back(i);
       if (done) continue;
       for (const size_t taken : claimed) release(taken);
@@ -99,7 +102,8 @@ struct RegionState {
   // Ends a claim.
   void release(size_t extent);
   // Gives claimed extents, which lie side by side, other handles, which hold their bytes, for
-  // those that they have. On error each extent has its bytes in its handle all the same.
+  // those that they have; in HBM they are mapped. On error each extent has its bytes in its handle
+  // all the same.
   Result<void> exchange(std::span<const size_t> run, std::span<Handle> handles);
   // Makes a claimed extent's handle lie at its address.
   Result<void> ensure_mapped(size_t extent);
