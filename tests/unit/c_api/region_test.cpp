@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "c_api.h"
@@ -7,6 +8,7 @@
 namespace spillway::c_api {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 constexpr uint64_t kSize = 4 * kExtent;
@@ -220,6 +222,25 @@ TEST_F(CRegion, RangesAndTiersAreChecked) {
   for (spillway_tier tier : {spillway_tier{SPILLWAY_NOWHERE}, 3, -1}) {
     expect_failure(spillway_region_make_resident(region_, 0, 1, tier), SPILLWAY_USAGE, "no tier");
     expect_failure(spillway_region_move(region_, 0, 1, tier, &transfer), SPILLWAY_USAGE, "no tier");
+  }
+}
+
+TEST_F(CRegion, ThreadsPinWhileItMoves) {
+  make_resident(SPILLWAY_HOST);
+  std::vector<std::jthread> threads;
+  for (uint64_t extent = 0; extent < 4; ++extent) {
+    threads.emplace_back([this, extent] {
+      for (int i = 0; i < 20; ++i) {
+        spillway_pin* pin = nullptr;
+        ASSERT_EQ(spillway_region_pin(region_, extent * kExtent, 1, nullptr, &pin), SPILLWAY_OK);
+        ASSERT_EQ(spillway_unpin(pin), SPILLWAY_OK);
+      }
+    });
+  }
+  for (int i = 0; i < 20; ++i) {
+    const spillway_tier tier = i % 2 == 0 ? SPILLWAY_HBM : SPILLWAY_HOST;
+    const spillway_status status = spillway_region_make_resident(region_, 0, kSize, tier);
+    EXPECT_THAT(status, AnyOf(SPILLWAY_OK, SPILLWAY_USAGE)) << "an extent may be pinned";
   }
 }
 
