@@ -2,7 +2,8 @@
 """Holds the documents against the checkout: what they name must be there.
 
 Paths in backticks exist; `make X` is a target of the Makefile; `spillway X` is a subcommand and its
---options are options of the program; tools that code blocks call exist; no path of one machine.
+--options are options of the program; tools that code blocks call exist; no path of one machine; a
+code block that names a file behind its language is that file, and every example is in such a block.
 """
 import re
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import house
 from house import Finding
 
-RULES = {"doc-path", "doc-make", "doc-command", "doc-host"}
+RULES = {"doc-path", "doc-make", "doc-command", "doc-host", "doc-file"}
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "docs/*.md")
 MADE_LATER = ("build/", "models/", ".venv/", ".cache/")  # what the tools make
 CODE_SPAN = re.compile(r"`([^`]+)`")
 FENCE = re.compile(r"^\s*```")
+FILE_FENCE = re.compile(r"^```\w+ (\S+)$")  # ```cpp examples/memory/region.cpp
+EXAMPLES = ("examples/*/*.c", "examples/*/*.cpp", "examples/*/*.cu", "examples/*/*.txt")
 EXTENSION = re.compile(r"\.(md|cpp|h|cu|py|txt|json|toml|sh)$")
 HOST_PATH = re.compile(r"(?<![\w.])/(work|tmp|root|home)(/|\b)")
 COMMAND = re.compile(r"(?:^|[\s/$`])(make|spillway)\s+([A-Za-z][\w-]*)(.*)")
@@ -23,15 +26,40 @@ OPTION = re.compile(r"(?<!\S)(--[a-z][a-z-]*)")
 
 
 def code_parts(text):
-    """Yields (line number, code) for each backtick span and each line of a code block."""
-    fenced = False
+    """Yields (line number, code) for each backtick span and each line of a code block, except for
+    blocks that are a file."""
+    fenced = whole_file = False
     for number, line in enumerate(text.splitlines(), 1):
         if FENCE.match(line):
-            fenced = not fenced
+            fenced, whole_file = not fenced, bool(FILE_FENCE.match(line))
+        elif whole_file:
+            continue
         elif fenced:
             yield number, line
         else:
             yield from ((number, span) for span in CODE_SPAN.findall(line))
+
+
+def file_blocks(text):
+    """Yields (line number, file, its text) for each code block that names its file."""
+    number, lines = 0, None
+    for here, line in enumerate(text.splitlines(), 1):
+        if lines is None and (found := FILE_FENCE.match(line)):
+            number, name, lines = here, found[1], []
+        elif lines is not None and FENCE.match(line):
+            yield number, name, "".join(f"{code}\n" for code in lines)
+            lines = None
+        elif lines is not None:
+            lines.append(line)
+
+
+def check_file_blocks(document, text, root, shown):
+    for number, name, block in file_blocks(text):
+        shown.add(name)
+        if not (root / name).is_file():
+            yield Finding("doc-path", document, number, f"there is no {name}")
+        elif (root / name).read_text() != block:
+            yield Finding("doc-file", document, number, f"is not what {name} has")
 
 
 def braces(word):
@@ -93,7 +121,7 @@ def check_commands(document, number, code, program):
 
 
 def check(root):
-    findings, program = [], Program(root)
+    findings, program, shown = [], Program(root), set()
     for document in house.tracked(*DOCUMENTS, root=root):
         if "/" in document and not document.startswith("docs/"):
             continue
@@ -101,9 +129,12 @@ def check(root):
         for number, line in enumerate(text.splitlines(), 1):
             if HOST_PATH.search(line):
                 findings.append(Finding("doc-host", document, number, "a path of one machine"))
+        findings += check_file_blocks(document, text, root, shown)
         for number, code in code_parts(text):
             findings += check_paths(document, number, code, root)
             findings += check_commands(document, number, code, program)
+    for name in sorted(set(house.tracked(*EXAMPLES, root=root)) - shown):
+        findings.append(Finding("doc-file", name, 1, "no document shows this example"))
     return findings
 
 

@@ -14,7 +14,7 @@ from house import Finding
 
 RULES = {"layer-order", "layer-use", "layer-include", "layer-word"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
-PUBLIC = re.compile(r"spillway/([a-z]+)[/.]")  # include/spillway/memory/…, include/spillway/memory.h
+PUBLIC = re.compile(r"spillway/([a-z]+)[/.]")  # spillway/memory/…, spillway/memory.h
 # Patterns of code, and the layers of src/ in which they are at home.
 HOMES = [
     (re.compile(r"#\s*include\s*<(sys/|linux/|unistd\.h|fcntl\.h|dlfcn\.h|sched\.h|liburing)"),

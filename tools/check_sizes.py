@@ -14,9 +14,10 @@ MOST_LINES = 300
 MOST_COLUMNS = 100
 RULES = {"file-length", "columns", "first-line", "pragma-once", "leftover", "nolint", "host-path",
          "top-level", "exceptions-grew"}
-TOP_LEVEL = {".ci", "apps", "bench", "docs", "include", "plugins", "src", "tests", "tools",
-             ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore", "CMakeLists.txt",
-             "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"}
+TOP_LEVEL = {".ci", "apps", "bench", "docs", "examples", "include", "plugins", "src", "tests",
+             "tools", ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore",
+             "CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "Makefile",
+             "README.md"}
 SCRIPTS = {"tools", ".ci", "tests"}  # files without an extension are programs here
 LEFTOVER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 NOLINT = re.compile(r"NOLINT(NEXTLINE|BEGIN)?\b(?!\([a-z0-9.,\- ]+\): \S)")
@@ -25,7 +26,7 @@ HOST_PATH = re.compile(r"(?<![\w.])/(work|root|home)/\w")
 
 def is_code(path):
     suffix, first = Path(path).suffix, Path(path).parts[0]
-    return (suffix in {".cpp", ".h", ".cu", ".cuh", ".py", ".sh"}
+    return (suffix in {".c", ".cpp", ".h", ".cu", ".cuh", ".py", ".sh"}
             or (suffix == "" and first in SCRIPTS and "corpus" not in Path(path).parts))
 
 

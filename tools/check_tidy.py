@@ -23,13 +23,14 @@ import house
 PASSED = house.ROOT / ".cache" / "tidy"
 DATABASE = house.ROOT / "build" / "dev" / "compile_commands.json"
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+ROOTS = ("src", "include", "tests")
 
 
 def includes(path):
     """The headers of ours that a file includes."""
     names = INCLUDE.findall(path.read_text(errors="replace"))
     candidates = [folder / name for name in names
-                  for folder in (path.parent, house.ROOT / "src", house.ROOT / "tests")]
+                  for folder in (path.parent, *(house.ROOT / root for root in ROOTS))]
     return [candidate.resolve() for candidate in candidates if candidate.is_file()]
 
 

@@ -3,15 +3,29 @@
 #include <cstdlib>
 
 namespace spillway {
+namespace {
+
+std::string text_of(const char* variable) {
+  const char* const text = std::getenv(variable);
+  return text != nullptr ? text : "";
+}
+
+}  // namespace
 
 std::string cache_directory() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0') {
-    return std::string(cache) + "/spillway";
+  if (const std::string cache = text_of("XDG_CACHE_HOME"); !cache.empty()) {
+    return cache + "/spillway";
   }
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') {
-    return std::string(home) + "/.cache/spillway";
-  }
+  if (const std::string home = text_of("HOME"); !home.empty()) return home + "/.cache/spillway";
   return {};
+}
+
+std::string hbm_budget_text() {
+  return text_of("SPILLWAY_HBM_BUDGET");
+}
+
+std::string host_budget_text() {
+  return text_of("SPILLWAY_HOST_BUDGET");
 }
 
 }  // namespace spillway

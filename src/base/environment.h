@@ -10,4 +10,9 @@ namespace spillway {
 // $HOME/.cache/spillway; empty if neither is set.
 std::string cache_directory();
 
+// $SPILLWAY_HBM_BUDGET and $SPILLWAY_HOST_BUDGET, as the user wrote them; empty where not set. For
+// entry points that have no arguments to carry a budget.
+std::string hbm_budget_text();
+std::string host_budget_text();
+
 }  // namespace spillway

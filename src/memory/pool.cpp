@@ -9,6 +9,7 @@
 #include "memory/region_state.h"
 #include "platform/cuda_gpu.h"
 #include "platform/linux/linux_platform.h"
+#include "platform/simulated/simulated_gpu.h"
 
 namespace spillway::memory {
 namespace {
@@ -47,6 +48,16 @@ Result<std::unique_ptr<Pool>> Pool::open(int device, const PoolOptions& options)
                     platform::make_linux_platform()->host_memory());
     wanted.host_budget_bytes = share_of(memory.free_bytes());
   }
+  SPILLWAY_ASSIGN(auto pool, create(*gpu, wanted));
+  pool->state_->owned_gpu = std::move(gpu);
+  return pool;
+}
+
+Result<std::unique_ptr<Pool>> Pool::simulate(uint64_t device_bytes, const PoolOptions& options) {
+  PoolOptions wanted = options;
+  if (!wanted.host_budget_bytes) wanted.host_budget_bytes = device_bytes;
+  std::unique_ptr<platform::Gpu> gpu = platform::make_simulated_gpu(
+      {.total_bytes = device_bytes, .host_bytes = *wanted.host_budget_bytes});
   SPILLWAY_ASSIGN(auto pool, create(*gpu, wanted));
   pool->state_->owned_gpu = std::move(gpu);
   return pool;

@@ -115,6 +115,7 @@ struct Pin::Held {
   std::optional<Stream> stream;  // none: the CPU
 };
 
+Pin::Pin() = default;
 Pin::Pin(Pin&&) noexcept = default;
 
 Pin& Pin::operator=(Pin&& other) noexcept {

@@ -100,6 +100,18 @@ def test_docs(checkout, line, rules):
     assert checkout(check_docs.check, files) == rules
 
 
+@pytest.mark.parametrize("block, rules", [
+    ("```c examples/a/b.c\nmake();\n```\n", []),
+    ("```c examples/a/b.c\nbreak();\n```\n", ["doc-file"]),
+    ("```c examples/a/b.c\nmake();\n\n```\n", ["doc-file"]),
+    ("```c examples/a/gone.c\nmake();\n```\n", ["doc-path", "doc-file"]),
+    ("```c\nmake();\n```\n", ["doc-file"]),
+])
+def test_examples_are_shown_as_they_are(checkout, block, rules):
+    files = {**layers(), "examples/a/b.c": "make();\n", "docs/a.md": block}
+    assert checkout(check_docs.check, files) == rules
+
+
 def finding(value):
     return house.Finding("columns", "a.cpp", 1, "too wide", value)
 

@@ -45,6 +45,10 @@ class Pool {
   // The n-th GPU of this machine. kMachine: there is none, no driver, or it is too old, busy or
   // lost. kBudget: the budget does not hold what the driver needs for itself.
   static Result<std::unique_ptr<Pool>> open(int device, const PoolOptions& options);
+  // On a GPU of `device_bytes` that the CPU simulates, for tests and for trying out where there is
+  // none: addresses and copies are real, streams are threads, kernels do not run. Without a host
+  // budget the host has as many bytes.
+  static Result<std::unique_ptr<Pool>> simulate(uint64_t device_bytes, const PoolOptions& options);
   // On a GPU of any kind, which outlives the pool. Without a host budget there is none.
   static Result<std::unique_ptr<Pool>> create(platform::Gpu& gpu, const PoolOptions& options);
   ~Pool();  // its regions are gone by then

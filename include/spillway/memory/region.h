@@ -38,7 +38,7 @@ struct RegionOptions {
 // thread at a time.
 class Pin {
  public:
-  Pin() = default;
+  Pin();  // holds nothing
   Pin(Pin&& other) noexcept;
   Pin& operator=(Pin&& other) noexcept;
   // For a launch: the extents stay until what the stream has been given by now has ended.

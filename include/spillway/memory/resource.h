@@ -38,7 +38,7 @@ concept Resource = requires(R& resource, Stream stream, void* pointer, size_t by
 };
 
 // A reference to a Resource of any type, which outlives it: where the type is known at run time
-// only. Value; thread-safe where the resource is.
+// only. Equal where it is the same resource. Value; thread-safe where the resource is.
 class AnyResource {
  public:
   template <typename R>
@@ -59,6 +59,7 @@ class AnyResource {
                   size_t alignment = kAlignment) const noexcept {
     deallocate_(resource_, stream, pointer, bytes, alignment);
   }
+  bool operator==(const AnyResource& other) const { return resource_ == other.resource_; }
 
  private:
   void* resource_;
