@@ -64,13 +64,19 @@ Result<void> RegionState::check_tier(Tier tier) const {
   return {};
 }
 
-// What lies at its handle only, since it was moved out or a move failed half-way, comes to its
-// address; for_cpu: and the CPU gets at what lies in host memory.
+namespace {
+
+// It has memory, but not at its address; for_cpu: or the CPU does not get at it.
+bool is_unready(const Extent& e, bool for_cpu) {
+  const bool not_cpus = for_cpu && e.handle && e.handle->tier == Tier::kHost && !e.cpu;
+  return e.handle && (e.mapping != Mapping::kReady || not_cpus);
+}
+
+}  // namespace
+
+// Maps what was moved out, or what a move that failed half-way left.
 Result<void> RegionState::make_ready(ExtentRange range, bool for_cpu) {
-  const auto unready = [for_cpu](const Extent& e) {
-    return e.handle &&
-           (e.mapping != Mapping::kReady || (for_cpu && e.handle->tier == Tier::kHost && !e.cpu));
-  };
+  const auto unready = [for_cpu](const Extent& e) { return is_unready(e, for_cpu); };
   SPILLWAY_ASSIGN(const std::vector<size_t> claimed, claim_all(range, unready, Pinned::kMayBe));
   Result<void> result;
   for (size_t begin = 0, end = 0; begin < claimed.size() && result; begin = end) {
@@ -92,15 +98,22 @@ Result<void> RegionState::make_ready(ExtentRange range, bool for_cpu) {
 }
 
 Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
-  SPILLWAY_TRY(make_ready(range, tier == Tier::kHost));
   const auto begin = extents.begin() + static_cast<ptrdiff_t>(range.first);
   const auto end = extents.begin() + static_cast<ptrdiff_t>(range.end);
+  const bool for_cpu = tier == Tier::kHost;
   std::unique_lock lock(mutex);
-  changed.wait(lock, [&] {
-    return std::none_of(begin, end, [](const Extent& extent) { return extent.claimed; });
-  });
+  for (;;) {
+    changed.wait(lock, [&] {
+      return std::none_of(begin, end, [](const Extent& extent) { return extent.claimed; });
+    });
+    if (std::none_of(begin, end, [&](const Extent& e) { return is_unready(e, for_cpu); })) break;
+    // Meanwhile it may move again: then once more.
+    lock.unlock();
+    SPILLWAY_TRY(make_ready(range, for_cpu));
+    lock.lock();
+  }
   for (auto extent = begin; extent != end; ++extent) {
-    if (extent->mapping == Mapping::kReady && (!tier || extent->handle->tier == *tier)) continue;
+    if (extent->handle && (!tier || extent->handle->tier == *tier)) continue;
     return fail(ErrorCode::kUsage, "region '{}': extent {} lies {}; make it resident {}first",
                 options.name, extent - extents.begin(),
                 extent->handle ? fmt::format("in {}", tier_name(extent->handle->tier)) : "nowhere",

@@ -158,7 +158,10 @@ TEST_F(CRegion, ResidencyIsRuns) {
 
 TEST_F(CRegion, BytesMoveUnderTheirAddresses) {
   make_resident(SPILLWAY_HOST);
+  spillway_pin* pin = nullptr;
+  SPILLWAY_C_OK(spillway_region_pin_for_host(region_, 0, kSize, &pin));
   std::memset(data_, 0x5A, kSize);
+  SPILLWAY_C_OK(spillway_unpin(pin));
   spillway_transfer* transfer = nullptr;
   SPILLWAY_C_OK(spillway_region_move(region_, 0, kSize, SPILLWAY_HBM, &transfer));
   SPILLWAY_C_OK(spillway_transfer_wait(transfer));
@@ -169,7 +172,9 @@ TEST_F(CRegion, BytesMoveUnderTheirAddresses) {
   EXPECT_EQ(statistics().hbm_bytes, kSize);
   EXPECT_EQ(statistics().bytes_to_hbm, kSize);
   make_resident(SPILLWAY_HOST);
+  SPILLWAY_C_OK(spillway_region_pin_for_host(region_, 0, kSize, &pin));
   EXPECT_EQ(std::count(data_, data_ + kSize, 0x5A), static_cast<std::ptrdiff_t>(kSize));
+  SPILLWAY_C_OK(spillway_unpin(pin));
 }
 
 TEST_F(CRegion, ATransferMayBeDroppedBeforeItEnds) {
