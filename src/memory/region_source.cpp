@@ -30,7 +30,7 @@ Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool, Tag tag,
 
 RegionSource::RegionSource(Pool& pool, std::unique_ptr<Region> region)
     : pool_(pool), region_(std::move(region)), events_(pool.gpu()) {
-  free_.emplace(0, region_->extents());
+  free_.insert({0, region_->extents()});
 }
 
 size_t RegionSource::granule_bytes() const {
@@ -40,33 +40,13 @@ size_t RegionSource::granule_bytes() const {
 // The first range that is long enough.
 Result<size_t> RegionSource::take_range(size_t extents) {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(free_.begin(), free_.end(),
-                                  [&](const auto& range) { return range.second >= extents; });
-  if (found == free_.end()) {
-    return fail(ErrorCode::kBudget, "no {} addresses in one piece are left for the allocator",
-                format_size(extents * granule_bytes()));
+  for (const PageRun& run : free_.inside({0, region_->extents()})) {
+    if (run.pages() < extents) continue;
+    free_.erase({run.first, run.first + extents});
+    return run.first;
   }
-  const auto [first, count] = *found;
-  free_.erase(found);
-  if (count > extents) free_.emplace(first + extents, count - extents);
-  return first;
-}
-
-void RegionSource::give_range(size_t first, size_t extents) {
-  const std::lock_guard lock(mutex_);
-  auto next = free_.lower_bound(first);
-  if (next != free_.end() && next->first == first + extents) {
-    extents += next->second;
-    next = free_.erase(next);
-  }
-  if (next != free_.begin()) {
-    const auto before = std::prev(next);
-    if (before->first + before->second == first) {
-      before->second += extents;
-      return;
-    }
-  }
-  free_.emplace(first, extents);
+  return fail(ErrorCode::kBudget, "no {} addresses in one piece are left for the allocator",
+              format_size(extents * granule_bytes()));
 }
 
 Result<std::byte*> RegionSource::grow(size_t bytes) {
@@ -84,7 +64,9 @@ void RegionSource::shrink(std::byte* start, size_t bytes) {
   const size_t granule = granule_bytes();
   const auto offset = static_cast<size_t>(start - region_->data());
   SPILLWAY_CHECK(offset % granule == 0 && bytes % granule == 0);
-  if (region_->discard(offset, bytes)) give_range(offset / granule, bytes / granule);
+  if (!region_->discard(offset, bytes)) return;
+  const std::lock_guard lock(mutex_);
+  free_.insert({offset / granule, (offset + bytes) / granule});
 }
 
 Result<Mark> RegionSource::record(Stream stream) {

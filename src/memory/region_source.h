@@ -8,6 +8,7 @@
 #include <string>
 
 #include "memory/events.h"
+#include "memory/page_set.h"
 #include "memory/segment_source.h"
 #include "spillway/memory/pool.h"
 
@@ -29,14 +30,13 @@ class RegionSource : public SegmentSource {
  private:
   RegionSource(Pool& pool, std::unique_ptr<Region> region);
   Result<size_t> take_range(size_t extents);
-  void give_range(size_t first, size_t extents);
   platform::EventId event_of(Mark mark);
 
   Pool& pool_;
   const std::unique_ptr<Region> region_;
   EventPool events_;
   std::mutex mutex_;
-  std::map<size_t, size_t> free_;  // extents first → count; neither overlapping nor touching
+  PageSet free_;  // numbers of extents
   std::map<uint64_t, SharedEvent> marks_;
   uint64_t next_mark_ = 1;
 };
