@@ -14,6 +14,10 @@ constexpr size_t kBatchBytes = 256 * kMiB;
 // One is being copied, the one before it mapped.
 constexpr size_t kMostBatches = 2;
 
+bool any_extent(size_t /*extent*/) {
+  return true;
+}
+
 void keep_first(Result<void>& first, Result<void> next) {
   if (first && !next) first = std::move(next);
 }
@@ -23,12 +27,9 @@ void keep_first(Result<void>& first, Result<void> next) {
 Result<void> ExtentMover::move(const std::vector<size_t>& claimed) {
   Result<void> result;
   const size_t most = std::max<size_t>(1, kBatchBytes / region_.options.extent_bytes);
-  for (size_t begin = 0, end = 0; begin < claimed.size(); begin = end) {
-    end = begin + 1;
-    while (end < claimed.size() && end - begin < most && claimed[end] == claimed[end - 1] + 1) {
-      ++end;
-    }
-    const std::span<const size_t> run = std::span(claimed).subspan(begin, end - begin);
+  for (std::span<const size_t> rest = claimed; !rest.empty();) {
+    const auto run = side_by_side(rest.first(std::min(most, rest.size())), any_extent);
+    rest = rest.subspan(run.size());
     if (result) {
       result = start(run);
     } else {
@@ -58,7 +59,7 @@ Result<void> ExtentMover::start(std::span<const size_t> run) {
   } else {
     keep_first(result, tl::make_unexpected(std::move(copied).error()));
   }
-  give_back(batch);
+  give_back(batch.extents, batch.handles);
   release(batch.extents);
   return result;
 }
@@ -66,17 +67,13 @@ Result<void> ExtentMover::start(std::span<const size_t> run) {
 Result<void> ExtentMover::start(size_t extent, Batch& batch) {
   SPILLWAY_ASSIGN(Handle handle,
                   region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
-  auto copied = copy_into(extent, handle);
+  if (auto copied = copy_into(extent, handle); !copied) {
+    give_back({&extent, 1}, {&handle, 1});
+    return copied;
+  }
   batch.extents.push_back(extent);
   batch.handles.push_back(std::move(handle));
-  if (copied) return {};
-  Batch failed;
-  failed.extents.push_back(batch.extents.back());
-  failed.handles.push_back(std::move(batch.handles.back()));
-  batch.extents.pop_back();
-  batch.handles.pop_back();
-  give_back(failed);
-  return copied;
+  return {};
 }
 
 Result<void> ExtentMover::copy_into(size_t index, Handle& handle) {
@@ -99,15 +96,15 @@ Stream ExtentMover::copy_stream() const {
 }
 
 // After an error a copy may still be under way: then nobody may get the memory at either end.
-void ExtentMover::give_back(Batch& batch) {
+void ExtentMover::give_back(std::span<const size_t> extents, std::span<Handle> handles) {
   PoolState& pool = region_.pool;
   const bool ended = pool.gpu.synchronise(copy_stream()).has_value();
-  for (Handle& handle : batch.handles) {
+  for (Handle& handle : handles) {
     ended ? pool.handles.give(std::move(handle)) : pool.handles.abandon(std::move(handle));
   }
   if (ended) return;
   const std::lock_guard lock(region_.mutex);
-  for (const size_t i : batch.extents) region_.extents[i].unsettled = copy_stream();
+  for (const size_t i : extents) region_.extents[i].unsettled = copy_stream();
 }
 
 void ExtentMover::release(std::span<const size_t> run) {
@@ -122,12 +119,12 @@ Result<void> ExtentMover::finish_oldest() {
   if (result) {
     result = region_.exchange(batch.extents, batch.handles);
     // Here are the handles that the extents do not have any more, or never got.
-    for (Handle& handle : batch.handles) {
-      if (handle.tier != target_) count(1);
-      pool.handles.give(std::move(handle));
-    }
+    count(static_cast<size_t>(
+        std::count_if(batch.handles.begin(), batch.handles.end(),
+                      [this](const Handle& handle) { return handle.tier != target_; })));
+    for (Handle& handle : batch.handles) pool.handles.give(std::move(handle));
   } else {
-    give_back(batch);
+    give_back(batch.extents, batch.handles);
   }
   release(batch.extents);
   return result;
@@ -151,10 +148,10 @@ Result<void> ExtentMover::commit_claimed(const std::vector<size_t>& extents) {
     const std::lock_guard lock(region_.mutex);
     region_.extents[i].handle = std::move(handle);
   }
-  for (size_t begin = 0, end = 0; begin < extents.size(); begin = end) {
-    end = begin + 1;
-    while (end < extents.size() && extents[end] == extents[end - 1] + 1) ++end;
-    SPILLWAY_TRY(region_.map(std::span(extents).subspan(begin, end - begin)));
+  for (std::span<const size_t> rest = extents; !rest.empty();) {
+    const auto run = side_by_side(rest, any_extent);
+    SPILLWAY_TRY(region_.map(run));
+    rest = rest.subspan(run.size());
   }
   return {};
 }

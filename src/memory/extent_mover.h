@@ -35,7 +35,7 @@ class ExtentMover {
   Result<void> finish_oldest();
   Result<void> commit_claimed(const std::vector<size_t>& extents);
   Stream copy_stream() const;
-  void give_back(Batch& batch);
+  void give_back(std::span<const size_t> extents, std::span<Handle> handles);
   void release(std::span<const size_t> run);
   void count(size_t extents);
 

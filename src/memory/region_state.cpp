@@ -13,17 +13,9 @@ namespace spillway::memory {
 RegionState::~RegionState() {
   bool all_unmapped = true;
   for (size_t i = 0; i < extents.size(); ++i) {
-    Extent& extent = extents[i];
-    if (!extent.handle) continue;
-    bool free = wait_for_uses(i).has_value();
-    free = free && (extent.mapping == Mapping::kNone ||
-                    pool.gpu.unmap(at(i), options.extent_bytes).has_value());
-    all_unmapped &= free;
-    if (free) {
-      pool.handles.give(*std::move(extent.handle));
-    } else {
-      pool.handles.abandon(*std::move(extent.handle));
-    }
+    if (drop(i)) continue;
+    all_unmapped = false;
+    pool.handles.abandon(*std::move(extents[i].handle));
   }
   if (all_unmapped) (void)pool.gpu.free_addresses(data, size_bytes());
 }
@@ -79,15 +71,13 @@ Result<void> RegionState::make_ready(ExtentRange range, bool for_cpu) {
   const auto unready = [for_cpu](const Extent& e) { return is_unready(e, for_cpu); };
   SPILLWAY_ASSIGN(const std::vector<size_t> claimed, claim_all(range, unready, Pinned::kMayBe));
   Result<void> result;
-  for (size_t begin = 0, end = 0; begin < claimed.size() && result; begin = end) {
-    const auto nowhere = [&](size_t i) {
-      return extents[claimed[i]].mapping == Mapping::kNone &&
-             extents[claimed[i]].handle->tier == extents[claimed[begin]].handle->tier;
-    };
-    end = begin + 1;
-    if (!nowhere(begin)) continue;
-    while (end < claimed.size() && claimed[end] == claimed[end - 1] + 1 && nowhere(end)) ++end;
-    result = map(std::span(claimed).subspan(begin, end - begin));
+  for (std::span<const size_t> rest = claimed; !rest.empty() && result;) {
+    const Tier tier = extents[rest.front()].handle->tier;
+    const auto unmapped = side_by_side(rest, [&](size_t i) {
+      return extents[i].mapping == Mapping::kNone && extents[i].handle->tier == tier;
+    });
+    if (!unmapped.empty()) result = map(unmapped);
+    rest = rest.subspan(std::max<size_t>(1, unmapped.size()));
   }
   for (const size_t i : claimed) {
     if (result) result = ensure_mapped(i);
@@ -165,13 +155,14 @@ void RegionState::set(std::span<const size_t> run, Mapping mapping) {
 
 // One call for all: the driver's calls cost more than their handles, most of all while it copies.
 Result<void> RegionState::unmap(std::span<const size_t> run) {
-  for (size_t begin = 0, end = 0; begin < run.size(); begin = end) {
-    const auto mapped = [&](size_t i) { return extents[run[i]].mapping != Mapping::kNone; };
-    end = begin + 1;
-    if (!mapped(begin)) continue;
-    while (end < run.size() && mapped(end)) ++end;
-    SPILLWAY_TRY(pool.gpu.unmap(at(run[begin]), (end - begin) * options.extent_bytes));
-    set(run.subspan(begin, end - begin), Mapping::kNone);
+  while (!run.empty()) {
+    const auto mapped =
+        side_by_side(run, [this](size_t i) { return extents[i].mapping != Mapping::kNone; });
+    if (!mapped.empty()) {
+      SPILLWAY_TRY(pool.gpu.unmap(at(mapped.front()), mapped.size() * options.extent_bytes));
+      set(mapped, Mapping::kNone);
+    }
+    run = run.subspan(std::max<size_t>(1, mapped.size()));
   }
   return {};
 }

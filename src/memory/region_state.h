@@ -47,6 +47,17 @@ struct ExtentRange {
   size_t end = 0;
 };
 
+// The longest front of a list of extents that lie side by side and are as wanted.
+template <typename Wanted>
+std::span<const size_t> side_by_side(std::span<const size_t> extents, Wanted wanted) {
+  size_t count = 0;
+  while (count < extents.size() && extents[count] == extents.front() + count &&
+         wanted(extents[count])) {
+    ++count;
+  }
+  return extents.first(count);
+}
+
 struct RegionState {
   RegionState(PoolState& owner, const RegionOptions& wanted, std::byte* addresses, size_t count)
       : pool(owner), options(wanted), data(addresses), extents(count) {}
