@@ -1,6 +1,7 @@
 #include <random>
 
 #include "environment.h"
+#include "support/pattern.h"
 
 namespace spillway::platform {
 namespace {
@@ -19,7 +20,7 @@ TEST_P(GpuCopies, GoInAllDirections) {
   for (std::byte* from : ends) {
     for (std::byte* to : ends) {
       if (from == to) continue;
-      const auto content = counted_bytes(kBytes, ++seed);
+      const auto content = test::patterned_bytes(kBytes, ++seed);
       write(from, content);
       must(gpu().copy(CopyRequest{to, from, kBytes}, stream()));
       EXPECT_EQ(read(to, kBytes), content) << seed;
@@ -43,7 +44,7 @@ TEST_P(GpuCopies, ComeInBatches) {
   const Pieces pieces(gpu(), {places().back(), Place::kDevice});
   const size_t bytes = pieces.piece_bytes();
   for (const size_t count : {size_t{1}, size_t{2}, size_t{100}}) {
-    const auto content = counted_bytes(bytes, static_cast<unsigned>(random()));
+    const auto content = test::patterned_bytes(bytes, static_cast<unsigned>(random()));
     write(pieces.at(0), content);
     fill(pieces.at(1), 0, bytes);
     std::vector<std::byte> expected(bytes);

@@ -161,13 +161,6 @@ uint64_t GpuContract::pattern_mismatches(const std::byte* at, size_t bytes, uint
   return *mismatches;
 }
 
-std::vector<std::byte> counted_bytes(size_t size, unsigned seed) {
-  std::vector<std::byte> bytes(size);
-  for (size_t i = 0; i < size; ++i)
-    bytes[i] = static_cast<std::byte>((i * 2654435761U + seed) >> 13);
-  return bytes;
-}
-
 std::string name_of_kind(const testing::TestParamInfo<GpuKind>& kind) {
   return kind.param.name;
 }

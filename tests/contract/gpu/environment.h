@@ -100,9 +100,6 @@ class GpuContract : public testing::TestWithParam<GpuKind> {
   Stream stream_;
 };
 
-// Bytes that tell their place.
-std::vector<std::byte> counted_bytes(size_t size, unsigned seed = 0);
-
 std::string name_of_kind(const testing::TestParamInfo<GpuKind>& kind);
 
 }  // namespace spillway::platform

@@ -1,5 +1,6 @@
 #include "environment.h"
 #include "ops/pattern_kernels.h"
+#include "support/pattern.h"
 
 namespace spillway::platform {
 namespace {
@@ -117,8 +118,8 @@ TEST_P(GpuMemoryCalls, AHandleMappedTwiceIsTheSameMemory) {
     std::byte* alias = must(gpu().reserve(bytes, 0));
     must(gpu().map(alias, bytes, pieces.handle(0)));
     must(gpu().allow_access(alias, bytes, place));
-    write(pieces.start(), counted_bytes(bytes));
-    EXPECT_EQ(read(alias, bytes), counted_bytes(bytes));
+    write(pieces.start(), test::patterned_bytes(bytes));
+    EXPECT_EQ(read(alias, bytes), test::patterned_bytes(bytes));
     fill(alias + 100, 9, 1000);
     EXPECT_TRUE(all_equal(pieces.start() + 100, 9, 1000));
     must(gpu().unmap(alias, bytes));
@@ -133,11 +134,11 @@ TEST_P(GpuMemoryCalls, AHandleKeepsItsBytesWhileItIsMappedNowhere) {
     const HandleId handle = must(gpu().create(bytes, place));
     must(gpu().map(start, bytes, handle));
     must(gpu().allow_access(start, bytes, place));
-    write(start, counted_bytes(bytes));
+    write(start, test::patterned_bytes(bytes));
     must(gpu().unmap(start, bytes));
     must(gpu().map(start + bytes, bytes, handle));
     must(gpu().allow_access(start + bytes, bytes, place));
-    EXPECT_EQ(read(start + bytes, bytes), counted_bytes(bytes));
+    EXPECT_EQ(read(start + bytes, bytes), test::patterned_bytes(bytes));
     must(gpu().unmap(start + bytes, bytes));
     must(gpu().release(handle));
     must(gpu().free_addresses(start, 2 * bytes));
@@ -148,7 +149,7 @@ TEST_P(GpuMemoryCalls, TheCpuReadsAndWritesHostHandles) {
   if (!gpu().info().host_handles) GTEST_SKIP() << "no host handles";
   const Pieces pieces(gpu(), {Place::kHost, Place::kDevice});
   const size_t bytes = pieces.piece_bytes();
-  const auto content = counted_bytes(bytes);
+  const auto content = test::patterned_bytes(bytes);
   std::copy(content.begin(), content.end(), pieces.at(0));
   must(gpu().copy(CopyRequest{pieces.at(1), pieces.at(0), bytes}, stream()));
   must(gpu().fill(pieces.at(0), std::byte{1}, bytes, stream()));
