@@ -160,7 +160,8 @@ Result<std::vector<Figure>> MemoryBench::commits(size_t extent_bytes, Tier tier)
     SPILLWAY_ASSIGN(const double seconds, time_raw_commit(extent_bytes, place, bytes));
     raw.push_back(gigabytes(static_cast<double>(bytes), seconds));
   }
-  const double per_extent = static_cast<double>(calls) / static_cast<double>(bytes / extent_bytes);
+  const uint64_t extents = bytes / extent_bytes;
+  const double per_extent = static_cast<double>(calls) / static_cast<double>(extents);
   return std::vector<Figure>{
       {fmt::format("new extents of {} in {}", format_size(extent_bytes), tier_name(tier)),
        median(ours), "GB/s", median(raw), "the driver's calls alone",

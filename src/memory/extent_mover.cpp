@@ -52,13 +52,13 @@ Result<void> ExtentMover::start(std::span<const size_t> run) {
   }
   release(run.subspan(batch.extents.size()));
   if (batch.extents.empty()) return result;
-  if (auto copied = pool.events.record(copy_stream())) {
+  auto copied = pool.events.record(copy_stream());
+  if (copied) {
     batch.copied = *std::move(copied);
     batches_.push_back(std::move(batch));
     return result;
-  } else {
-    keep_first(result, tl::make_unexpected(std::move(copied).error()));
   }
+  keep_first(result, tl::make_unexpected(std::move(copied).error()));
   give_back(batch.extents, batch.handles);
   release(batch.extents);
   return result;
