@@ -136,7 +136,8 @@ std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool special) con
     SPILLWAY_CHECK(id >= 0 && static_cast<size_t>(id) < size());
     const size_t begin = out.size();
     state_->append_piece(id, special, out);
-    const bool parsed = type(id) == TokenType::kControl || type(id) == TokenType::kUserDefined;
+    const bool parsed = type(id) == TokenType::kControl || type(id) == TokenType::kUserDefined ||
+                        (type(id) == TokenType::kUnknown && !state_->family->may_give_unknown());
     if (!parsed && after_special && state_->family->adds_space() && out.size() > begin &&
         out[begin] == ' ')
       out.erase(begin, 1);

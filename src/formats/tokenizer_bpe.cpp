@@ -28,6 +28,7 @@ class ByteLevelBpe final : public TokenizerFamily {
   void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   void decode(std::string_view token_text, std::string& out) const override;
   bool adds_space() const override { return false; }
+  bool may_give_unknown() const override { return false; }
   size_t memory_bytes() const override {
     return sizeof(*this) + pre_tokenizer_.memory_bytes() + tokens_.memory_bytes() +
            merges_.memory_bytes();

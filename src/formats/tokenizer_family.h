@@ -21,6 +21,8 @@ class TokenizerFamily {
   virtual void decode(std::string_view token_text, std::string& out) const = 0;
   // encode() puts a space in front of every text that decode must take away again.
   virtual bool adds_space() const = 0;
+  // encode() may give the unknown token, for text that is no token and has no bytes for it.
+  virtual bool may_give_unknown() const = 0;
   virtual size_t memory_bytes() const = 0;
 };
 

@@ -46,6 +46,9 @@ class SentencePieceBpe final : public TokenizerFamily {
   void encode(std::string_view text, std::vector<TokenId>& ids) const override;
   void decode(std::string_view token_text, std::string& out) const override;
   bool adds_space() const override { return add_space_; }
+  bool may_give_unknown() const override {
+    return std::ranges::find(byte_tokens_, kNoToken) != byte_tokens_.end();
+  }
   size_t memory_bytes() const override {
     return sizeof(*this) + scores_.capacity() * sizeof(float) + tokens_.memory_bytes();
   }

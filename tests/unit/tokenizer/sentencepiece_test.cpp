@@ -93,6 +93,14 @@ TEST(SentencePieceBpe, ASpaceInFrontOfEveryTextBetweenSpecialTokens) {
             "<s>hello</s>hello");
 }
 
+// With all byte tokens no text becomes the unknown token, so one in the ids was parsed.
+TEST(SentencePieceBpe, TheUnknownTokenIsParsedLikeAnyOther) {
+  const Tokenizer tokenizer = make(test::some_pieces());
+  for (const char* text : {"a<unk>b", "a<unk> b", "<unk><unk>hello", "<unk>\r\n"}) {
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, {.parse_special = true}), true), text);
+  }
+}
+
 // Quadratic time would run into the test's limit here.
 TEST(SentencePieceBpe, LongRunsTakeLinearTime) {
   std::vector<std::string> across = test::some_pieces();
