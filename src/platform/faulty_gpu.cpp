@@ -16,6 +16,10 @@ constexpr std::array<const char*, kGpuCalls> kNames = {"memory",
                                                        "unmap",
                                                        "register_host",
                                                        "unregister_host",
+                                                       "allocate_managed",
+                                                       "free_managed",
+                                                       "prefer",
+                                                       "prefetch",
                                                        "create_stream",
                                                        "destroy_stream",
                                                        "synchronise",
@@ -42,6 +46,7 @@ bool gives_back(GpuCall call) {
     case GpuCall::kFreeAddresses:
     case GpuCall::kUnmap:
     case GpuCall::kUnregisterHost:
+    case GpuCall::kFreeManaged:
     case GpuCall::kDestroyStream:
     case GpuCall::kDestroyEvent:
       return true;
@@ -141,6 +146,26 @@ Result<void> FaultyGpu::register_host(std::span<std::byte> range) {
 Result<void> FaultyGpu::unregister_host(std::byte* start) {
   SPILLWAY_TRY(pass(GpuCall::kUnregisterHost));
   return inside_.unregister_host(start);
+}
+
+Result<std::byte*> FaultyGpu::allocate_managed(size_t bytes) {
+  SPILLWAY_TRY(pass(GpuCall::kAllocateManaged));
+  return inside_.allocate_managed(bytes);
+}
+
+Result<void> FaultyGpu::free_managed(std::byte* start, size_t bytes) {
+  SPILLWAY_TRY(pass(GpuCall::kFreeManaged));
+  return inside_.free_managed(start, bytes);
+}
+
+Result<void> FaultyGpu::prefer(std::byte* at, size_t bytes, Place place) {
+  SPILLWAY_TRY(pass(GpuCall::kPrefer));
+  return inside_.prefer(at, bytes, place);
+}
+
+Result<void> FaultyGpu::prefetch(std::byte* at, size_t bytes, Place place, Stream stream) {
+  SPILLWAY_TRY(pass(GpuCall::kPrefetch));
+  return inside_.prefetch(at, bytes, place, stream);
 }
 
 Result<Stream> FaultyGpu::create_stream() {

@@ -26,6 +26,10 @@ enum class GpuCall {
   kUnmap,
   kRegisterHost,
   kUnregisterHost,
+  kAllocateManaged,
+  kFreeManaged,
+  kPrefer,
+  kPrefetch,
   kCreateStream,
   kDestroyStream,
   kSynchronise,
@@ -43,7 +47,7 @@ enum class GpuCall {
 inline constexpr size_t kGpuCalls = static_cast<size_t>(GpuCall::kLaunch) + 1;
 
 const char* name_of(GpuCall call);
-// release, free_addresses, unmap, unregister_host, destroy_stream, destroy_event.
+// release, free_addresses, unmap, unregister_host, free_managed, destroy_stream, destroy_event.
 bool gives_back(GpuCall call);
 
 // Whether calls that give something back are counted and fail like all others.
@@ -76,6 +80,10 @@ class FaultyGpu : public Gpu {
   Result<void> unmap(std::byte* at, size_t bytes) override;
   Result<void> register_host(std::span<std::byte> range) override;
   Result<void> unregister_host(std::byte* start) override;
+  Result<std::byte*> allocate_managed(size_t bytes) override;
+  Result<void> free_managed(std::byte* start, size_t bytes) override;
+  Result<void> prefer(std::byte* at, size_t bytes, Place place) override;
+  Result<void> prefetch(std::byte* at, size_t bytes, Place place, Stream stream) override;
   Result<Stream> create_stream() override;
   Result<void> destroy_stream(Stream stream) override;
   Result<void> synchronise(Stream stream) override;

@@ -1,8 +1,9 @@
-// One GPU, as the memory core sees it: virtual memory in two places under one address, streams,
-// events, copies, kernels. The calls mirror the CUDA driver API, whose words they use, so that
-// every implementation can be flat: cuda/ (the driver, opened when it is there), simulated/ (any
-// size, CPU threads as streams, memory behind real addresses) and FaultyGpu (any other, with the
-// n-th call failing). One contract suite (tests/contract/gpu) runs on all. Thread-safe.
+// One GPU, as the memory core sees it: virtual memory in two places under one address, managed
+// memory, streams, events, copies, kernels. The calls mirror the CUDA driver API, whose words they
+// use, so that every implementation can be flat: cuda/ (the driver, opened when it is there),
+// simulated/ (any size, CPU threads as streams, memory behind real addresses) and FaultyGpu (any
+// other, with the n-th call failing). One contract suite (tests/contract/gpu) runs on all.
+// Thread-safe.
 //
 // Every call may fail with kMachine: the device is missing, busy, out of memory or lost. A lost
 // device fails every later call; what gives back (release, unmap, destroy…) may then be ignored.
@@ -34,6 +35,7 @@ struct GpuInfo {
   size_t granularity = 0;      // sizes and addresses of handles are multiples of it, in both places
   bool host_handles = false;   // handles can lie in host memory (HOST_NUMA); else registered ranges
   bool coherent = false;       // the GPU reads the CPU's page tables (GH200)
+  bool managed = false;        // managed memory moves in pages, for the CPU and the GPU at once
   int host_node = -1;          // the NUMA node nearest to it; -1: unknown
   uint64_t context_bytes = 0;  // of its memory that the driver holds for this process, about
 };
@@ -123,6 +125,15 @@ class Gpu {
   // Makes ordinary host memory ready for DMA, at the same address for the GPU; whole pages.
   virtual Result<void> register_host(std::span<std::byte> range) = 0;
   virtual Result<void> unregister_host(std::byte* start) = 0;
+
+  // Managed memory: addresses that every processor reaches, whose pages the driver moves when one
+  // of them touches them. Where it lies is a wish. Only where info().managed.
+  virtual Result<std::byte*> allocate_managed(size_t bytes) = 0;
+  virtual Result<void> free_managed(std::byte* start, size_t bytes) = 0;
+  // From now on the pages are to stay in `place`; the GPU gets at them there without a fault.
+  virtual Result<void> prefer(std::byte* at, size_t bytes, Place place) = 0;
+  // Asynchronous: brings the pages, or makes them there.
+  virtual Result<void> prefetch(std::byte* at, size_t bytes, Place place, Stream stream) = 0;
 
   // Streams run what is put into them in order; work of different streams overlaps. Those made
   // here do not wait for the null stream, nor it for them.

@@ -73,6 +73,13 @@ class CudaGpu : public Gpu {
                              static_cast<void*>(start));
   }
 
+  Result<std::byte*> allocate_managed(size_t bytes) override;
+  Result<void> free_managed(std::byte* start, size_t) override {
+    return context_->checked("cuMemFree", driver_.mem_free, device_pointer(start));
+  }
+  Result<void> prefer(std::byte* at, size_t bytes, Place place) override;
+  Result<void> prefetch(std::byte* at, size_t bytes, Place place, Stream stream) override;
+
   Result<Stream> create_stream() override {
     CUstream stream = nullptr;
     SPILLWAY_TRY(context_->checked("cuStreamCreate", driver_.stream_create, &stream,
@@ -197,6 +204,37 @@ Result<void> CudaGpu::register_host(std::span<std::byte> range) {
       "cuMemHostRegister", driver_.mem_host_register, static_cast<void*>(range.data()),
       range.size(),
       static_cast<unsigned>(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP));
+}
+
+Result<std::byte*> CudaGpu::allocate_managed(size_t bytes) {
+  SPILLWAY_TRY(check_size("allocate_managed", bytes));
+  if (!info_.managed) {
+    return fail(ErrorCode::kUsage,
+                "{} has no managed memory that the CPU and the GPU may use at once with this "
+                "driver (for CUDA {}.{})",
+                info_.name, driver_.version / 1000, driver_.version % 1000 / 10);
+  }
+  CUdeviceptr start = 0;
+  SPILLWAY_TRY(context_->checked("cuMemAllocManaged", driver_.mem_alloc_managed, &start, bytes,
+                                 static_cast<unsigned>(CU_MEM_ATTACH_GLOBAL)));
+  return reinterpret_cast<std::byte*>(start);
+}
+
+Result<void> CudaGpu::prefer(std::byte* at, size_t bytes, Place place) {
+  SPILLWAY_TRY(check_size("prefer", bytes));
+  const auto where = managed_location_of(place, context_->device(), info_.host_node);
+  SPILLWAY_TRY(context_->checked("cuMemAdvise", driver_.advise, device_pointer(at), bytes,
+                                 CU_MEM_ADVISE_SET_PREFERRED_LOCATION, where));
+  const auto gpu = managed_location_of(Place::kDevice, context_->device(), info_.host_node);
+  return context_->checked("cuMemAdvise", driver_.advise, device_pointer(at), bytes,
+                           CU_MEM_ADVISE_SET_ACCESSED_BY, gpu);
+}
+
+Result<void> CudaGpu::prefetch(std::byte* at, size_t bytes, Place place, Stream stream) {
+  SPILLWAY_TRY(check_size("prefetch", bytes));
+  return context_->checked("cuMemPrefetchAsync", driver_.prefetch, device_pointer(at), bytes,
+                           managed_location_of(place, context_->device(), info_.host_node), 0U,
+                           native(stream));
 }
 
 Result<void> CudaGpu::copy(std::span<const CopyRequest> requests, Stream stream) {

@@ -85,6 +85,15 @@ CUmemLocation location_of(Place place, CUdevice device, int host_node) {
   return location;
 }
 
+CUmemLocation managed_location_of(Place place, CUdevice device, int host_node) {
+  CUmemLocation location = location_of(place, device, host_node);
+  if (place == Place::kHost && host_node < 0) {
+    location.type = CU_MEM_LOCATION_TYPE_HOST;
+    location.id = 0;
+  }
+  return location;
+}
+
 CUmemAllocationProp properties_of(Place place, CUdevice device, int host_node) {
   CUmemAllocationProp properties{};
   properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
@@ -144,6 +153,8 @@ Result<GpuInfo> ask_info(const CudaContext& context, int ordinal) {
   info.compute_minor = number(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
   info.multiprocessors = number(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   info.coherent = number(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES) != 0;
+  info.managed = driver.advise != nullptr && driver.prefetch != nullptr &&
+                 number(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS) != 0;
   info.host_node = attribute_or(driver, device, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, -1);
   SPILLWAY_ASSIGN(info.granularity, granularity_of(context, Place::kDevice, info.host_node));
   if (number(CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) != 0) {

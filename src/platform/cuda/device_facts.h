@@ -11,6 +11,8 @@ Result<void> check_usable(const Driver& driver, CUdevice device);
 
 // The location of a place's handles. `host_node` as in GpuInfo.
 CUmemLocation location_of(Place place, CUdevice device, int host_node);
+// The same for managed memory, which needs no node.
+CUmemLocation managed_location_of(Place place, CUdevice device, int host_node);
 CUmemAllocationProp properties_of(Place place, CUdevice device, int host_node);
 
 // Host handles are believed in only once one has been made and mapped: containers may forbid them.

@@ -108,6 +108,10 @@ Result<Driver> open_driver() {
 #undef SPILLWAY_NAME
   SPILLWAY_TRY(check(driver, "cuDriverGetVersion", driver.driver_get_version(&driver.version)));
   SPILLWAY_TRY(check(driver, "cuInit", driver.init(0)));
+  if (driver.version >= 12020) {
+    driver.advise = find_version<Driver::Advise>(driver, "cuMemAdvise", 12020);
+    driver.prefetch = find_version<Driver::Prefetch>(driver, "cuMemPrefetchAsync", 12020);
+  }
   if (driver.version >= 13000) {
     driver.copy_batch_13 = find_version<Driver::CopyBatch13>(driver, "cuMemcpyBatchAsync", 13000);
   } else if (driver.version >= 12080) {

@@ -40,6 +40,8 @@ namespace spillway::platform {
   X(mem_unmap, cuMemUnmap)                              \
   X(mem_host_register, cuMemHostRegister)               \
   X(mem_host_unregister, cuMemHostUnregister)           \
+  X(mem_alloc_managed, cuMemAllocManaged)               \
+  X(mem_free, cuMemFree)                                \
   X(stream_create, cuStreamCreate)                      \
   X(stream_destroy, cuStreamDestroy)                    \
   X(stream_synchronize, cuStreamSynchronize)            \
@@ -70,6 +72,14 @@ struct Driver {
                                    size_t attribute_count, CUstream stream);
   CopyBatch12 copy_batch_12 = nullptr;
   CopyBatch13 copy_batch_13 = nullptr;
+
+  // Managed memory by location; null before 12.2.
+  using Advise = CUresult (*)(CUdeviceptr at, size_t bytes, CUmem_advise advice,
+                              CUmemLocation location);
+  using Prefetch = CUresult (*)(CUdeviceptr at, size_t bytes, CUmemLocation location,
+                                unsigned flags, CUstream stream);
+  Advise advise = nullptr;
+  Prefetch prefetch = nullptr;
 
   int version = 0;  // 13000: CUDA 13.0
 };

@@ -49,6 +49,9 @@ SimulatedGpuMemory::SimulatedGpuMemory(const SimulatedGpuOptions& options)
 SimulatedGpuMemory::~SimulatedGpuMemory() {
   // As when a context is destroyed: what was not given back goes all the same.
   for (const auto& [start, bytes] : reservations_) munmap(pointer(start), bytes);
+  for (const auto& [start, places] : managed_) {
+    munmap(pointer(start), places.size() * options_.granularity);
+  }
 }
 
 uint64_t SimulatedGpuMemory::capacity(Place place) const {
@@ -67,18 +70,23 @@ Result<HandleId> SimulatedGpuMemory::create(size_t bytes, Place place) {
   if (place == Place::kHost && !options_.host_handles) {
     return fail(ErrorCode::kUsage, "create: this GPU has no handles in host memory");
   }
+  SPILLWAY_TRY(take(bytes, place));
+  const uint64_t id = next_handle_++;
+  handles_[id] = {.bytes = bytes, .place = place, .offset = next_offset_};
+  next_offset_ += bytes;
+  return HandleId{id};
+}
+
+Result<void> SimulatedGpuMemory::take(size_t bytes, Place place) {
   Used& used = this->used(place);
   if (bytes > capacity(place) - used.bytes) {
     return fail(ErrorCode::kMachine, "out of {} memory: {} asked for, {} of {} free",
                 name_of(place), format_size(bytes), format_size(capacity(place) - used.bytes),
                 format_size(capacity(place)));
   }
-  const uint64_t id = next_handle_++;
-  handles_[id] = {.bytes = bytes, .place = place, .offset = next_offset_};
-  next_offset_ += bytes;
   used.bytes += bytes;
   used.peak = std::max(used.peak, used.bytes);
-  return HandleId{id};
+  return {};
 }
 
 Result<void> SimulatedGpuMemory::release(HandleId handle) {

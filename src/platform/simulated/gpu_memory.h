@@ -1,11 +1,14 @@
-// The memory of a simulated GPU: handles, reserved addresses, mappings and registered ranges.
+// The memory of a simulated GPU: handles, reserved addresses, mappings, registered ranges and
+// managed memory.
 // Owned by its SimulatedGpu, which holds its lock around every call; thread-compatible.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "platform/linux/descriptor.h"
 #include "platform/simulated/simulated_gpu.h"
@@ -29,6 +32,11 @@ class SimulatedGpuMemory {
   Result<void> unmap(std::byte* at, size_t bytes);
   Result<void> register_host(std::span<std::byte> range);
   Result<void> unregister_host(std::byte* start);
+  Result<std::byte*> allocate_managed(size_t bytes);
+  Result<void> free_managed(std::byte* start, size_t bytes);
+  Result<void> prefetch(std::byte* at, size_t bytes, Place place);
+  // kUsage if the range is not whole granules within one piece of managed memory.
+  Result<void> check_managed(const char* call, const std::byte* at, size_t bytes) const;
 
   // kUsage if the GPU cannot reach all of the range.
   Result<void> check_reachable(const std::byte* at, size_t bytes) const;
@@ -40,6 +48,7 @@ class SimulatedGpuMemory {
   size_t reservations() const { return reservations_.size(); }
   size_t mappings() const { return mappings_.size(); }
   size_t registrations() const { return registered_.size(); }
+  size_t managed_ranges() const { return managed_.size(); }
 
  private:
   struct Handle {
@@ -58,6 +67,8 @@ class SimulatedGpuMemory {
     uint64_t bytes = 0;
     uint64_t peak = 0;
   };
+  // Where each granule of managed memory lies; none: nobody has touched it.
+  using Managed = std::vector<std::optional<Place>>;
   using Mappings = std::map<uintptr_t, Mapping>;  // by address
 
   Used& used(Place place) { return place == Place::kDevice ? device_ : host_; }
@@ -68,6 +79,8 @@ class SimulatedGpuMemory {
   // within a mapping.
   std::pair<Mappings::iterator, Mappings::iterator> whole_mappings(uintptr_t start, size_t bytes);
   void give_back_if_unused(uint64_t handle);
+  // Books: bytes come into use in a place. kMachine if it is full.
+  Result<void> take(size_t bytes, Place place);
 
   const SimulatedGpuOptions options_;
   const size_t page_bytes_;
@@ -82,6 +95,7 @@ class SimulatedGpuMemory {
   std::map<uintptr_t, size_t> reservations_;
   Mappings mappings_;
   std::map<uintptr_t, size_t> registered_;
+  std::map<uintptr_t, Managed> managed_;
 };
 
 }  // namespace spillway::platform

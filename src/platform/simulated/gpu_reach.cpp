@@ -1,4 +1,5 @@
-// What a simulated GPU reaches for copies and fills: mapped handles and registered host memory.
+// What a simulated GPU reaches for copies and fills: mapped handles, registered host memory and
+// managed memory.
 #include <algorithm>
 
 #include "base/result.h"
@@ -52,6 +53,9 @@ Result<void> SimulatedGpuMemory::check_reachable(const std::byte* at, size_t byt
     if (mapping->second.accessible) extend(mapping->first, mapping->second.bytes);
   }
   for (const auto& [range_start, range_bytes] : registered_) extend(range_start, range_bytes);
+  for (const auto& [range_start, places] : managed_) {
+    extend(range_start, places.size() * options_.granularity);
+  }
   if (reached >= end) return {};
   const bool ours = inside_reservation(start, 1);
   if (options_.coherent && !ours) return {};

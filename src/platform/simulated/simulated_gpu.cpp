@@ -22,6 +22,7 @@ GpuInfo info_of(const SimulatedGpuOptions& options) {
           .granularity = options.granularity,
           .host_handles = options.host_handles,
           .coherent = options.coherent,
+          .managed = options.managed,
           .host_node = 0,
           .context_bytes = options.context_bytes};
 }
@@ -83,6 +84,21 @@ class Simulation : public SimulatedGpu {
     return memory_.unregister_host(start);
   }
 
+  Result<std::byte*> allocate_managed(size_t bytes) override {
+    const auto lock = enter();
+    return memory_.allocate_managed(bytes);
+  }
+  Result<void> free_managed(std::byte* start, size_t bytes) override {
+    const auto lock = enter();
+    return memory_.free_managed(start, bytes);
+  }
+  // A wish that changes nothing here: pages stay where they were brought.
+  Result<void> prefer(std::byte* at, size_t bytes, Place) override {
+    const auto lock = enter();
+    return memory_.check_managed("prefer", at, bytes);
+  }
+  Result<void> prefetch(std::byte* at, size_t bytes, Place place, Stream stream) override;
+
   Result<Stream> create_stream() override;
   Result<void> destroy_stream(Stream stream) override;
   Result<void> synchronise(Stream stream) override;
@@ -104,6 +120,7 @@ class Simulation : public SimulatedGpu {
   size_t handles() const override { return counted(&SimulatedGpuMemory::handles); }
   size_t reservations() const override { return counted(&SimulatedGpuMemory::reservations); }
   size_t mappings() const override { return counted(&SimulatedGpuMemory::mappings); }
+  size_t managed_ranges() const override { return counted(&SimulatedGpuMemory::managed_ranges); }
   size_t registrations() const override { return counted(&SimulatedGpuMemory::registrations); }
   size_t streams() const override {
     const std::lock_guard lock(mutex_);
@@ -264,6 +281,16 @@ Result<void> Simulation::copy(std::span<const CopyRequest> requests, Stream stre
       std::memmove(to, from, bytes);
     }
   });
+  return {};
+}
+
+// The books say at once where the pages are. Nothing touches them, in this stream's time: so a
+// launch that a move has not waited for is no race here, as it is none on a GPU.
+Result<void> Simulation::prefetch(std::byte* at, size_t bytes, Place place, Stream stream) {
+  const auto lock = enter();
+  SPILLWAY_ASSIGN(SimulatedStream * found, find(stream));
+  SPILLWAY_TRY(memory_.prefetch(at, bytes, place));
+  found->put([] {});
   return {};
 }
 

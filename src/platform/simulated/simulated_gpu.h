@@ -20,6 +20,7 @@ struct SimulatedGpuOptions {
   uint64_t context_bytes = 0;                 // of total_bytes, gone from the start
   size_t granularity = size_t{64} << 10;      // a power of two, whole pages
   bool host_handles = true;
+  bool managed = true;
   bool coherent = false;  // copies then take any host memory, not only what is registered
   // Passes before each piece of work of a stream: makes races likelier.
   std::chrono::microseconds work_delay{0};
@@ -35,9 +36,10 @@ class SimulatedGpu : public Gpu {
   virtual size_t reservations() const = 0;
   virtual size_t mappings() const = 0;
   virtual size_t registrations() const = 0;
+  virtual size_t managed_ranges() const = 0;
   virtual size_t streams() const = 0;  // without the null stream
   virtual size_t events() const = 0;
-  // Of handles, without context_bytes.
+  // Of handles and managed memory, without context_bytes.
   virtual uint64_t device_bytes_in_use() const = 0;
   virtual uint64_t peak_device_bytes() const = 0;
   virtual uint64_t host_bytes_in_use() const = 0;
