@@ -13,6 +13,7 @@
 #include "spillway/memory/pool.h"
 #include "spillway/memory/region.h"
 #include "spillway/memory/replay.h"
+#include "spillway/memory/report.h"
 #include "spillway/memory/resource.h"
 #include "spillway/memory/stream_allocator.h"
 #include "spillway/types.h"

@@ -25,6 +25,23 @@ void keep_first(Result<void>& first, Result<void> next) {
 }  // namespace
 
 Result<void> ExtentMover::move(const std::vector<size_t>& claimed) {
+  PoolState& pool = region_.pool;
+  const double started = pool.os.clock().seconds();
+  auto result = move_all(claimed);
+  const double seconds = pool.os.clock().seconds() - started;
+  const uint64_t bytes = moved_extents_ * region_.options.extent_bytes;
+  if (moved_extents_ > 0 && target_ == Tier::kHbm) {
+    pool.add(region_,
+             {.extents_to_hbm = moved_extents_, .bytes_to_hbm = bytes, .seconds_to_hbm = seconds});
+  } else if (moved_extents_ > 0) {
+    pool.add(
+        region_,
+        {.extents_to_host = moved_extents_, .bytes_to_host = bytes, .seconds_to_host = seconds});
+  }
+  return result;
+}
+
+Result<void> ExtentMover::move_all(const std::vector<size_t>& claimed) {
   Result<void> result;
   const size_t most = std::max<size_t>(1, kBatchBytes / region_.options.extent_bytes);
   for (std::span<const size_t> rest = claimed; !rest.empty();) {
@@ -65,8 +82,7 @@ Result<void> ExtentMover::start(std::span<const size_t> run) {
 }
 
 Result<void> ExtentMover::start(size_t extent, Batch& batch) {
-  SPILLWAY_ASSIGN(Handle handle,
-                  region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
+  SPILLWAY_ASSIGN(Handle handle, region_.pool.take(region_, target_));
   if (auto copied = copy_into(extent, handle); !copied) {
     give_back({&extent, 1}, {&handle, 1});
     return copied;
@@ -80,14 +96,10 @@ Result<void> ExtentMover::copy_into(size_t index, Handle& handle) {
   PoolState& pool = region_.pool;
   Extent& extent = region_.extents[index];
   const Stream stream = copy_stream();
-  SPILLWAY_ASSIGN(std::byte* const to, pool.handles.alias(handle));
   SPILLWAY_TRY(region_.settle(index));
-  const std::byte* from = region_.at(index);
-  if (extent.mapping != Mapping::kReady) {
-    SPILLWAY_ASSIGN(from, pool.handles.alias(*extent.handle));
-  }
   for (const SharedEvent& use : extent.uses) SPILLWAY_TRY(pool.gpu.wait(stream, use->id()));
-  return pool.gpu.copy({to, from, region_.options.extent_bytes}, stream);
+  return region_.backing->copy(region_.at(index), extent.mapping == Mapping::kReady, *extent.handle,
+                               handle, stream);
 }
 
 Stream ExtentMover::copy_stream() const {
@@ -99,8 +111,10 @@ Stream ExtentMover::copy_stream() const {
 void ExtentMover::give_back(std::span<const size_t> extents, std::span<Handle> handles) {
   PoolState& pool = region_.pool;
   const bool ended = pool.gpu.synchronise(copy_stream()).has_value();
-  for (Handle& handle : handles) {
-    ended ? pool.handles.give(std::move(handle)) : pool.handles.abandon(std::move(handle));
+  for (size_t i = 0; i < handles.size(); ++i) {
+    const Handle& from = *region_.extents[extents[i]].handle;
+    const bool undone = ended && region_.backing->undo_copy(region_.at(extents[i]), from);
+    undone ? pool.handles.give(std::move(handles[i])) : pool.handles.abandon(std::move(handles[i]));
   }
   if (ended) return;
   const std::lock_guard lock(region_.mutex);
@@ -119,9 +133,9 @@ Result<void> ExtentMover::finish_oldest() {
   if (result) {
     result = region_.exchange(batch.extents, batch.handles);
     // Here are the handles that the extents do not have any more, or never got.
-    count(static_cast<size_t>(
+    moved_extents_ += static_cast<size_t>(
         std::count_if(batch.handles.begin(), batch.handles.end(),
-                      [this](const Handle& handle) { return handle.tier != target_; })));
+                      [this](const Handle& handle) { return handle.tier != target_; }));
     for (Handle& handle : batch.handles) pool.handles.give(std::move(handle));
   } else {
     give_back(batch.extents, batch.handles);
@@ -143,8 +157,7 @@ Result<void> ExtentMover::commit(ExtentRange range) {
 
 Result<void> ExtentMover::commit_claimed(const std::vector<size_t>& extents) {
   for (const size_t i : extents) {
-    SPILLWAY_ASSIGN(Handle handle,
-                    region_.pool.take(region_.options.extent_bytes, target_, region_.holding()));
+    SPILLWAY_ASSIGN(Handle handle, region_.pool.take(region_, target_));
     const std::lock_guard lock(region_.mutex);
     region_.extents[i].handle = std::move(handle);
   }
@@ -154,14 +167,6 @@ Result<void> ExtentMover::commit_claimed(const std::vector<size_t>& extents) {
     rest = rest.subspan(run.size());
   }
   return {};
-}
-
-void ExtentMover::count(size_t extents) {
-  PoolState& pool = region_.pool;
-  const uint64_t bytes = extents * region_.options.extent_bytes;
-  const std::lock_guard lock(pool.mutex);
-  (target_ == Tier::kHbm ? pool.moved.extents_to_hbm : pool.moved.extents_to_host) += extents;
-  (target_ == Tier::kHbm ? pool.moved.bytes_to_hbm : pool.moved.bytes_to_host) += bytes;
 }
 
 }  // namespace spillway::memory

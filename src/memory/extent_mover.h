@@ -37,11 +37,12 @@ class ExtentMover {
   Stream copy_stream() const;
   void give_back(std::span<const size_t> extents, std::span<Handle> handles);
   void release(std::span<const size_t> run);
-  void count(size_t extents);
+  Result<void> move_all(const std::vector<size_t>& claimed);
 
   RegionState& region_;
   const Tier target_;
   std::deque<Batch> batches_;
+  size_t moved_extents_ = 0;
 };
 
 }  // namespace spillway::memory

@@ -48,19 +48,29 @@ Result<Handle> HandlePool::take(size_t bytes, Tier tier, const Holding& holding)
   return handle;
 }
 
-Result<Handle> HandlePool::create(size_t bytes, Tier tier, const Holding& holding) {
+Result<Reservation> HandlePool::charge(size_t bytes, Tier tier, const Holding& holding) {
   auto charge = budget(tier).reserve(bytes, holding.tag, holding.name);
   if (!charge && trim(tier) > 0) charge = budget(tier).reserve(bytes, holding.tag, holding.name);
-  if (!charge) return tl::make_unexpected(std::move(charge).error());
+  return charge;
+}
+
+Result<Handle> HandlePool::take_charge(size_t bytes, Tier tier, const Holding& holding) {
+  SPILLWAY_ASSIGN(Reservation charged, charge(bytes, tier, holding));
+  return Handle{.id = {}, .tier = tier, .bytes = bytes, .charge = std::move(charged)};
+}
+
+Result<Handle> HandlePool::create(size_t bytes, Tier tier, const Holding& holding) {
+  SPILLWAY_ASSIGN(Reservation charged, charge(bytes, tier, holding));
   auto id = gpu_.create(bytes, place_of(tier));
   if (!id && trim(tier) > 0) id = gpu_.create(bytes, place_of(tier));
   if (!id) return tl::make_unexpected(std::move(id).error());
   const std::lock_guard lock(mutex_);
   ++statistics_.created;
-  return Handle{.id = *id, .tier = tier, .bytes = bytes, .charge = std::move(*charge)};
+  return Handle{.id = *id, .tier = tier, .bytes = bytes, .charge = std::move(charged)};
 }
 
 void HandlePool::give(Handle handle) {
+  if (handle.id == platform::HandleId{}) return;
   const size_t index = index_of(handle.tier);
   if (handle.charge.hand_over(Tag::kOther, "kept handles")) {
     const std::lock_guard lock(mutex_);
@@ -97,6 +107,7 @@ Result<std::byte*> HandlePool::alias(Handle& handle) {
 
 // A handle whose memory the driver does not take back keeps its charge.
 void HandlePool::destroy(Handle handle) {
+  if (handle.id == platform::HandleId{}) return;
   bool gone = true;
   if (handle.alias != nullptr) {
     gone = gpu_.unmap(handle.alias, handle.bytes).has_value();

@@ -18,7 +18,7 @@ platform::Place place_of(Tier tier);
 
 // One handle and its charge. Move-only value; goes back through the HandlePool that made it.
 struct Handle {
-  platform::HandleId id;
+  platform::HandleId id;  // none: only the charge, for memory that has no handles
   Tier tier = Tier::kHbm;
   size_t bytes = 0;
   // A second address for it, for copies to a place that it does not have yet. Null: none so far.
@@ -47,6 +47,8 @@ class HandlePool {
 
   // kBudget, kMachine. Undefined bytes.
   Result<Handle> take(size_t bytes, Tier tier, const Holding& holding);
+  // Only its charge.
+  Result<Handle> take_charge(size_t bytes, Tier tier, const Holding& holding);
   // Its bytes are forgotten; it is mapped nowhere but at its alias.
   void give(Handle handle);
   // Something may still touch it: it stays as it is, and charged, as long as the pool.
@@ -63,6 +65,7 @@ class HandlePool {
   using Kept = std::vector<Handle>;
   Kept& kept(Tier tier) { return kept_[tier == Tier::kHbm ? 0 : 1]; }
   bool pop(size_t bytes, Tier tier, Handle& handle);
+  Result<Reservation> charge(size_t bytes, Tier tier, const Holding& holding);
   Result<Handle> create(size_t bytes, Tier tier, const Holding& holding);
   void destroy(Handle handle);
 

@@ -55,22 +55,47 @@ Result<void> CopyStreams::create() {
   return {};
 }
 
-PoolState::PoolState(platform::Gpu& driver, uint64_t hbm_bytes, uint64_t host_bytes,
-                     uint64_t kept_bytes)
+PoolState::PoolState(platform::Gpu& driver, platform::Platform& system, const PoolOptions& options)
     : gpu(driver),
-      hbm(Tier::kHbm, hbm_bytes),
-      host(Tier::kHost, host_bytes),
-      handles(driver, hbm, host, kept_bytes),
+      os(system),
+      managed(options.managed),
+      hbm(Tier::kHbm, options.hbm_budget_bytes.value_or(0)),
+      host(Tier::kHost, options.host_budget_bytes.value_or(0)),
+      handles(driver, hbm, host, options.kept_bytes),
       events(driver),
       streams(driver) {}
 
-Result<Handle> PoolState::take(size_t bytes, Tier tier, const Holding& holding) {
-  auto handle = handles.take(bytes, tier, holding);
+PoolState::~PoolState() {
+  close_unclosed();
+}
+
+void PoolState::close_unclosed() {
+  std::vector<std::unique_ptr<RegionState>> again;
+  {
+    const std::lock_guard lock(mutex);
+    again.swap(unclosed);
+  }
+  std::erase_if(again, [](const auto& region) { return region->close().has_value(); });
+  const std::lock_guard lock(mutex);
+  std::move(again.begin(), again.end(), std::back_inserter(unclosed));
+}
+
+Result<Handle> PoolState::take(const RegionState& region, Tier tier) {
+  const auto ask = [&] {
+    return region.backing->take(region.options.extent_bytes, tier, region.holding());
+  };
+  auto handle = ask();
   while (!handle && handle.error().code == ErrorCode::kBudget && tier == Tier::kHbm &&
          evict_one()) {
-    handle = handles.take(bytes, tier, holding);
+    handle = ask();
   }
   return handle;
+}
+
+void PoolState::add(RegionState& region, const Activity& done) {
+  const std::lock_guard lock(mutex);
+  region.activity += done;
+  activity[static_cast<size_t>(region.options.tag)] += done;
 }
 
 void PoolState::forget(RegionState& region) {
@@ -127,8 +152,7 @@ bool PoolState::evict_one() {
     };
     if (!oldest->try_claim_if(extent, still_there)) continue;  // somebody was quicker
     if (!ExtentMover(*oldest, Tier::kHost).move({extent})) return false;
-    const std::lock_guard lock(mutex);
-    ++moved.evicted_extents;
+    add(*oldest, {.evicted_extents = 1});
     return true;
   }
 }

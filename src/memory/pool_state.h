@@ -2,6 +2,7 @@
 // Owned by the Pool. Thread-safe; no driver call is made under a lock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "memory/gpu_handle.h"
 #include "memory/region_state.h"
 #include "platform/gpu.h"
+#include "platform/platform.h"
 #include "spillway/memory/pool.h"
 
 namespace spillway::memory {
@@ -51,17 +53,30 @@ struct CopyStreams {
 };
 
 struct PoolState {
-  PoolState(platform::Gpu& driver, uint64_t hbm_bytes, uint64_t host_bytes, uint64_t kept_bytes);
+  // Both budgets are given.
+  PoolState(platform::Gpu& driver, platform::Platform& system, const PoolOptions& options);
+  ~PoolState();
+  PoolState(const PoolState&) = delete;
+  PoolState& operator=(const PoolState&) = delete;
 
-  // A handle for a region's extent; evicts extents of other regions if the tier is full.
-  Result<Handle> take(size_t bytes, Tier tier, const Holding& holding);
+  // Memory for a region's extent; evicts extents of other regions if the tier is full.
+  Result<Handle> take(const RegionState& region, Tier tier);
   // Moves one extent out of HBM that may be; false: there is none.
   bool evict_one();
   // No eviction begins to look at the region any more.
   void forget(RegionState& region);
 
+  // Tries once more to give back what the driver did not take.
+  void close_unclosed();
+  // Something has happened to the region.
+  void add(RegionState& region, const Activity& activity);
+
   std::unique_ptr<platform::Gpu> owned_gpu;  // where the pool opened it itself
+  std::unique_ptr<platform::Platform> owned_os;
   platform::Gpu& gpu;
+  platform::Platform& os;
+  const bool managed;
+  std::atomic<uint64_t> managed_bytes = 0;  // of regions in managed memory, wherever they lie
   Budget hbm;
   Budget host;
   Reservation context;
@@ -72,7 +87,8 @@ struct PoolState {
   std::atomic<uint64_t> pin_clock = 0;
   mutable std::mutex mutex;  // of what follows
   std::vector<RegionState*> regions;
-  PoolStatistics moved;
+  std::array<Activity, kTags.size()> activity;         // by tag
+  std::vector<std::unique_ptr<RegionState>> unclosed;  // gone for who made them, not for the driver
 
   Worker worker;  // the last: it ends before what it uses
 };

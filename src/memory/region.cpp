@@ -35,13 +35,18 @@ Region::~Region() {
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->visitors == 0; });
   for (const Extent& extent : state_->extents) SPILLWAY_CHECK(extent.pins == 0);
+  lock.unlock();
+  if (state_->close()) return;
+  PoolState& pool = state_->pool;
+  const std::lock_guard pool_lock(pool.mutex);
+  pool.unclosed.push_back(std::move(state_));
 }
 
 std::byte* Region::data() const {
   return state_->data;
 }
 size_t Region::size_bytes() const {
-  return state_->size_bytes();
+  return state_->options.size_bytes;
 }
 size_t Region::extent_bytes() const {
   return state_->options.extent_bytes;

@@ -19,12 +19,15 @@ constexpr uint64_t kAddressesPerByte = 2;
 
 Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool, Tag tag,
                                                            const std::string& name) {
-  const uint64_t most =
-      std::min(pool.budget(Tier::kHbm).limit_bytes(), pool.gpu().info().total_bytes);
-  SPILLWAY_ASSIGN(auto region, pool.create_region({.size_bytes = kAddressesPerByte * most,
-                                                   .extent_bytes = kExtentBytes,
-                                                   .tag = tag,
-                                                   .name = name}));
+  const Budget& hbm = pool.budget(Tier::kHbm);
+  const uint64_t most = std::min(hbm.limit_bytes(), pool.gpu().info().total_bytes);
+  // Managed addresses may have to fit into the GPU's memory, and never go back in pieces.
+  const uint64_t wanted =
+      pool.managed() ? std::min(most, hbm.free_bytes()) : kAddressesPerByte * most;
+  SPILLWAY_ASSIGN(
+      auto region,
+      pool.create_region(
+          {.size_bytes = wanted, .extent_bytes = kExtentBytes, .tag = tag, .name = name}));
   return std::unique_ptr<RegionSource>(new RegionSource(pool, std::move(region)));
 }
 
@@ -59,12 +62,13 @@ Result<std::byte*> RegionSource::grow(size_t bytes) {
   return tl::make_unexpected(std::move(made).error());
 }
 
-// What the driver does not take back is not used again: its addresses are not free.
+// What the driver does not take back is not used again: its addresses are not free. Managed extents
+// stay as they are until they are wanted again.
 void RegionSource::shrink(std::byte* start, size_t bytes) {
   const size_t granule = granule_bytes();
   const auto offset = static_cast<size_t>(start - region_->data());
   SPILLWAY_CHECK(offset % granule == 0 && bytes % granule == 0);
-  if (!region_->discard(offset, bytes)) return;
+  if (!pool_.managed() && !region_->discard(offset, bytes)) return;
   const std::lock_guard lock(mutex_);
   free_.insert({offset / granule, (offset + bytes) / granule});
 }

@@ -9,15 +9,31 @@
 
 namespace spillway::memory {
 
-// Nobody else knows the region any more. What the driver does not give back stays charged.
 RegionState::~RegionState() {
-  bool all_unmapped = true;
-  for (size_t i = 0; i < extents.size(); ++i) {
-    if (drop(i)) continue;
-    all_unmapped = false;
-    pool.handles.abandon(*std::move(extents[i].handle));
+  for (Extent& extent : extents) {
+    if (extent.handle) pool.handles.abandon(*std::move(extent.handle));
   }
-  if (all_unmapped) (void)pool.gpu.free_addresses(data, size_bytes());
+}
+
+Result<void> RegionState::close() {
+  Result<void> result;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    std::optional<Handle>& handle = extents[i].handle;
+    if (!handle) continue;
+    auto done = wait_for_uses(i);
+    if (done) done = unmap({&i, 1});
+    if (!done) {
+      result = std::move(done);
+    } else if (backing->gives_back_extents()) {
+      pool.handles.give(*std::exchange(handle, std::nullopt));
+    }
+  }
+  SPILLWAY_TRY(std::move(result));
+  SPILLWAY_TRY(backing->close());
+  for (Extent& extent : extents) {
+    if (extent.handle) pool.handles.give(*std::exchange(extent.handle, std::nullopt));
+  }
+  return {};
 }
 
 void RegionState::enter() {
@@ -33,9 +49,10 @@ void RegionState::leave() {
 }
 
 Result<ExtentRange> RegionState::touching(size_t offset, size_t size) const {
-  if (offset > size_bytes() || size > size_bytes() - offset) {
+  const size_t size_bytes = options.size_bytes;
+  if (offset > size_bytes || size > size_bytes - offset) {
     return fail(ErrorCode::kUsage, "region '{}': {} bytes at {} reach beyond its {} bytes",
-                options.name, size, offset, size_bytes());
+                options.name, size, offset, size_bytes);
   }
   const size_t first = offset / options.extent_bytes;
   return ExtentRange{
@@ -48,12 +65,18 @@ Result<void> RegionState::check_tier(Tier tier) const {
     return fail(ErrorCode::kUsage, "region '{}': {} is no tier of memory", options.name,
                 tier_name(tier));
   }
-  if (!pool.gpu.info().host_handles && tier != Tier::kHbm) {
-    return fail(ErrorCode::kUsage,
-                "region '{}': this machine's driver cannot give a region extents in host memory",
-                options.name);
+  if (options.only && tier != *options.only) {
+    return fail(ErrorCode::kUsage, "region '{}' was made to lie in {} only, not in {}",
+                options.name, tier_name(*options.only), tier_name(tier));
   }
-  return {};
+  return backing->check_tier(tier);
+}
+
+uint64_t RegionState::bytes_in(Tier tier) const {
+  const std::lock_guard lock(mutex);
+  const auto lies_there = [tier](const Extent& e) { return e.handle && e.handle->tier == tier; };
+  const auto count = std::count_if(extents.begin(), extents.end(), lies_there);
+  return static_cast<uint64_t>(count) * options.extent_bytes;
 }
 
 namespace {
@@ -87,21 +110,33 @@ Result<void> RegionState::make_ready(ExtentRange range, bool for_cpu) {
   return result;
 }
 
-Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
-  const auto begin = extents.begin() + static_cast<ptrdiff_t>(range.first);
-  const auto end = extents.begin() + static_cast<ptrdiff_t>(range.end);
-  const bool for_cpu = tier == Tier::kHost;
-  std::unique_lock lock(mutex);
+Result<bool> RegionState::wait_until_ready(std::unique_lock<std::mutex>& lock, ExtentRange range,
+                                           bool for_cpu) {
+  const std::span all = std::span(extents).subspan(range.first, range.end - range.first);
+  const auto at_rest = [all] {
+    return std::none_of(all.begin(), all.end(), [](const Extent& e) { return e.claimed; });
+  };
+  const auto unready = [for_cpu](const Extent& e) { return is_unready(e, for_cpu); };
+  bool had_to = false;
   for (;;) {
-    changed.wait(lock, [&] {
-      return std::none_of(begin, end, [](const Extent& extent) { return extent.claimed; });
-    });
-    if (std::none_of(begin, end, [&](const Extent& e) { return is_unready(e, for_cpu); })) break;
+    had_to = had_to || !at_rest();
+    changed.wait(lock, at_rest);
+    if (std::none_of(all.begin(), all.end(), unready)) return had_to;
+    had_to = true;
     // Meanwhile it may move again: then once more.
     lock.unlock();
-    SPILLWAY_TRY(make_ready(range, for_cpu));
+    auto ready = make_ready(range, for_cpu);
     lock.lock();
+    if (!ready) return tl::make_unexpected(std::move(ready).error());
   }
+}
+
+Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
+  const double started = pool.os.clock().seconds();
+  std::unique_lock lock(mutex);
+  SPILLWAY_ASSIGN(const bool stalled, wait_until_ready(lock, range, tier == Tier::kHost));
+  const auto begin = extents.begin() + static_cast<ptrdiff_t>(range.first);
+  const auto end = extents.begin() + static_cast<ptrdiff_t>(range.end);
   for (auto extent = begin; extent != end; ++extent) {
     if (extent->handle && (!tier || extent->handle->tier == *tier)) continue;
     return fail(ErrorCode::kUsage, "region '{}': extent {} lies {}; make it resident {}first",
@@ -113,6 +148,10 @@ Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
   for (auto extent = begin; extent != end; ++extent) {
     ++extent->pins;
     extent->last_pinned = now;
+  }
+  lock.unlock();
+  if (stalled) {
+    pool.add(*this, {.stalls = 1, .stall_seconds = pool.os.clock().seconds() - started});
   }
   return {};
 }
@@ -159,7 +198,7 @@ Result<void> RegionState::unmap(std::span<const size_t> run) {
     const auto mapped =
         side_by_side(run, [this](size_t i) { return extents[i].mapping != Mapping::kNone; });
     if (!mapped.empty()) {
-      SPILLWAY_TRY(pool.gpu.unmap(at(mapped.front()), mapped.size() * options.extent_bytes));
+      SPILLWAY_TRY(backing->unmap(at(mapped.front()), mapped.size() * options.extent_bytes));
       set(mapped, Mapping::kNone);
     }
     run = run.subspan(std::max<size_t>(1, mapped.size()));
@@ -169,18 +208,18 @@ Result<void> RegionState::unmap(std::span<const size_t> run) {
 
 Result<void> RegionState::map(std::span<const size_t> run) {
   for (size_t i = 0; i < run.size(); ++i) {
-    SPILLWAY_TRY(pool.gpu.map(at(run[i]), options.extent_bytes, extents[run[i]].handle->id));
+    SPILLWAY_TRY(backing->map(at(run[i]), *extents[run[i]].handle));
     set(run.subspan(i, 1), Mapping::kNoAccess);
   }
-  SPILLWAY_TRY(pool.gpu.allow_access(at(run.front()), run.size() * options.extent_bytes,
-                                     place_of(extents[run.front()].handle->tier)));
+  SPILLWAY_TRY(backing->allow_access(at(run.front()), run.size() * options.extent_bytes,
+                                     extents[run.front()].handle->tier));
   set(run, Mapping::kReady);
   return {};
 }
 
 Result<void> RegionState::exchange(std::span<const size_t> run, std::span<Handle> handles) {
   for (const size_t i : run) SPILLWAY_CHECK(extents[i].claimed && extents[i].pins == 0);
-  SPILLWAY_TRY(unmap(run));
+  if (!backing->moves_in_place()) SPILLWAY_TRY(unmap(run));
   {
     const std::lock_guard lock(mutex);
     for (size_t i = 0; i < run.size(); ++i) {
@@ -188,6 +227,7 @@ Result<void> RegionState::exchange(std::span<const size_t> run, std::span<Handle
       std::swap(*extents[run[i]].handle, handles[i]);
     }
   }
+  if (backing->moves_in_place()) return {};
   // Who moves to HBM wants to read there. What moves out may come back before anybody pins it, and
   // mapping host memory costs more than copying it: that waits for a pin.
   return extents[run.front()].handle->tier == Tier::kHbm ? map(run) : Result<void>();
@@ -198,8 +238,7 @@ Result<void> RegionState::ensure_mapped(size_t index) {
   SPILLWAY_CHECK(extent.claimed && extent.handle);
   if (extent.mapping == Mapping::kNone) return map({&index, 1});
   if (extent.mapping == Mapping::kNoAccess) {
-    SPILLWAY_TRY(
-        pool.gpu.allow_access(at(index), options.extent_bytes, place_of(extent.handle->tier)));
+    SPILLWAY_TRY(backing->allow_access(at(index), options.extent_bytes, extent.handle->tier));
     set({&index, 1}, Mapping::kReady);
   }
   return {};
@@ -208,7 +247,7 @@ Result<void> RegionState::ensure_mapped(size_t index) {
 Result<void> RegionState::ensure_cpu(size_t index) {
   SPILLWAY_TRY(ensure_mapped(index));
   if (extents[index].cpu) return {};
-  SPILLWAY_TRY(pool.gpu.allow_cpu_access(at(index), options.extent_bytes));
+  SPILLWAY_TRY(backing->allow_cpu_access(at(index), options.extent_bytes));
   const std::lock_guard lock(mutex);
   extents[index].cpu = true;
   return {};
@@ -235,6 +274,11 @@ Result<void> RegionState::wait_for_uses(size_t index) {
 Result<void> RegionState::drop(size_t index) {
   Extent& extent = extents[index];
   if (!extent.handle) return {};
+  if (!backing->gives_back_extents() && extent.mapping != Mapping::kNone) {
+    return fail(ErrorCode::kUsage,
+                "region '{}': managed memory goes back with its whole region; destroy that",
+                options.name);
+  }
   SPILLWAY_TRY(wait_for_uses(index));
   SPILLWAY_TRY(unmap({&index, 1}));
   std::optional<Handle> handle;

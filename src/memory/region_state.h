@@ -4,12 +4,14 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "memory/backing.h"
 #include "memory/events.h"
 #include "memory/gpu_handle.h"
 #include "spillway/memory/pool.h"
@@ -59,12 +61,19 @@ std::span<const size_t> side_by_side(std::span<const size_t> extents, Wanted wan
 }
 
 struct RegionState {
-  RegionState(PoolState& owner, const RegionOptions& wanted, std::byte* addresses, size_t count)
-      : pool(owner), options(wanted), data(addresses), extents(count) {}
-  ~RegionState();
+  // Sizes are rounded.
+  RegionState(PoolState& owner, const RegionOptions& wanted, std::unique_ptr<Backing> behind)
+      : pool(owner),
+        options(wanted),
+        backing(std::move(behind)),
+        data(backing->data()),
+        extents(options.size_bytes / options.extent_bytes) {}
+  ~RegionState();  // what was not closed stays charged as long as the pool
+  // When nobody else knows the region any more: gives everything back. After an error it may be
+  // tried again.
+  Result<void> close();
 
   std::byte* at(size_t extent) const { return data + extent * options.extent_bytes; }
-  size_t size_bytes() const { return extents.size() * options.extent_bytes; }
   Holding holding() const { return {options.tag, options.name}; }
   // The extents that touch [offset, offset + size). kUsage: outside.
   Result<ExtentRange> touching(size_t offset, size_t size) const;
@@ -72,6 +81,9 @@ struct RegionState {
   // kUsage: no tier of memory, or one that the machine cannot give this region.
   Result<void> check_tier(Tier tier) const;
   Result<void> make_ready(ExtentRange range, bool for_cpu);
+  // Under the lock: waits until the range is at rest and mapped. Tells whether it had to.
+  Result<bool> wait_until_ready(std::unique_lock<std::mutex>& lock, ExtentRange range,
+                                bool for_cpu);
   // Waits for claims to end, then pins. kUsage: an extent lies nowhere, or not in `tier`.
   Result<void> pin(ExtentRange range, std::optional<Tier> tier);
   // `use`: what may still run; none: nothing.
@@ -129,17 +141,23 @@ struct RegionState {
   Result<void> settle(size_t extent);
   // Blocks until no launch uses a claimed extent, nor such a copy.
   Result<void> wait_for_uses(size_t extent);
-  // Takes a claimed extent's memory away; its bytes are forgotten.
+  // Takes a claimed extent's memory away; its bytes are forgotten. kUsage: the memory cannot go
+  // back by itself.
   Result<void> drop(size_t extent);
 
   tl::unexpected<Error> pinned(size_t extent) const;
+
+  // Bytes that lie in the tier now.
+  uint64_t bytes_in(Tier tier) const;
 
   void enter();
   void leave();
 
   PoolState& pool;
   const RegionOptions options;
+  const std::unique_ptr<Backing> backing;
   std::byte* const data;
+  Activity activity;  // under the pool's mutex
 
   // All writes of extents happen under it; who has claimed one reads it without.
   mutable std::mutex mutex;

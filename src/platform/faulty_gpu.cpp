@@ -1,5 +1,7 @@
 #include "platform/faulty_gpu.h"
 
+#include <utility>
+
 #include "base/result.h"
 
 namespace spillway::platform {
@@ -63,6 +65,16 @@ void FaultyGpu::fail_call(uint64_t n, bool for_good) {
 void FaultyGpu::fail_call(GpuCall only, uint64_t n, bool for_good) {
   const std::lock_guard lock(mutex_);
   fault_ = {.only = only, .left = n, .for_good = for_good};
+}
+
+FaultyGpu::Fault FaultyGpu::suspend() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(fault_, {});
+}
+
+void FaultyGpu::resume(const Fault& fault) {
+  const std::lock_guard lock(mutex_);
+  fault_ = fault;
 }
 
 uint64_t FaultyGpu::calls() const {

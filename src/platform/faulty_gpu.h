@@ -63,6 +63,15 @@ class FaultyGpu : public Gpu {
   void fail_call(uint64_t n, bool for_good);
   // The same, counting only calls of this one operation; fails also one that gives back.
   void fail_call(GpuCall only, uint64_t n, bool for_good);
+  // Takes the fault out, so that nothing fails until it is put back; calls meanwhile do not bring
+  // it nearer.
+  struct Fault {
+    std::optional<GpuCall> only;
+    uint64_t left = 0;  // counted calls until it comes; 0: never
+    bool for_good = false;
+  };
+  Fault suspend();
+  void resume(const Fault& fault);
   uint64_t calls() const;  // counted so far, failed ones too
   uint64_t calls(GpuCall call) const;
   uint64_t failures() const;  // that were brought about
@@ -100,11 +109,6 @@ class FaultyGpu : public Gpu {
                       std::span<const KernelArgument> arguments, Stream stream) override;
 
  private:
-  struct Fault {
-    std::optional<GpuCall> only;
-    uint64_t left = 0;  // counted calls until it comes; 0: never
-    bool for_good = false;
-  };
   Result<void> pass(GpuCall call) const;
 
   Gpu& inside_;

@@ -9,11 +9,13 @@
 
 #include "spillway/memory/budget.h"
 #include "spillway/memory/region.h"
+#include "spillway/memory/report.h"
 #include "spillway/types.h"
 
 namespace spillway::platform {
 class Gpu;
-}
+class Platform;
+}  // namespace spillway::platform
 
 namespace spillway::memory {
 
@@ -26,15 +28,14 @@ struct PoolOptions {
   std::optional<uint64_t> host_budget_bytes = std::nullopt;
   // Handles that regions gave back and that are kept for the next, in each tier at most.
   uint64_t kept_bytes = uint64_t{256} << 20;
+  // Regions lie in managed memory, whose pages the driver moves when they fault: RMM's recipe, for
+  // machines whose GPU uses the host's page tables. Elsewhere all of it must fit into the GPU's
+  // memory. What regions promise is the same; extents cannot be discarded.
+  bool managed = false;
 };
 
 // Since the pool was made.
-struct PoolStatistics {
-  uint64_t extents_to_hbm = 0;  // moved
-  uint64_t extents_to_host = 0;
-  uint64_t bytes_to_hbm = 0;
-  uint64_t bytes_to_host = 0;
-  uint64_t evicted_extents = 0;  // of those to host: because another needed the room
+struct PoolStatistics : Activity {
   uint64_t handles_created = 0;
   uint64_t handles_reused = 0;
   uint64_t driver_calls = 0;
@@ -51,6 +52,9 @@ class Pool {
   static Result<std::unique_ptr<Pool>> simulate(uint64_t device_bytes, const PoolOptions& options);
   // On a GPU of any kind, which outlives the pool. Without a host budget there is none.
   static Result<std::unique_ptr<Pool>> create(platform::Gpu& gpu, const PoolOptions& options);
+  // The same, on an operating system of any kind, which outlives the pool too.
+  static Result<std::unique_ptr<Pool>> create(platform::Gpu& gpu, platform::Platform& os,
+                                              const PoolOptions& options);
   ~Pool();  // its regions are gone by then
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -60,8 +64,12 @@ class Pool {
   Budget& budget(Tier tier);  // kHbm or kHost
   // Whether one region can have extents in both tiers.
   bool mixes_tiers() const;
+  bool managed() const;
   platform::Gpu& gpu() const;
+  platform::Platform& os() const;
   PoolStatistics statistics() const;
+  // What lives where, by tag and by region.
+  PoolReport report() const;
   // Both budgets' holders, for people.
   std::string explain() const;
   // Gives kept handles back to the driver.

@@ -32,6 +32,10 @@ struct RegionOptions {
   Tag tag = Tag::kOther;
   std::string name = {};  // in explain()
   Eviction eviction = Eviction::kNever;
+  // The one tier that it ever lies in. kHost: ordinary memory on huge pages, made and registered at
+  // several times the rate of extents that may move; it is one extent. None: both, where the pool
+  // mixes tiers.
+  std::optional<Tier> only = std::nullopt;
 };
 
 // A promise that extents stay where they are. Move-only value; must not outlive its Region; one

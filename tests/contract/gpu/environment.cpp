@@ -23,6 +23,7 @@ class SimulatedEnvironment : public GpuEnvironment {
     EXPECT_EQ(gpu_->reservations(), 0u);
     EXPECT_EQ(gpu_->mappings(), 0u);
     EXPECT_EQ(gpu_->registrations(), 0u);
+    EXPECT_EQ(gpu_->managed_ranges(), 0u);
     EXPECT_EQ(gpu_->streams(), 0u);
     EXPECT_EQ(gpu_->events(), 0u);
     EXPECT_EQ(gpu_->device_bytes_in_use(), 0u);
@@ -73,6 +74,19 @@ std::vector<GpuKind> gpu_kinds() {
        []() -> MadeEnvironment { return std::make_unique<FaultyEnvironment>(); }},
       {"cuda", make_cuda},
   };
+}
+
+void PrintTo(const GpuKind& kind, std::ostream* out) {
+  *out << kind.name << (kind.managed_pools ? ", managed" : "");
+}
+
+std::vector<GpuKind> managed_kinds() {
+  std::vector<GpuKind> kinds;
+  for (GpuKind& kind : gpu_kinds()) {
+    kind.managed_pools = true;
+    kinds.push_back(std::move(kind));
+  }
+  return kinds;
 }
 
 Pieces::Pieces(Gpu& gpu, const std::vector<Place>& places, size_t granules_each)

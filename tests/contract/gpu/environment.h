@@ -24,9 +24,13 @@ class GpuEnvironment {
 struct GpuKind {
   std::string name;
   std::function<Result<std::unique_ptr<GpuEnvironment>>()> make;
+  bool managed_pools = false;  // pools on it lie in managed memory
 };
+void PrintTo(const GpuKind& kind, std::ostream* out);
 
 std::vector<GpuKind> gpu_kinds();
+// Some of them, with managed pools.
+std::vector<GpuKind> managed_kinds();
 
 // The value, or an exception, which GoogleTest reports.
 template <typename Value>

@@ -17,7 +17,10 @@ class Regions : public platform::GpuContract {
   void SetUp() override {
     GpuContract::SetUp();
     if (IsSkipped()) return;
-    if (!gpu().info().host_handles) GTEST_SKIP() << "handles cannot lie in host memory";
+    if (managed() && !gpu().info().managed) GTEST_SKIP() << "there is no managed memory";
+    if (!managed() && !gpu().info().host_handles) {
+      GTEST_SKIP() << "handles cannot lie in host memory";
+    }
     extent_ = granularity();
   }
 
@@ -26,11 +29,14 @@ class Regions : public platform::GpuContract {
     GpuContract::TearDown();
   }
 
+  static bool managed() { return GetParam().managed_pools; }
+
   void open(uint64_t hbm_extents, uint64_t host_extents) {
     pool_ = must(
         Pool::create(gpu(), {.hbm_budget_bytes = hbm_extents * extent_ + gpu().info().context_bytes,
                              .host_budget_bytes = host_extents * extent_,
-                             .kept_bytes = 2 * extent_}));
+                             .kept_bytes = 2 * extent_,
+                             .managed = managed()}));
   }
 
   std::unique_ptr<Region> region(size_t extents, Eviction eviction = Eviction::kNever,
@@ -128,7 +134,7 @@ TEST_P(Regions, PinnedExtentsDoNotMove) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
     EXPECT_THAT(refused.error().message, ::testing::HasSubstr("extent 1 is pinned"));
-    EXPECT_FALSE(region->discard(0, 2 * extent_));
+    EXPECT_EQ(region->discard(0, 2 * extent_).error().code, ErrorCode::kUsage);
     EXPECT_TRUE(region->make_resident(extent_, extent_, Tier::kHbm)) << "it lies there already";
   }
   EXPECT_TRUE(region->move(0, 2 * extent_, Tier::kHost).value().wait());
@@ -184,6 +190,7 @@ TEST_P(Regions, TheLeastRecentlyPinnedExtentGivesWay) {
 }
 
 TEST_P(Regions, DiscardGivesMemoryBackAndKeptHandlesAreUsedAgain) {
+  if (managed()) GTEST_SKIP() << "extents of managed memory stay";
   open(4, 4);
   const auto region = this->region(4);
   ASSERT_TRUE(region->make_resident(0, 2 * extent_, Tier::kHbm));
@@ -199,6 +206,50 @@ TEST_P(Regions, DiscardGivesMemoryBackAndKeptHandlesAreUsedAgain) {
   EXPECT_EQ(region->pin(0, 8, stream()).error().code, ErrorCode::kUsage);
 }
 
+TEST_P(Regions, ManagedMemoryGoesBackWithItsRegion) {
+  if (!managed()) GTEST_SKIP() << "extents go back one by one";
+  open(4, 4);
+  {
+    const auto region = this->region(4);
+    ASSERT_TRUE(region->make_resident(0, 3 * extent_, Tier::kHbm));
+    const auto refused = region->discard(0, extent_);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+    EXPECT_THAT(refused.error().message, ::testing::HasSubstr("destroy"));
+    EXPECT_EQ(shape(*region), "HBM3 -1 ");
+    EXPECT_TRUE(region->discard(3 * extent_, extent_)) << "nothing lies there";
+  }
+  EXPECT_EQ(pool_->budget(Tier::kHbm).usage().bytes, gpu().info().context_bytes);
+}
+
+TEST_P(Regions, TheReportSaysWhatLivesWhereAndWhatMoved) {
+  open(8, 8);
+  const auto region = this->region(4);
+  const auto other = this->region(1, Eviction::kNever, "other");
+  ASSERT_TRUE(region->make_resident(0, 3 * extent_, Tier::kHbm));
+  ASSERT_TRUE(other->make_resident(0, extent_, Tier::kHost));
+  ASSERT_TRUE(region->move(0, 2 * extent_, Tier::kHost).value().wait());
+  ASSERT_TRUE(region->move(0, extent_, Tier::kHbm).value().wait());
+  const PoolReport report = pool_->report();
+  ASSERT_EQ(report.regions.size(), 2U);
+  const RegionReport& first = report.regions.front();
+  EXPECT_EQ(first.name, "tested");
+  EXPECT_EQ(first.hbm_bytes, 2 * extent_);
+  EXPECT_EQ(first.host_bytes, extent_);
+  EXPECT_EQ(first.activity.extents_to_host, 2U);
+  EXPECT_EQ(first.activity.bytes_to_hbm, extent_);
+  EXPECT_GT(first.activity.rate_to_host(), 0);
+  EXPECT_EQ(report.regions.back().activity.bytes_to_hbm, 0U);
+  EXPECT_EQ(report.hbm.bytes, pool_->budget(Tier::kHbm).usage().bytes);
+  const auto weights = std::find_if(report.tags.begin(), report.tags.end(),
+                                    [](const TagReport& t) { return t.tag == Tag::kWeights; });
+  ASSERT_NE(weights, report.tags.end());
+  EXPECT_EQ(weights->hbm_bytes, 2 * extent_);
+  EXPECT_EQ(weights->host_bytes, 2 * extent_);
+  EXPECT_EQ(weights->activity.bytes_to_host, 2 * extent_);
+  EXPECT_THAT(to_json(report), ::testing::HasSubstr("\"bytes_per_second_to_host\""));
+}
+
 TEST_P(Regions, BadRangesAndTiersAreRefused) {
   open(4, 4);
   const auto region = this->region(2);
@@ -209,7 +260,7 @@ TEST_P(Regions, BadRangesAndTiersAreRefused) {
   EXPECT_TRUE(region->make_resident(0, 0, Tier::kHbm));
   EXPECT_EQ(shape(*region), "-2 ");
   for (const auto& [size, extent] :
-       {std::pair<size_t, size_t>{0, 1}, {1, 0}, {SIZE_MAX, extent_}}) {
+       {std::pair<size_t, size_t>{0, 1}, {1, 0}, {SIZE_MAX, extent_}, {1, SIZE_MAX}}) {
     EXPECT_EQ(pool_->create_region({.size_bytes = size, .extent_bytes = extent, .name = "bad"})
                   .error()
                   .code,
@@ -218,6 +269,8 @@ TEST_P(Regions, BadRangesAndTiersAreRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpus, Regions, testing::ValuesIn(platform::gpu_kinds()),
+                         platform::name_of_kind);
+INSTANTIATE_TEST_SUITE_P(Managed, Regions, testing::ValuesIn(platform::managed_kinds()),
                          platform::name_of_kind);
 
 }  // namespace

@@ -1,0 +1,58 @@
+// Ordinary host memory on huge pages, registered with the GPU: for regions that never leave the
+// host. One extent, since what was registered as one cannot go back in parts.
+#include "base/check.h"
+#include "base/result.h"
+#include "memory/backing.h"
+#include "memory/pool_state.h"
+#include "memory/registered_range.h"
+
+namespace spillway::memory {
+namespace {
+
+class RegisteredBacking : public Backing {
+ public:
+  RegisteredBacking(PoolState& pool, const RegionOptions& options,
+                    std::unique_ptr<RegisteredRange> range)
+      : pool_(pool), options_(options), range_(std::move(range)) {}
+
+  std::byte* data() const override { return range_->bytes().data(); }
+  bool gives_back_extents() const override { return true; }
+  bool moves_in_place() const override { return false; }
+  Result<void> check_tier(Tier tier) const override {
+    if (tier == Tier::kHost) return {};
+    return fail(ErrorCode::kUsage, "region '{}' was made for host memory only; it has no {}",
+                options_.name, tier_name(tier));
+  }
+
+  Result<Handle> take(size_t bytes, Tier tier, const Holding& holding) override {
+    return pool_.handles.take_charge(bytes, tier, holding);
+  }
+  Result<void> map(std::byte*, const Handle&) override { return range_->commit(); }
+  Result<void> allow_access(std::byte*, size_t, Tier) override {
+    return range_->register_with_gpu();
+  }
+  Result<void> allow_cpu_access(std::byte*, size_t) override { return {}; }
+  Result<void> unmap(std::byte*, size_t) override { return range_->give_back(); }
+  // There is one tier.
+  Result<void> copy(std::byte*, bool, Handle&, Handle&, Stream) override {
+    SPILLWAY_CHECK(false);
+    return {};
+  }
+  Result<void> undo_copy(std::byte*, const Handle&) override { return {}; }
+  Result<void> close() override { return {}; }  // the addresses go with the object
+
+ private:
+  PoolState& pool_;
+  const RegionOptions options_;
+  const std::unique_ptr<RegisteredRange> range_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backing>> make_registered_backing(PoolState& pool,
+                                                         const RegionOptions& options) {
+  SPILLWAY_ASSIGN(auto range, RegisteredRange::create(pool.gpu, pool.os, options.size_bytes));
+  return std::make_unique<RegisteredBacking>(pool, options, std::move(range));
+}
+
+}  // namespace spillway::memory
