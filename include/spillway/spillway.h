@@ -82,8 +82,11 @@ typedef void* spillway_stream;
 
 typedef struct spillway_pool_options {
   size_t size;
-  int32_t device;              // the n-th GPU
-  int32_t reserved;            // 0
+  int32_t device;  // the n-th GPU
+  // Not 0: regions lie in managed memory, whose pages the driver moves when they fault. For
+  // machines whose GPU uses the host's page tables; elsewhere all of it must fit into the GPU's
+  // memory.
+  int32_t managed;
   uint64_t hbm_budget_bytes;   // caps on what the process holds, the driver's context included;
   uint64_t host_budget_bytes;  // 0: 0.9 of what is free
   uint64_t kept_bytes;         // that are kept for the next region, a tier; 0: 256 MiB
@@ -122,6 +125,10 @@ spillway_status spillway_pool_read_statistics(spillway_pool* pool,
 // where capacity is 0.
 spillway_status spillway_pool_explain(spillway_pool* pool, char* buffer, size_t capacity,
                                       size_t* length);
+// What lives where and what has moved, by tier, tag and region, as JSON (the fields are those of
+// PoolReport in spillway/memory/report.h). Buffer and length as above.
+spillway_status spillway_pool_report(spillway_pool* pool, char* buffer, size_t capacity,
+                                     size_t* length);
 // Gives memory that is kept for the next region back to the driver.
 spillway_status spillway_pool_trim(spillway_pool* pool);
 
@@ -134,6 +141,10 @@ typedef struct spillway_region_options {
   spillway_tag tag;
   spillway_eviction eviction;
   const char* name;  // in spillway_pool_explain(); may be null; copied
+  // The one tier that it ever lies in, SPILLWAY_NOWHERE: both. SPILLWAY_HOST: ordinary memory on
+  // huge pages, one extent, made several times as fast as extents that may move.
+  spillway_tier only;
+  int32_t reserved;  // 0
 } spillway_region_options;
 
 // Extents [first, end) lie in one tier, or nowhere.
@@ -197,13 +208,14 @@ spillway_status spillway_pinned_memory_destroy(spillway_pinned_memory* memory);
 // The CPU's address and the GPU's.
 spillway_status spillway_pinned_memory_data(spillway_pinned_memory* memory, void** data);
 
-// ---- Stream allocators: HBM in small pieces, in the order of streams
+// ---- Stream allocators: HBM, and host memory, in small pieces, in the order of streams
 
 typedef struct spillway_stream_allocator_options {
   size_t size;
   uint64_t segment_bytes;  // taken from the pool at once; 0: 32 MiB
   spillway_tag tag;
-  int32_t reserved;  // 0
+  // Not 0: host memory, which kernels reach over the link, where HBM has no room left.
+  int32_t spills;
   const char* name;  // may be null
 } spillway_stream_allocator_options;
 
@@ -219,6 +231,7 @@ typedef struct spillway_stream_allocator_statistics {
   uint64_t cached_bytes;  // free, or freed and not yet safe to use
   uint64_t held_bytes;    // from the pool: used and cached
   uint64_t peak_held_bytes;
+  uint64_t spilled_bytes;  // taken from the pool in host memory, since the start
 } spillway_stream_allocator_statistics;
 
 spillway_status spillway_stream_allocator_create(spillway_pool* pool,
@@ -246,7 +259,9 @@ spillway_status spillway_stream_allocator_read_statistics(
 
 // ---- PyTorch: what torch.cuda.memory.CUDAPluggableAllocator loads. One allocator a GPU for the
 // whole process, opened at the first use with the budgets in SPILLWAY_HBM_BUDGET and
-// SPILLWAY_HOST_BUDGET (12GiB, 1.5GB, …; not set: 0.9 of what is free). Any thread.
+// SPILLWAY_HOST_BUDGET (12GiB, 1.5GB, …; not set: 0.9 of what is free). What HBM has no room for
+// lies in host memory where the driver lets it; SPILLWAY_MANAGED=1 makes all of it managed memory.
+// Any thread.
 
 // Null on failure: PyTorch makes its OutOfMemoryError of it; spillway_last_error() says more.
 void* spillway_torch_allocate(size_t bytes, int device, void* stream);

@@ -28,4 +28,8 @@ std::string host_budget_text() {
   return text_of("SPILLWAY_HOST_BUDGET");
 }
 
+bool managed_wanted() {
+  return text_of("SPILLWAY_MANAGED") == "1";
+}
+
 }  // namespace spillway

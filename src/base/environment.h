@@ -14,5 +14,7 @@ std::string cache_directory();
 // entry points that have no arguments to carry a budget.
 std::string hbm_budget_text();
 std::string host_budget_text();
+// $SPILLWAY_MANAGED is 1.
+bool managed_wanted();
 
 }  // namespace spillway

@@ -17,11 +17,11 @@ Result<memory::PinnedMemoryOptions> options_of(const spillway_pinned_memory_opti
 }
 
 Result<memory::StreamAllocatorOptions> options_of(const spillway_stream_allocator_options& given) {
-  SPILLWAY_TRY(check_reserved(given.reserved));
   memory::StreamAllocatorOptions options;
   if (given.segment_bytes != 0) options.segment_bytes = given.segment_bytes;
   SPILLWAY_ASSIGN(options.tag, tag_of(given.tag));
   if (given.name != nullptr) options.name = given.name;
+  options.spills = given.spills != 0;
   return options;
 }
 
@@ -37,7 +37,8 @@ spillway_stream_allocator_statistics statistics_of(const memory::StreamAllocator
           .peak_used_bytes = statistics.peak_used_bytes,
           .cached_bytes = statistics.cached_bytes,
           .held_bytes = statistics.held_bytes,
-          .peak_held_bytes = statistics.peak_held_bytes};
+          .peak_held_bytes = statistics.peak_held_bytes,
+          .spilled_bytes = statistics.spilled_bytes};
 }
 
 }  // namespace

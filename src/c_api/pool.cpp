@@ -10,9 +10,9 @@ namespace spillway::c_api {
 namespace {
 
 Result<std::unique_ptr<memory::Pool>> open(const spillway_pool_options& options) {
-  SPILLWAY_TRY(check_reserved(options.reserved));
   memory::PoolOptions wanted = {.hbm_budget_bytes = bytes_of(options.hbm_budget_bytes),
-                                .host_budget_bytes = bytes_of(options.host_budget_bytes)};
+                                .host_budget_bytes = bytes_of(options.host_budget_bytes),
+                                .managed = options.managed != 0};
   if (const auto kept = bytes_of(options.kept_bytes)) wanted.kept_bytes = *kept;
   if (options.simulated_bytes == 0) return memory::Pool::open(options.device, wanted);
   return memory::Pool::simulate(options.simulated_bytes, wanted);
@@ -37,6 +37,13 @@ spillway_pool_statistics statistics_of(memory::Pool& pool) {
           .handles_created = moved.handles_created,
           .handles_reused = moved.handles_reused,
           .driver_calls = moved.driver_calls};
+}
+
+Result<void> give_text(const std::string& text, char* buffer, size_t capacity, size_t* length) {
+  if (capacity > 0) SPILLWAY_TRY(require({{"buffer", buffer}}));
+  if (capacity > 0) buffer[text.copy(buffer, capacity - 1)] = '\0';
+  if (length != nullptr) *length = text.size();
+  return {};
 }
 
 }  // namespace
@@ -85,11 +92,16 @@ spillway_status spillway_pool_explain(spillway_pool* pool, char* buffer, size_t 
                                       size_t* length) {
   return call([&]() -> Result<void> {
     SPILLWAY_TRY(require({{"pool", pool}}));
-    if (capacity > 0) SPILLWAY_TRY(require({{"buffer", buffer}}));
-    const std::string text = pool->pool->explain();
-    if (capacity > 0) buffer[text.copy(buffer, capacity - 1)] = '\0';
-    if (length != nullptr) *length = text.size();
-    return {};
+    return spillway::c_api::give_text(pool->pool->explain(), buffer, capacity, length);
+  });
+}
+
+spillway_status spillway_pool_report(spillway_pool* pool, char* buffer, size_t capacity,
+                                     size_t* length) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"pool", pool}}));
+    const std::string text = to_json(pool->pool->report());
+    return spillway::c_api::give_text(text, buffer, capacity, length);
   });
 }
 

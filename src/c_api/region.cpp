@@ -27,6 +27,10 @@ Result<memory::RegionOptions> options_of(const spillway_region_options& given) {
   if (given.extent_bytes != 0) options.extent_bytes = given.extent_bytes;
   SPILLWAY_ASSIGN(options.tag, tag_of(given.tag));
   SPILLWAY_ASSIGN(options.eviction, eviction_of(given.eviction));
+  if (given.only != SPILLWAY_NOWHERE) {
+    SPILLWAY_ASSIGN(options.only, tier_of(given.only));
+  }
+  SPILLWAY_TRY(check_reserved(given.reserved));
   options.name = given.name != nullptr ? given.name : "region";
   return options;
 }

@@ -18,6 +18,7 @@ Result<std::unique_ptr<memory::Pool>> open_pool(int device) {
   memory::PoolOptions options;
   SPILLWAY_ASSIGN(options.hbm_budget_bytes, budget_of("SPILLWAY_HBM_BUDGET", hbm_budget_text()));
   SPILLWAY_ASSIGN(options.host_budget_bytes, budget_of("SPILLWAY_HOST_BUDGET", host_budget_text()));
+  options.managed = managed_wanted();
   return memory::Pool::open(device, options);
 }
 

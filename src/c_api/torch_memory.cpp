@@ -22,7 +22,8 @@ Result<memory::StreamAllocator*> TorchMemory::allocator_of(int device) {
   DeviceMemory memory;
   SPILLWAY_ASSIGN(memory.pool, open_(device));
   SPILLWAY_ASSIGN(memory.allocator,
-                  memory::StreamAllocator::create(*memory.pool, {.name = "PyTorch"}));
+                  memory::StreamAllocator::create(
+                      *memory.pool, {.name = "PyTorch", .spills = memory.pool->mixes_tiers()}));
   devices_.push_back(std::move(memory));
   memory::StreamAllocator* const allocator = devices_.back().allocator.get();
   allocators_[static_cast<size_t>(device)].store(allocator, std::memory_order_release);

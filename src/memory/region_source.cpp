@@ -17,22 +17,30 @@ constexpr uint64_t kAddressesPerByte = 2;
 
 }  // namespace
 
-Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool, Tag tag,
-                                                           const std::string& name) {
+Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool,
+                                                           const StreamAllocatorOptions& options) {
+  if (options.spills && !pool.mixes_tiers()) {
+    return fail(
+        ErrorCode::kUsage,
+        "'{}' is to spill into host memory, and this machine's driver puts no handles there: "
+        "do without, or use a pool of managed memory",
+        options.name);
+  }
   const Budget& hbm = pool.budget(Tier::kHbm);
-  const uint64_t most = std::min(hbm.limit_bytes(), pool.gpu().info().total_bytes);
+  uint64_t most = std::min(hbm.limit_bytes(), pool.gpu().info().total_bytes);
   // Managed addresses may have to fit into the GPU's memory, and never go back in pieces.
-  const uint64_t wanted =
-      pool.managed() ? std::min(most, hbm.free_bytes()) : kAddressesPerByte * most;
-  SPILLWAY_ASSIGN(
-      auto region,
-      pool.create_region(
-          {.size_bytes = wanted, .extent_bytes = kExtentBytes, .tag = tag, .name = name}));
-  return std::unique_ptr<RegionSource>(new RegionSource(pool, std::move(region)));
+  if (pool.managed()) most = std::min(most, hbm.free_bytes());
+  if (options.spills) most += pool.budget(Tier::kHost).limit_bytes();
+  const uint64_t addresses = pool.managed() ? most : kAddressesPerByte * most;
+  SPILLWAY_ASSIGN(auto region, pool.create_region({.size_bytes = addresses,
+                                                   .extent_bytes = kExtentBytes,
+                                                   .tag = options.tag,
+                                                   .name = options.name}));
+  return std::unique_ptr<RegionSource>(new RegionSource(pool, std::move(region), options.spills));
 }
 
-RegionSource::RegionSource(Pool& pool, std::unique_ptr<Region> region)
-    : pool_(pool), region_(std::move(region)), events_(pool.gpu()) {
+RegionSource::RegionSource(Pool& pool, std::unique_ptr<Region> region, bool spills)
+    : pool_(pool), region_(std::move(region)), spills_(spills), events_(pool.gpu()) {
   free_.insert({0, region_->extents()});
 }
 
@@ -52,11 +60,15 @@ Result<size_t> RegionSource::take_range(size_t extents) {
               format_size(extents * granule_bytes()));
 }
 
-Result<std::byte*> RegionSource::grow(size_t bytes) {
+Result<std::byte*> RegionSource::spill(size_t bytes) {
+  return spills_ ? grow(bytes, Tier::kHost) : SegmentSource::spill(bytes);
+}
+
+Result<std::byte*> RegionSource::grow(size_t bytes, Tier tier) {
   const size_t granule = granule_bytes();
   SPILLWAY_CHECK(bytes > 0 && bytes % granule == 0);
   SPILLWAY_ASSIGN(const size_t first, take_range(bytes / granule));
-  auto made = region_->make_resident(first * granule, bytes, Tier::kHbm);
+  auto made = region_->make_resident(first * granule, bytes, tier);
   if (made) return region_->data() + first * granule;
   shrink(region_->data() + first * granule, bytes);
   return tl::make_unexpected(std::move(made).error());

@@ -23,6 +23,8 @@ class SegmentSource {
   // Whole granules, on an address that is a multiple of kAlignment; next to older ones or not.
   // kBudget: there is no room.
   virtual Result<std::byte*> grow(size_t bytes) = 0;
+  // The same where the next best memory is, for who has no better; by default there is none.
+  virtual Result<std::byte*> spill(size_t bytes);
   // Gives back whole granules out of what grow() gave, in any pieces. Nothing uses them any more.
   virtual void shrink(std::byte* start, size_t bytes) = 0;
 

@@ -23,6 +23,9 @@ struct StreamAllocatorOptions {
   // Whom a pool's memory is charged to.
   Tag tag = Tag::kOther;
   std::string name = "stream allocator";
+  // Where HBM has no room left: host memory, which kernels read and write over the link, instead of
+  // an error. Of a pool that mixes tiers.
+  bool spills = false;
 };
 
 struct StreamAllocatorStatistics {
@@ -38,14 +41,16 @@ struct StreamAllocatorStatistics {
   uint64_t used_blocks = 0;    // allocated now
   uint64_t used_bytes = 0;     // of them, in units of 256
   uint64_t peak_used_bytes = 0;
-  uint64_t cached_bytes = 0;  // free, or freed and not yet safe to use
-  uint64_t held_bytes = 0;    // from the source: used and cached
+  uint64_t cached_bytes = 0;   // free, or freed and not yet safe to use
+  uint64_t held_bytes = 0;     // from the source: used and cached
+  uint64_t spilled_bytes = 0;  // taken from the source in host memory, since the start
   uint64_t peak_held_bytes = 0;
 };
 
 class StreamAllocator {
  public:
-  // In the pool's HBM, charged for what it holds; the pool outlives it. kMachine.
+  // In the pool's HBM, charged for what it holds; the pool outlives it. kMachine; kUsage: it is to
+  // spill and the pool does not mix tiers.
   static Result<std::unique_ptr<StreamAllocator>> create(Pool& pool,
                                                          const StreamAllocatorOptions& options);
   // The source outlives it.

@@ -1,6 +1,7 @@
 // What a StreamAllocator does when a stream has nothing free: it asks the others, then the source,
 // then waits for the others, then gives idle granules back so that the source has some in one
-// piece. No call of the source is made under the mutex, so each step looks again at what is there.
+// piece, and at last, if it may, spills. No call of the source is made under the mutex, so each
+// step looks again at what is there.
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +11,11 @@
 #include "memory/stream_allocator/state.h"
 
 namespace spillway::memory {
+
+Result<std::byte*> SegmentSource::spill(size_t bytes) {
+  return fail(ErrorCode::kBudget, "there is no second tier for {}", format_size(bytes));
+}
+
 namespace {
 
 constexpr int kRounds = 16;  // of a thread that is short of memory
@@ -36,6 +42,11 @@ Result<void*> StreamAllocator::State::allocate_in_shortage(uint32_t lane, size_t
     grown = grow(lane, bytes);  // also if nothing was given back: others may have, before
     if (grown) return grown;
     again = count_frees() != frees;
+  }
+  if (options.spills) {
+    auto spilled = spill(lane, bytes);
+    if (spilled) return spilled;
+    grown.error().message += "; " + spilled.error().message;
   }
   const std::lock_guard lock(mutex);
   ++arena.statistics().failures;
@@ -66,8 +77,22 @@ Result<void*> StreamAllocator::State::grow(uint32_t lane, size_t bytes) {
     start = source.grow(size);
   }
   if (!start) return tl::make_unexpected(std::move(start).error());
+  return add({.start = *start, .bytes = size}, lane, bytes);
+}
+
+Result<void*> StreamAllocator::State::spill(uint32_t lane, size_t bytes) {
+  const size_t size = round_up(bytes, source.granule_bytes());
+  SPILLWAY_ASSIGN(std::byte* const start, source.spill(size));
+  {
+    const std::lock_guard lock(mutex);
+    arena.statistics().spilled_bytes += size;
+  }
+  return add({.start = start, .bytes = size}, lane, bytes);
+}
+
+void* StreamAllocator::State::add(Segment segment, uint32_t lane, size_t bytes) {
   const std::lock_guard lock(mutex);
-  arena.add({.start = *start, .bytes = size}, lane);
+  arena.add(segment, lane);
   const Block* const block = arena.take_any(lane, bytes);
   SPILLWAY_CHECK(block != nullptr);
   SPILLWAY_DCHECK(arena.valid());

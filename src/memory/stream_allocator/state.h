@@ -49,6 +49,9 @@ struct StreamAllocator::State {
   uint64_t count_frees();
   void* take_any(uint32_t lane, size_t bytes);
   Result<void*> grow(uint32_t lane, size_t bytes);
+  Result<void*> spill(uint32_t lane, size_t bytes);
+  // What the source gave becomes the lane's, and a block of it the caller's.
+  void* add(Segment segment, uint32_t lane, size_t bytes);
   void look_at_events(uint32_t lane, size_t bytes);
   std::vector<Errand> begin_errands(bool wait);
   Result<void> run(Errand& errand, bool wait);

@@ -28,7 +28,7 @@ tl::unexpected<Error> refuse_per_thread() {
 
 Result<std::unique_ptr<StreamAllocator>> StreamAllocator::create(
     Pool& pool, const StreamAllocatorOptions& options) {
-  SPILLWAY_ASSIGN(auto source, RegionSource::create(pool, options.tag, options.name));
+  SPILLWAY_ASSIGN(auto source, RegionSource::create(pool, options));
   auto allocator = create(*source, options);
   allocator->state_->own_source = std::move(source);
   return allocator;

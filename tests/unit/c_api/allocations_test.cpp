@@ -57,7 +57,7 @@ spillway_stream_allocator_options small_segments() {
   return {.size = sizeof(spillway_stream_allocator_options),
           .segment_bytes = kExtent,
           .tag = SPILLWAY_ACTIVATIONS,
-          .reserved = 0,
+          .spills = 0,
           .name = "small segments"};
 }
 
@@ -154,16 +154,29 @@ TEST_F(CAllocator, NullsAreRefused) {
   expect_null(spillway_stream_allocator_read_statistics(allocator_, nullptr), "statistics");
 }
 
+TEST_F(CPool, AnAllocatorThatSpillsGoesOnInHostMemory) {
+  auto options = small_segments();
+  options.spills = 1;
+  spillway_stream_allocator* allocator = nullptr;
+  SPILLWAY_C_OK(spillway_stream_allocator_create(pool_, &options, &allocator));
+  void* in_hbm = nullptr;
+  void* in_host = nullptr;
+  SPILLWAY_C_OK(spillway_stream_allocator_allocate(allocator, nullptr, 8 * kExtent, &in_hbm));
+  SPILLWAY_C_OK(spillway_stream_allocator_allocate(allocator, nullptr, kExtent, &in_host));
+  spillway_stream_allocator_statistics now = {};
+  now.size = sizeof now;
+  SPILLWAY_C_OK(spillway_stream_allocator_read_statistics(allocator, &now));
+  EXPECT_GE(now.spilled_bytes, kExtent);
+  EXPECT_EQ(statistics().host_bytes, now.spilled_bytes);
+  SPILLWAY_C_OK(spillway_stream_allocator_destroy(allocator));
+}
+
 TEST_F(CAllocator, OptionsAreChecked) {
   spillway_stream_allocator* allocator = nullptr;
   auto options = small_segments();
   options.size = 0;
   expect_failure(spillway_stream_allocator_create(pool_, &options, &allocator), SPILLWAY_USAGE,
                  "sizeof");
-  options = small_segments();
-  options.reserved = 1;
-  expect_failure(spillway_stream_allocator_create(pool_, &options, &allocator), SPILLWAY_USAGE,
-                 "reserved");
   options = small_segments();
   options.tag = -2;
   expect_failure(spillway_stream_allocator_create(pool_, &options, &allocator), SPILLWAY_USAGE,

@@ -31,7 +31,7 @@ class CPool : public ::testing::Test {
   void SetUp() override {
     const spillway_pool_options options = {.size = sizeof options,
                                            .device = 0,
-                                           .reserved = 0,
+                                           .managed = 0,
                                            .hbm_budget_bytes = 8 * kExtent,
                                            .host_budget_bytes = 16 * kExtent,
                                            .kept_bytes = SPILLWAY_NO_BYTES,

@@ -51,9 +51,6 @@ TEST(COpen, RefusesWhatMakesNoSense) {
   options.size = sizeof options - 1;
   expect_failure(spillway_pool_open(&options, &pool), SPILLWAY_USAGE, "sizeof");
   options = simulated_options();
-  options.reserved = 1;
-  expect_failure(spillway_pool_open(&options, &pool), SPILLWAY_USAGE, "reserved");
-  options = simulated_options();
   options.simulated_bytes = 0;
   options.device = 1000;
   EXPECT_NE(spillway_pool_open(&options, &pool), SPILLWAY_OK) << "no machine has that many GPUs";

@@ -19,7 +19,9 @@ spillway_region_options four_extents() {
           .extent_bytes = kExtent,
           .tag = SPILLWAY_KV,
           .eviction = SPILLWAY_EVICT_NEVER,
-          .name = "four extents"};
+          .name = "four extents",
+          .only = SPILLWAY_NOWHERE,
+          .reserved = 0};
 }
 
 class CRegion : public CPool {
@@ -262,6 +264,33 @@ TEST_F(CPool, MoreThanTheBudgetIsAnErrorThatSaysWhoHoldsWhat) {
   SPILLWAY_C_OK(spillway_pool_explain(pool_, text.data(), text.size(), &length));
   EXPECT_THAT(text.data(), HasSubstr("four extents"));
   SPILLWAY_C_OK(spillway_region_destroy(region));
+}
+
+TEST_F(CPool, ARegionForTheHostOnly) {
+  spillway_region_options options = {};
+  options.size = sizeof options;
+  options.size_bytes = kExtent;
+  options.only = SPILLWAY_HOST;
+  spillway_region* region = nullptr;
+  SPILLWAY_C_OK(spillway_region_create(pool_, &options, &region));
+  expect_failure(spillway_region_make_resident(region, 0, kExtent, SPILLWAY_HBM), SPILLWAY_USAGE,
+                 "host only");
+  SPILLWAY_C_OK(spillway_region_make_resident(region, 0, kExtent, SPILLWAY_HOST));
+  SPILLWAY_C_OK(spillway_region_destroy(region));
+  options.only = 7;
+  expect_failure(spillway_region_create(pool_, &options, &region), SPILLWAY_USAGE, "7");
+}
+
+TEST_F(CPool, TheReportIsJson) {
+  size_t length = 0;
+  SPILLWAY_C_OK(spillway_pool_report(pool_, nullptr, 0, &length));
+  std::string text(length + 1, ' ');
+  SPILLWAY_C_OK(spillway_pool_report(pool_, text.data(), text.size(), &length));
+  EXPECT_EQ(text.front(), '{');
+  EXPECT_EQ(text[length - 1], '}');
+  EXPECT_EQ(text[length], '\0');
+  expect_null(spillway_pool_report(nullptr, nullptr, 0, &length), "pool");
+  expect_null(spillway_pool_report(pool_, nullptr, 1, &length), "buffer");
 }
 
 }  // namespace
