@@ -16,32 +16,31 @@ if(SPILLWAY_NVCC)
   cmake_path(GET cuda_folder PARENT_PATH cuda_folder)
 endif()
 
-# spillway_nvcc_object(OBJECT SOURCE -I FOLDER...): those folders come before all others.
-function(spillway_nvcc_object object source)
+# spillway_gpu_program(NAME SOURCE INCLUDES -I FOLDER... LIBRARIES FILE...): those folders come before all others.
+function(spillway_gpu_program name source)
+  cmake_parse_arguments(program "" "" "INCLUDES;LIBRARIES" ${ARGN})
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
   add_custom_command(OUTPUT ${object}
     COMMAND ${SPILLWAY_NVCC} -std=c++20 -O2 -arch=sm_90 --extended-lambda --expt-relaxed-constexpr -Werror all-warnings
-      ${ARGN} -I ${CMAKE_SOURCE_DIR}/include -MD -MF ${object}.d -c -o ${object} ${CMAKE_CURRENT_SOURCE_DIR}/${source}
-    DEPENDS ${source} ${rmm_folder}/packages.txt DEPFILE ${object}.d VERBATIM COMMENT "Compiling over RMM ${source}")
+      ${program_INCLUDES} -I ${CMAKE_SOURCE_DIR}/include -MD -MF ${object}.d -c -o ${object} ${CMAKE_CURRENT_SOURCE_DIR}/${source}
+    DEPENDS ${source} ${rmm_folder}/packages.txt DEPFILE ${object}.d VERBATIM COMMENT "Compiling over RMM's CCCL ${source}")
+  add_executable(${name} EXCLUDE_FROM_ALL ${object})
+  # Exceptions pass through librmm.so: there must be one C++ run time, also where others are portable.
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX BUILD_RPATH "$ORIGIN" LINK_OPTIONS "LINKER:--as-needed")
+  target_link_libraries(${name} PRIVATE spillway_memory ${program_LIBRARIES} ${cuda_folder}/lib64/libcudart_static.a rt)
+  add_dependencies(${name} rmm_packages)
+  add_dependencies(rmm_programs ${name})
 endfunction()
 
 function(spillway_rmm_program name source)
   if(SPILLWAY_NVCC)
-    spillway_nvcc_object(${CMAKE_CURRENT_BINARY_DIR}/${name}.o ${source} ${rmm_includes})
-    add_executable(${name} EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
-    # Exceptions pass through librmm.so: there must be one C++ run time, also where others are portable.
-    set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX BUILD_RPATH "$ORIGIN" LINK_OPTIONS "LINKER:--as-needed")
-    target_link_libraries(${name} PRIVATE spillway_memory ${rmm_libraries} ${cuda_folder}/lib64/libcudart_static.a rt)
-    add_dependencies(${name} rmm_packages)
-    add_dependencies(rmm_programs ${name})
+    spillway_gpu_program(${name} ${source} INCLUDES ${rmm_includes} LIBRARIES ${rmm_libraries})
   endif()
 endfunction()
 
-# Compiled over RMM's CCCL, but without RMM.
-function(spillway_cccl_object name source)
+# Over RMM's CCCL, but without RMM.
+function(spillway_cccl_program name source)
   if(SPILLWAY_NVCC)
-    spillway_nvcc_object(${CMAKE_CURRENT_BINARY_DIR}/${name}.o ${source} ${cccl_includes})
-    add_custom_target(${name} DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/${name}.o)
-    add_dependencies(${name} rmm_packages)
-    add_dependencies(rmm_programs ${name})
+    spillway_gpu_program(${name} ${source} INCLUDES ${cccl_includes})
   endif()
 endfunction()

@@ -1,7 +1,7 @@
 #include "cli/bench_memory.h"
 
+#include <algorithm>
 #include <cstdio>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
@@ -17,7 +17,35 @@ struct Flags {
   std::optional<uint64_t> moving_bytes;
   std::optional<uint64_t> pinned_bytes;
   std::optional<uint64_t> simulated_bytes;
+  std::vector<std::string> only;  // names of kParts; empty: all
   bool json = false;
+};
+
+struct Part {
+  const char* name;
+  Result<std::vector<Figure>> (*measure)(MemoryBench&);
+};
+
+Result<std::vector<Figure>> commits(MemoryBench& bench) {
+  using memory::Tier;
+  std::vector<Figure> figures;
+  for (const auto& [extent, tier] :
+       {std::pair(2 * kMiB, Tier::kHbm), std::pair(32 * kMiB, Tier::kHbm),
+        std::pair(32 * kMiB, Tier::kHost)}) {
+    SPILLWAY_ASSIGN(const std::vector<Figure> some, bench.commits(extent, tier));
+    figures.insert(figures.end(), some.begin(), some.end());
+  }
+  return figures;
+}
+
+// In the order that they are measured in: moves take their bound from the copies before them.
+constexpr std::array kParts = {
+    Part{"copies", [](MemoryBench& bench) { return bench.copies(); }},
+    Part{"moves", [](MemoryBench& bench) { return bench.moves(); }},
+    Part{"commits", commits},
+    Part{"pinned", [](MemoryBench& bench) { return bench.pinned(); }},
+    Part{"allocator", [](MemoryBench& bench) { return bench.allocator(); }},
+    Part{"moving", [](MemoryBench& bench) { return bench.moving(); }},
 };
 
 std::string line_of(const Figure& figure) {
@@ -48,20 +76,14 @@ Result<void> bench_memory(Flags flags) {
   options.pinned_bytes = flags.pinned_bytes.value_or(0);
   options.simulated_bytes = flags.simulated_bytes.value_or(0);
   SPILLWAY_ASSIGN(const auto bench, MemoryBench::create(options));
-  using memory::Tier;
-  const std::vector<std::function<Result<std::vector<Figure>>()>> parts = {
-      [&] { return bench->copies(); },
-      [&] { return bench->moves(); },
-      [&] { return bench->commits(2 * kMiB, Tier::kHbm); },
-      [&] { return bench->commits(32 * kMiB, Tier::kHbm); },
-      [&] { return bench->commits(32 * kMiB, Tier::kHost); },
-      [&] { return bench->pinned(); },
-      [&] { return bench->allocator(); },
-      [&] { return bench->moving(); },
-  };
   auto json = nlohmann::ordered_json::array();
-  for (const auto& part : parts) {
-    SPILLWAY_ASSIGN(const std::vector<Figure> figures, part());
+  const auto is_left_out = [&](const Part& part) {
+    return !flags.only.empty() &&
+           std::find(flags.only.begin(), flags.only.end(), part.name) == flags.only.end();
+  };
+  for (const Part& part : kParts) {
+    if (is_left_out(part)) continue;
+    SPILLWAY_ASSIGN(const std::vector<Figure> figures, part.measure(*bench));
     for (const Figure& figure : figures) {
       json.push_back(to_json(figure));
       // Long work shows how far it is.
@@ -95,6 +117,11 @@ void add_memory_bench(CLI::App& parent, Action& chosen) {
       ->capture_default_str();
   add_size(*command, "--simulated", flags->simulated_bytes,
            "on a simulated GPU with so much memory: shows that it works, not how fast");
+  std::vector<std::string> names;
+  names.reserve(kParts.size());
+  for (const Part& part : kParts) names.emplace_back(part.name);
+  command->add_option("--only", flags->only, "these measurements; moves have a bound after copies")
+      ->check(CLI::IsMember(names));
   command->add_flag("--json", flags->json, "for programs");
   command->callback([flags, &chosen] { chosen = [flags] { return bench_memory(*flags); }; });
 }

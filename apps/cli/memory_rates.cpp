@@ -211,8 +211,10 @@ Result<std::vector<Figure>> MemoryBench::allocator() {
   for (auto& [pointer, bytes] : live) allocator->deallocate(stream, pointer, bytes);
   SPILLWAY_TRY(gpu_->synchronise(stream));
   SPILLWAY_TRY(gpu_->destroy_stream(stream));
-  return std::vector<Figure>{{"allocate and deallocate, random sizes", median(nanoseconds), "ns", 0,
-                              "", fmt::format("{} driver calls in {} steps", calls, kSteps)}};
+  const auto [least, most] = std::minmax_element(nanoseconds.begin(), nanoseconds.end());
+  return std::vector<Figure>{
+      {"allocate and deallocate, random sizes", median(nanoseconds), "ns", 0, "",
+       fmt::format("{:.1f} to {:.1f}; {} driver calls in {} steps", *least, *most, calls, kSteps)}};
 }
 
 }  // namespace spillway::cli

@@ -1,4 +1,5 @@
 """What cannot be meant is refused before anything runs: exit code 2; 4 for a budget too small."""
+import json
 import re
 
 import pytest
@@ -33,6 +34,7 @@ WRONG = {
     "no chunk": ["run", "MODEL", "x", "--prompt-chunk", "0"],
     "unknown kv type": ["run", "MODEL", "x", "--kv", "f64"],
     "bench of nothing": ["bench", "sing", "MODEL"],
+    "bench of no measurement": ["bench", "memory", "--simulated", "1GiB", "--only"],
     "perplexity of no context": ["perplexity", "MODEL", __file__, "--context", "1"],
 }
 
@@ -41,6 +43,19 @@ WRONG = {
 def test_wrong_usage(spillway, model, check_error, name):
     arguments = [model if word == "MODEL" else word for word in WRONG[name]]
     check_error(spillway.run(*arguments, seconds=10), USAGE)
+
+
+def test_an_unknown_measurement_is_answered_with_their_names(spillway, check_error):
+    run = spillway.run("bench", "memory", "--simulated", "1GiB", "--only", "wings", seconds=10)
+    check_error(run, USAGE, "wings", "copies", "moves", "commits", "pinned", "allocator", "moving")
+
+
+def test_only_the_measurements_named_are_made(spillway):
+    run = spillway.run("bench", "memory", "--simulated", "1GiB", "--bytes", "64MiB", "--rounds",
+                       "1", "--only", "pinned", "copies", "--json")
+    assert run.code == 0, run
+    assert [figure["name"].split(",")[0] for figure in json.loads(run.out)] == [
+        "copy engine", "copy engine", "64.0 MiB of pinned memory on huge pages"]
 
 
 @pytest.mark.parametrize("command", [["run", "MODEL", "x"], ["plan", "MODEL"]])

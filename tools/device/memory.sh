@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The memory core on this machine's GPU: contract suites, then every figure of `spillway bench
-# memory` beside its peers, over what tools/device/pack built. Arguments go to the benchmark.
+# memory`, over what tools/device/pack built; the peers of the allocator run in tools/device/rmm.sh.
+# Arguments go to the benchmark.
 #
 # usage: tools/device/memory.sh [--bytes 4GiB --moving 24GiB --seconds 60 …]
 set -uo pipefail
@@ -17,4 +18,3 @@ for tool in memcheck racecheck; do
 done
 echo "== peers"
 build/gpu/bin/cuda_host_alloc 16
-command -v ninja >/dev/null && python3 bench/peers/torch_allocator.py 2>&1 | tail -3
