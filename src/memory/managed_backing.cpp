@@ -61,14 +61,17 @@ class ManagedBacking : public Backing {
 Result<void> check_fits(const PoolState& pool, const std::string& name) {
   if (pool.gpu.info().coherent) return {};
   SPILLWAY_ASSIGN(const platform::GpuMemory memory, pool.gpu.memory());
-  const uint64_t ours = pool.hbm.usage().bytes - pool.context.bytes();  // is not free any more
-  if (pool.managed_bytes <= memory.free_bytes + ours) return {};
+  // A driver may call what managed pages take free, since it can move them: what was free at first
+  // holds in any case, and other programs may have taken of it since.
+  const uint64_t ours = pool.hbm.usage().bytes - pool.context.bytes();
+  const uint64_t most = std::min(pool.free_at_open_bytes, memory.free_bytes + ours);
+  if (pool.managed_bytes <= most) return {};
   return fail(
       ErrorCode::kBudget,
       "region '{}': {} of managed memory altogether, and {} are free on a GPU that does not "
       "use the host's page tables: make it smaller, or use a pool without managed memory, "
       "which may hold more than the GPU does",
-      name, format_size(pool.managed_bytes), format_size(memory.free_bytes + ours));
+      name, format_size(pool.managed_bytes), format_size(most));
 }
 
 }  // namespace

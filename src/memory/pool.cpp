@@ -35,12 +35,13 @@ Result<std::unique_ptr<Pool>> Pool::create(platform::Gpu& gpu, platform::Platfor
                 gpu.info().name);
   }
   const uint64_t context_bytes = gpu.info().context_bytes;
+  SPILLWAY_ASSIGN(const platform::GpuMemory memory, gpu.memory());
   PoolOptions budgets = options;
   if (!options.hbm_budget_bytes) {
-    SPILLWAY_ASSIGN(const platform::GpuMemory memory, gpu.memory());
     budgets.hbm_budget_bytes = share_of(memory.free_bytes) + context_bytes;
   }
   auto state = std::make_unique<PoolState>(gpu, os, budgets);
+  state->free_at_open_bytes = memory.free_bytes;
   SPILLWAY_ASSIGN(state->context, state->hbm.reserve(context_bytes, Tag::kOther, "driver context"));
   SPILLWAY_TRY(state->streams.create());
   return std::unique_ptr<Pool>(new Pool(std::move(state)));

@@ -31,19 +31,6 @@ TEST_P(ManagedMemory, KeepsItsBytesWhereverItLies) {
   must(gpu().free_managed(start, bytes));
 }
 
-TEST_P(ManagedMemory, TakesTheDevicesMemoryOnlyWhereItIsBrought) {
-  const size_t bytes = 16 * granularity();
-  const uint64_t before = must(gpu().memory()).free_bytes;
-  std::byte* const start = must(gpu().allocate_managed(bytes));
-  must(gpu().prefetch(start, bytes, Place::kHost, stream()));
-  must(gpu().synchronise(stream()));
-  EXPECT_GE(must(gpu().memory()).free_bytes + granularity(), before);
-  must(gpu().prefetch(start, bytes, Place::kDevice, stream()));
-  must(gpu().synchronise(stream()));
-  EXPECT_LE(must(gpu().memory()).free_bytes, before - bytes / 2);
-  must(gpu().free_managed(start, bytes));
-}
-
 TEST_P(ManagedMemory, RefusesSizesThatAreNoWholeGranules) {
   expect_error(gpu().allocate_managed(granularity() + 1), ErrorCode::kUsage);
   std::byte* const start = must(gpu().allocate_managed(granularity()));

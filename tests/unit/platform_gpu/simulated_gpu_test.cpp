@@ -171,6 +171,23 @@ TEST(SimulatedGpu, StreamsOverlapAndTheNullStreamIsOneOfThem) {
   EXPECT_TRUE(gpu->ended(event).value());
 }
 
+TEST(SimulatedGpu, ManagedMemoryCountsWhereItWasBrought) {
+  const auto gpu = make_simulated_gpu(
+      {.total_bytes = 4 * kGranule, .host_bytes = 4 * kGranule, .granularity = kGranule});
+  std::byte* const start = gpu->allocate_managed(8 * kGranule).value();
+  EXPECT_EQ(gpu->device_bytes_in_use() + gpu->host_bytes_in_use(), 0U) << "nobody touched it";
+  ASSERT_TRUE(gpu->prefetch(start, 3 * kGranule, Place::kDevice, {}));
+  ASSERT_TRUE(gpu->prefetch(start + 2 * kGranule, 4 * kGranule, Place::kHost, {}));
+  EXPECT_EQ(gpu->device_bytes_in_use(), 2 * kGranule);
+  EXPECT_EQ(gpu->host_bytes_in_use(), 4 * kGranule);
+  EXPECT_EQ(gpu->prefetch(start, 5 * kGranule, Place::kDevice, {}).error().code,
+            ErrorCode::kMachine);
+  expect_usage(gpu->prefetch(start, 9 * kGranule, Place::kDevice, {}), "managed memory");
+  expect_usage(gpu->free_managed(start, kGranule), "as one");
+  ASSERT_TRUE(gpu->free_managed(start, 8 * kGranule));
+  EXPECT_EQ(gpu->device_bytes_in_use() + gpu->host_bytes_in_use(), 0U);
+}
+
 TEST(SimulatedGpu, CopiesTakeAsLongAsTheirRateSays) {
   const auto gpu = make_simulated_gpu({.coherent = true, .copy_bytes_per_second = 1e5});
   std::array<std::byte, 1000> here{};
