@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -43,7 +44,11 @@ unsigned wait_until(const std::atomic<unsigned>& value, Ready ready) {
 ThreadPool::ThreadPool(unsigned threads) {
   SPILLWAY_CHECK(threads >= 1 && threads <= kInside);
   workers_.reserve(threads - 1);
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    // The system gives no more: those that there are do the work, at least the caller.
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -13,7 +13,7 @@ namespace spillway {
 
 class ThreadPool {
  public:
-  // threads ≥ 1, the caller's included.
+  // threads ≥ 1, the caller's included; fewer where the system gives no more.
   explicit ThreadPool(unsigned threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

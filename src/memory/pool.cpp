@@ -1,6 +1,7 @@
 #include "spillway/memory/pool.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "base/check.h"
@@ -19,6 +20,18 @@ constexpr double kFreeShare = 0.9;
 
 uint64_t share_of(uint64_t free_bytes) {
   return static_cast<uint64_t>(kFreeShare * static_cast<double>(free_bytes));
+}
+
+Result<std::unique_ptr<PoolState>> make_state(platform::Gpu& gpu, platform::Platform& os,
+                                              const PoolOptions& options) {
+  try {
+    return std::make_unique<PoolState>(gpu, os, options);
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::kMachine,
+                "no thread to move memory with ({}): raise the limit on processes (ulimit -u, "
+                "pids.max), or end some",
+                error.what());
+  }
 }
 
 }  // namespace
@@ -40,7 +53,7 @@ Result<std::unique_ptr<Pool>> Pool::create(platform::Gpu& gpu, platform::Platfor
   if (!options.hbm_budget_bytes) {
     budgets.hbm_budget_bytes = share_of(memory.free_bytes) + context_bytes;
   }
-  auto state = std::make_unique<PoolState>(gpu, os, budgets);
+  SPILLWAY_ASSIGN(auto state, make_state(gpu, os, budgets));
   state->free_at_open_bytes = memory.free_bytes;
   SPILLWAY_ASSIGN(state->context, state->hbm.reserve(context_bytes, Tag::kOther, "driver context"));
   SPILLWAY_TRY(state->streams.create());

@@ -21,6 +21,7 @@ constexpr size_t kWriters = 2;
 struct Setting {
   Eviction eviction;
   unsigned seed;
+  bool managed;
 };
 
 class Moving : public ::testing::TestWithParam<Setting> {
@@ -87,7 +88,8 @@ class Moving : public ::testing::TestWithParam<Setting> {
       platform::make_simulated_gpu({.work_delay = std::chrono::microseconds(50)});
   std::unique_ptr<Pool> pool_ = Pool::create(*gpu_, {.hbm_budget_bytes = kHbmExtents * kExtent,
                                                      .host_budget_bytes = 2 * kExtents * kExtent,
-                                                     .kept_bytes = 2 * kExtent})
+                                                     .kept_bytes = 2 * kExtent,
+                                                     .managed = GetParam().managed})
                                     .value();
   std::unique_ptr<Region> region_;
   uint64_t wrong_ = 0;  // the GPU counts here
@@ -121,13 +123,15 @@ TEST_P(Moving, NoByteIsWrongAndNoBudgetIsBroken) {
   pool_->trim();
   EXPECT_EQ(gpu_->handles(), 0U);
   EXPECT_EQ(gpu_->mappings(), 0U);
+  EXPECT_EQ(gpu_->managed_ranges(), 0U);
   EXPECT_EQ(pool_->budget(Tier::kHost).usage().bytes, 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Moving,
-                         ::testing::Values(Setting{Eviction::kNever, 1},
-                                           Setting{Eviction::kLeastRecentlyPinned, 2},
-                                           Setting{Eviction::kLeastRecentlyPinned, 3}));
+                         ::testing::Values(Setting{Eviction::kNever, 1, false},
+                                           Setting{Eviction::kLeastRecentlyPinned, 2, false},
+                                           Setting{Eviction::kLeastRecentlyPinned, 3, false},
+                                           Setting{Eviction::kLeastRecentlyPinned, 4, true}));
 
 }  // namespace
 }  // namespace spillway::memory
