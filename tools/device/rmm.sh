@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# RMM, CCCL and Thrust over Spillway on this machine's GPU, the programs of docs/memory.md, and what
-# our allocator costs beside RMM's pool and PyTorch's, over what tools/device/pack laid out.
+# RMM, CCCL, Thrust and PyTorch over Spillway on this machine's GPU, the programs of docs/memory.md,
+# and what our allocator costs beside RMM's pool and PyTorch's, over what tools/device/pack laid out.
 # Ends with 1 where anything failed, and says what. Arguments go to tools/device/allocators.py.
 #
 # usage: tools/device/rmm.sh [--bytes N] [--turns N] [--no-torch]
@@ -38,6 +38,9 @@ step gpu_cccl_only checks "$bin/gpu_cccl_only"
 step example_rmm example rmm.txt example_rmm
 step example_region example region.txt example_region
 step example_c example c_interface.txt example_c
+export SPILLWAY_HBM_BUDGET=4GiB SPILLWAY_HOST_BUDGET=4GiB
+step pluggable checks python3 tools/device/pluggable.py build/gpu/lib/libspillway.so.1
+unset SPILLWAY_HBM_BUDGET SPILLWAY_HOST_BUDGET
 step allocators python3 tools/device/allocators.py "$@"
 if [ -n "$failed" ]; then
   echo "rmm: failed:$failed"

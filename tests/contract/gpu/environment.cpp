@@ -53,8 +53,8 @@ class CudaEnvironment : public GpuEnvironment {
   std::unique_ptr<Gpu> gpu_;
 };
 
-MadeEnvironment make_cuda() {
-  auto gpu = open_cuda_gpu(0);
+MadeEnvironment make_cuda(int ordinal) {
+  auto gpu = open_cuda_gpu(ordinal);
   if (!gpu) return tl::make_unexpected(gpu.error());
   return std::make_unique<CudaEnvironment>(std::move(*gpu));
 }
@@ -72,7 +72,8 @@ std::vector<GpuKind> gpu_kinds() {
       {"simulated_without_host_handles", simulated({.host_handles = false})},
       {"faulty_without_a_fault",
        []() -> MadeEnvironment { return std::make_unique<FaultyEnvironment>(); }},
-      {"cuda", make_cuda},
+      {"cuda", [] { return make_cuda(0); }},
+      {"cuda_second", [] { return make_cuda(1); }},
   };
 }
 

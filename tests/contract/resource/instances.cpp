@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -6,6 +7,7 @@
 #include <string>
 #include <type_traits>
 
+#include "platform/cuda_gpu.h"
 #include "platform/simulated/simulated_gpu.h"
 #include "resource_contract.h"
 #include "spillway/memory/adaptors/failure_callback.h"
@@ -14,6 +16,7 @@
 #include "spillway/memory/adaptors/log.h"
 #include "spillway/memory/adaptors/statistics.h"
 #include "spillway/memory/adaptors/tracking.h"
+#include "spillway/memory/pinned_memory.h"
 #include "spillway/memory/pool.h"
 #include "spillway/memory/stream_allocator.h"
 #include "support/plain_resource.h"
@@ -22,13 +25,18 @@
 namespace spillway::memory {
 namespace {
 
-struct Plain {
+// A base whose memory the CPU reaches.
+struct CpuReaches {
+  static constexpr bool kCpuReaches = true;
+};
+
+struct Plain : CpuReaches {
   test::PlainResource resource{kCapacity};
   size_t held_bytes() const { return resource.held_bytes(); }
   bool valid() const { return true; }
 };
 
-struct Streams {
+struct Streams : CpuReaches {
   test::PlainSource source{kCapacity};
   std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(source, {});
   StreamAllocator& resource = *allocator;
@@ -69,14 +77,56 @@ class OnRealStreams {
   std::map<void*, Stream> streams_;
 };
 
-struct InAPool {
+struct InAPool : CpuReaches {
+  explicit InAPool(bool managed = false)
+      : pool(Pool::create(*gpu, {.hbm_budget_bytes = kCapacity, .managed = managed}).value()) {}
   std::unique_ptr<platform::Gpu> gpu =
       platform::make_simulated_gpu({.total_bytes = 2 * kCapacity, .granularity = size_t{64} << 10});
-  std::unique_ptr<Pool> pool = Pool::create(*gpu, {.hbm_budget_bytes = kCapacity}).value();
+  std::unique_ptr<Pool> pool;
   std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(*pool, {}).value();
   OnRealStreams resource{*gpu, *allocator};
   size_t held_bytes() const { return allocator->statistics().used_bytes; }
   bool valid() const { return allocator->valid(); }
+};
+
+struct InAManagedPool : InAPool {
+  InAManagedPool() : InAPool(true) {}
+};
+
+// In HBM of a real GPU: what the tests write and read goes through a stream.
+struct OnCuda {
+  static constexpr bool kCpuReaches = false;
+
+  std::unique_ptr<platform::Gpu> gpu = platform::open_cuda_gpu(0).value();
+  std::unique_ptr<Pool> pool =
+      Pool::create(*gpu, {.hbm_budget_bytes = kCapacity + gpu->info().context_bytes,
+                          .host_budget_bytes = 2 * kWindowBytes})
+          .value();
+  std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(*pool, {}).value();
+  OnRealStreams resource{*gpu, *allocator};
+  std::unique_ptr<PinnedMemory> window =
+      PinnedMemory::create(*pool, {.bytes = kWindowBytes}).value();
+  std::mutex mutex;  // of the window
+
+  size_t held_bytes() const { return allocator->statistics().used_bytes; }
+  bool valid() const { return allocator->valid(); }
+  void fill(void* pointer, unsigned char value, size_t bytes) const {
+    auto* const at = static_cast<std::byte*>(pointer);
+    EXPECT_TRUE(gpu->fill(at, std::byte{value}, bytes, Stream{}));
+    EXPECT_TRUE(gpu->synchronise(Stream{}));
+  }
+  bool holds(const void* pointer, unsigned char value, size_t bytes) {
+    const std::lock_guard lock(mutex);
+    const auto* const at = static_cast<const std::byte*>(pointer);
+    EXPECT_TRUE(gpu->copy(platform::CopyRequest{window->bytes().data(), at, bytes}, Stream{}));
+    EXPECT_TRUE(gpu->synchronise(Stream{}));
+    const std::span found = window->bytes().first(bytes);
+    return std::all_of(found.begin(), found.end(),
+                       [value](std::byte byte) { return byte == std::byte{value}; });
+  }
+
+ private:
+  static constexpr size_t kWindowBytes = size_t{8} << 20;  // more than a test fills
 };
 
 // Each makes one adaptor over `upstream`.
@@ -116,35 +166,45 @@ class Bare : public Instance {
   AnyResource resource() override { return AnyResource(base_.resource); }
   size_t held_bytes() const override { return base_.held_bytes(); }
   bool valid() const override { return base_.valid(); }
+  void fill(void* pointer, unsigned char value, size_t bytes) override {
+    if constexpr (Base::kCpuReaches) {
+      Instance::fill(pointer, value, bytes);
+    } else {
+      base_.fill(pointer, value, bytes);
+    }
+  }
+  bool holds(const void* pointer, unsigned char value, size_t bytes) override {
+    if constexpr (Base::kCpuReaches) {
+      return Instance::holds(pointer, value, bytes);
+    } else {
+      return base_.holds(pointer, value, bytes);
+    }
+  }
 
- private:
+ protected:
   Base base_;
 };
 
 template <typename Base, template <typename> typename Adaptor>
-class Adapted : public Instance {
+class Adapted : public Bare<Base> {
+  using Bottom = std::remove_reference_t<decltype(std::declval<Base>().resource)>;
+
  public:
   AnyResource resource() override { return AnyResource(adaptor_); }
-  size_t held_bytes() const override { return base_.held_bytes(); }
-  bool valid() const override { return base_.valid(); }
 
  private:
-  Base base_;
-  Adaptor<std::remove_reference_t<decltype(base_.resource)>> adaptor_{base_.resource};
+  Adaptor<Bottom> adaptor_{this->base_.resource};
 };
 
 template <typename Base>
-class Stacked : public Instance {
+class Stacked : public Bare<Base> {
   using Bottom = std::remove_reference_t<decltype(std::declval<Base>().resource)>;
 
  public:
   AnyResource resource() override { return AnyResource(callback_); }
-  size_t held_bytes() const override { return base_.held_bytes(); }
-  bool valid() const override { return base_.valid(); }
 
  private:
-  Base base_;
-  Limit<Bottom> limit_{base_.resource};
+  Limit<Bottom> limit_{this->base_.resource};
   Statistics<Limit<Bottom>> statistics_{limit_};
   AnyResource erased_{statistics_};  // in the middle, too
   Log<AnyResource> log_{erased_};
@@ -158,6 +218,16 @@ Kind kind(const char* name) {
   return {.name = name, .create = [] { return std::make_unique<T>(); }};
 }
 
+template <typename T>
+Kind on_cuda(const char* name) {
+  Kind made = kind<T>(name);
+  made.missing = [] {
+    const auto gpu = platform::open_cuda_gpu(0);
+    return gpu ? std::string() : gpu.error().message;
+  };
+  return made;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, ResourceContract,
     testing::Values(kind<Bare<Plain>>("Plain"), kind<Adapted<Plain, Limit>>("Limit"),
@@ -167,7 +237,9 @@ INSTANTIATE_TEST_SUITE_P(
                     kind<Adapted<Plain, Callback>>("FailureCallback"),
                     kind<Stacked<Plain>>("Stacked"), kind<Bare<Streams>>("StreamAllocator"),
                     kind<Stacked<Streams>>("StackedOverStreamAllocator"),
-                    kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool")),
+                    kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool"),
+                    kind<Bare<InAManagedPool>>("InAManagedPool"), on_cuda<Bare<OnCuda>>("cuda"),
+                    on_cuda<Stacked<OnCuda>>("stacked_cuda")),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

@@ -1,6 +1,5 @@
 // What a Resource promises to several threads and streams: the matrix of RMM's suite.
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <random>
@@ -20,63 +19,65 @@ Stream stream_number(unsigned number) {
 }
 
 // Random allocations mixed with frees; every block is filled, and checked before it is freed.
-void churn(AnyResource resource, unsigned seed, const std::vector<Stream>& streams) {
+void churn(Instance& instance, unsigned seed, const std::vector<Stream>& streams) {
   struct Held {
-    unsigned char* pointer;
+    void* pointer;
     size_t bytes;
     unsigned char mark;
   };
+  AnyResource resource = instance.resource();
   std::mt19937_64 random(seed);
   std::vector<Held> held;
   const auto any_stream = [&] { return streams[random() % streams.size()]; };
   for (int step = 0; step < 400 || !held.empty(); ++step) {
     if (step < 400 && (held.empty() || random() % 3 != 0)) {
       const size_t bytes = 1 + random() % 5000;
-      auto* const pointer =
-          static_cast<unsigned char*>(resource.allocate(any_stream(), bytes).value());
+      void* const pointer = resource.allocate(any_stream(), bytes).value();
       held.push_back({pointer, bytes, static_cast<unsigned char>(seed * 31 + unsigned(step))});
-      std::memset(pointer, held.back().mark, bytes);
+      instance.fill(pointer, held.back().mark, bytes);
     } else {
       std::swap(held[random() % held.size()], held.back());
       const Held& last = held.back();
-      for (size_t i = 0; i < last.bytes; ++i) ASSERT_EQ(last.pointer[i], last.mark);
+      ASSERT_TRUE(instance.holds(last.pointer, last.mark, last.bytes));
       resource.deallocate(any_stream(), last.pointer, last.bytes);
       held.pop_back();
     }
   }
 }
 
-void churn_in_threads(AnyResource resource, bool own_streams, const std::vector<Stream>& shared) {
+void churn_in_threads(Instance& instance, bool own_streams, const std::vector<Stream>& shared) {
   std::vector<std::jthread> threads;
   for (unsigned i = 0; i < kThreads; ++i) {
-    threads.emplace_back(
-        [=] { churn(resource, i + 1, own_streams ? std::vector{stream_number(i + 1)} : shared); });
+    threads.emplace_back([=, &instance] {
+      churn(instance, i + 1, own_streams ? std::vector{stream_number(i + 1)} : shared);
+    });
   }
 }
 
 TEST_P(ResourceContract, ThreadsOnTheDefaultStream) {
-  churn_in_threads(resource_, false, {Stream()});
+  churn_in_threads(*instance_, false, {Stream()});
 }
 
 TEST_P(ResourceContract, ThreadsOnOneStream) {
-  churn_in_threads(resource_, false, {stream_number(1)});
+  churn_in_threads(*instance_, false, {stream_number(1)});
 }
 
 TEST_P(ResourceContract, ThreadsOnStreamsOfTheirOwn) {
-  churn_in_threads(resource_, true, {});
+  churn_in_threads(*instance_, true, {});
 }
 
 TEST_P(ResourceContract, ThreadsThatFreeOnOtherStreams) {
-  churn_in_threads(resource_, false, {Stream(), stream_number(1), stream_number(2)});
+  churn_in_threads(*instance_, false, {Stream(), stream_number(1), stream_number(2)});
 }
 
 // One thread allocates, the other frees.
-void hand_over(AnyResource resource, Stream allocates, Stream frees) {
+void hand_over(Instance& instance, Stream allocates, Stream frees) {
   struct Item {
-    unsigned char* pointer;
+    void* pointer;
     size_t bytes;
   };
   constexpr int kItems = 300;
+  AnyResource resource = instance.resource();
   std::mutex mutex;
   std::condition_variable more;
   std::deque<Item> items;
@@ -84,9 +85,8 @@ void hand_over(AnyResource resource, Stream allocates, Stream frees) {
     std::mt19937_64 random(3);
     for (int i = 0; i < kItems; ++i) {
       const size_t bytes = 1 + random() % 20'000;
-      auto* const pointer =
-          static_cast<unsigned char*>(resource.allocate(allocates, bytes).value());
-      std::memset(pointer, static_cast<int>(bytes % 251), bytes);
+      void* const pointer = resource.allocate(allocates, bytes).value();
+      instance.fill(pointer, static_cast<unsigned char>(bytes % 251), bytes);
       const std::lock_guard lock(mutex);
       items.push_back({pointer, bytes});
       more.notify_one();
@@ -98,21 +98,22 @@ void hand_over(AnyResource resource, Stream allocates, Stream frees) {
     const Item item = items.front();
     items.pop_front();
     lock.unlock();
-    for (size_t j = 0; j < item.bytes; ++j) ASSERT_EQ(item.pointer[j], item.bytes % 251);
+    const auto mark = static_cast<unsigned char>(item.bytes % 251);
+    ASSERT_TRUE(instance.holds(item.pointer, mark, item.bytes));
     resource.deallocate(frees, item.pointer, item.bytes);
   }
 }
 
 TEST_P(ResourceContract, AnotherThreadFreesOnTheDefaultStream) {
-  hand_over(resource_, {}, {});
+  hand_over(*instance_, {}, {});
 }
 
 TEST_P(ResourceContract, AnotherThreadFreesOnTheSameStream) {
-  hand_over(resource_, stream_number(1), stream_number(1));
+  hand_over(*instance_, stream_number(1), stream_number(1));
 }
 
 TEST_P(ResourceContract, AnotherThreadFreesOnAnotherStream) {
-  hand_over(resource_, stream_number(1), stream_number(2));
+  hand_over(*instance_, stream_number(1), stream_number(2));
 }
 
 // Threads that each need more than their share: some fail, none crashes, nothing is lost.
@@ -123,17 +124,17 @@ TEST_P(ResourceContract, ThreadsAtTheEndOfTheMemory) {
       std::vector<void*> held;
       const Stream stream = stream_number(i);
       for (int step = 0; step < 20; ++step) {
-        if (auto pointer = resource_.allocate(stream, 48 * kMiB)) held.push_back(*pointer);
+        if (auto pointer = resource().allocate(stream, 48 * kMiB)) held.push_back(*pointer);
         if (step % 3 != 2 || held.empty()) continue;
-        resource_.deallocate(stream, held.back(), 48 * kMiB);
+        resource().deallocate(stream, held.back(), 48 * kMiB);
         held.pop_back();
       }
-      for (void* pointer : held) resource_.deallocate(stream, pointer, 48 * kMiB);
+      for (void* pointer : held) resource().deallocate(stream, pointer, 48 * kMiB);
     });
   }
   threads.clear();  // joins
-  void* const all = resource_.allocate({}, kCapacity).value();
-  resource_.deallocate({}, all, kCapacity);
+  void* const all = resource().allocate({}, kCapacity).value();
+  resource().deallocate({}, all, kCapacity);
 }
 
 }  // namespace
