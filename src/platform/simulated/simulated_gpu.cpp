@@ -1,7 +1,6 @@
 #include "platform/simulated/simulated_gpu.h"
 
 #include <atomic>
-#include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -124,6 +123,10 @@ class Simulation : public SimulatedGpu {
   uint64_t host_bytes_in_use() const override {
     const std::lock_guard lock(mutex_);
     return memory_.in_use(Place::kHost);
+  }
+  uint64_t written_bytes() const override {
+    const std::lock_guard lock(mutex_);
+    return memory_.written_bytes();
   }
 
  private:
@@ -253,16 +256,10 @@ Result<void> Simulation::copy(std::span<const CopyRequest> requests, Stream stre
     SPILLWAY_TRY(memory_.check_reachable(request.from, request.bytes));
     SPILLWAY_TRY(memory_.check_reachable(request.to, request.bytes));
   }
-  const double rate = options_.copy_bytes_per_second;
-  found->put([rate, requests = std::vector(requests.begin(), requests.end())] {
-    for (const auto& [to, from, bytes] : requests) {
-      if (bytes == 0) continue;
-      if (rate > 0) {
-        std::this_thread::sleep_for(
-            std::chrono::duration<double>(static_cast<double>(bytes) / rate));
-      }
-      std::memmove(to, from, bytes);
-    }
+  std::vector<SimulatedGpuMemory::Work> works;
+  for (const CopyRequest& request : requests) memory_.add_work(request, works);
+  found->put([works = std::move(works)] {
+    for (const auto& work : works) work();
   });
   return {};
 }
@@ -272,7 +269,7 @@ Result<void> Simulation::fill(std::byte* at, std::byte value, size_t bytes, Stre
   SPILLWAY_ASSIGN(SimulatedStream * found, find(stream));
   SPILLWAY_TRY(memory_.check_reachable(at, bytes));
   if (bytes == 0) return {};
-  found->put([=] { std::memset(at, std::to_integer<int>(value), bytes); });
+  found->put(memory_.fill_work(at, value, bytes));
   return {};
 }
 
