@@ -70,13 +70,19 @@ class OnRealStreams {
 };
 
 struct InAPool {
-  std::unique_ptr<platform::Gpu> gpu =
-      platform::make_simulated_gpu({.total_bytes = 2 * kCapacity, .granularity = size_t{64} << 10});
+  explicit InAPool(const platform::SimulatedGpuOptions& options = {.total_bytes = 2 * kCapacity,
+                                                                   .granularity = size_t{64} << 10})
+      : gpu(platform::make_simulated_gpu(options)) {}
+  std::unique_ptr<platform::Gpu> gpu;
   std::unique_ptr<Pool> pool = Pool::create(*gpu, {.hbm_budget_bytes = kCapacity}).value();
   std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(*pool, {}).value();
   OnRealStreams resource{*gpu, *allocator};
   size_t held_bytes() const { return allocator->statistics().used_bytes; }
   bool valid() const { return allocator->valid(); }
+};
+
+struct OnAGh200 : InAPool {
+  OnAGh200() : InAPool(platform::described_gh200()) {}
 };
 
 // Each makes one adaptor over `upstream`.
@@ -167,7 +173,8 @@ INSTANTIATE_TEST_SUITE_P(
                     kind<Adapted<Plain, Callback>>("FailureCallback"),
                     kind<Stacked<Plain>>("Stacked"), kind<Bare<Streams>>("StreamAllocator"),
                     kind<Stacked<Streams>>("StackedOverStreamAllocator"),
-                    kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool")),
+                    kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool"),
+                    kind<Bare<OnAGh200>>("OnAGh200")),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
