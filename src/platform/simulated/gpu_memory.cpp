@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +58,12 @@ SimulatedGpuMemory::~SimulatedGpuMemory() {
 uint64_t SimulatedGpuMemory::capacity(Place place) const {
   return place == Place::kDevice ? options_.total_bytes - options_.context_bytes
                                  : options_.host_bytes;
+}
+
+uint64_t SimulatedGpuMemory::written_bytes() const {
+  struct stat file = {};
+  SPILLWAY_CHECK(fstat(memory_.get(), &file) == 0);
+  return static_cast<uint64_t>(file.st_blocks) * 512;  // the unit of st_blocks
 }
 
 Result<void> SimulatedGpuMemory::check_size(const char* call, size_t bytes) const {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -41,9 +42,16 @@ class SimulatedGpuMemory {
   // kUsage if the GPU cannot reach all of the range.
   Result<void> check_reachable(const std::byte* at, size_t bytes) const;
 
+  // What a stream has to do for a copy or fill of reachable memory; it needs no lock for that, and
+  // this object must live.
+  using Work = std::function<void()>;
+  void add_work(const CopyRequest& request, std::vector<Work>& works) const;
+  Work fill_work(std::byte* at, std::byte value, size_t bytes) const;
+
   uint64_t capacity(Place place) const;
   uint64_t in_use(Place place) const { return used(place).bytes; }
   uint64_t peak(Place place) const { return used(place).peak; }
+  uint64_t written_bytes() const;
   size_t handles() const { return handles_.size(); }
   size_t reservations() const { return reservations_.size(); }
   size_t mappings() const { return mappings_.size(); }
@@ -69,6 +77,12 @@ class SimulatedGpuMemory {
   };
   // Where each granule of managed memory lies; none: nobody has touched it.
   using Managed = std::vector<std::optional<Place>>;
+  // Memory from an address on that is one mapping's, or nobody's: other host memory.
+  struct Part {
+    size_t bytes = 0;
+    Place place = Place::kHost;
+    std::optional<uint64_t> offset = std::nullopt;  // in memory_, if it is a mapping's
+  };
   using Mappings = std::map<uintptr_t, Mapping>;  // by address
 
   Used& used(Place place) { return place == Place::kDevice ? device_ : host_; }
@@ -78,6 +92,8 @@ class SimulatedGpuMemory {
   // The mappings that make up the range and nothing else; an empty pair if it has gaps or ends
   // within a mapping.
   std::pair<Mappings::iterator, Mappings::iterator> whole_mappings(uintptr_t start, size_t bytes);
+  Part part_at(const std::byte* at) const;
+  double copy_rate(Place to, Place from) const;
   void give_back_if_unused(uint64_t handle);
   // Books: bytes come into use in a place. kMachine if it is full.
   Result<void> take(size_t bytes, Place place);

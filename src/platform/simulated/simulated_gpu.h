@@ -1,7 +1,8 @@
 // A GPU of any size on the CPU: handles are pieces of shared memory behind real addresses, streams
 // are threads, kernels their stand-ins. A wait that is missing is a data race that ThreadSanitizer
-// sees, memory that is touched while it is mapped nowhere a SIGSEGV. It keeps books, so that a test
-// sees what was not given back, and refuses misuse with kUsage. Thread-safe.
+// sees (what large copies hide: sparse_copy.h), memory that is touched while it is mapped nowhere a
+// SIGSEGV. It keeps books, so that a test sees what was not given back, and refuses misuse with
+// kUsage. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,12 @@
 
 namespace spillway::platform {
 
+// Of copies between places, in real time; 0: as fast as the CPU copies. Within a place always so.
+struct SimulatedCopyRates {
+  double to_device_bytes_per_second = 0;
+  double to_host_bytes_per_second = 0;
+};
+
 struct SimulatedGpuOptions {
   uint64_t total_bytes = uint64_t{64} << 20;
   uint64_t host_bytes = uint64_t{256} << 20;  // that kHost handles may take together
@@ -24,9 +31,12 @@ struct SimulatedGpuOptions {
   bool coherent = false;  // copies then take any host memory, not only what is registered
   // Passes before each piece of work of a stream: makes races likelier.
   std::chrono::microseconds work_delay{0};
-  double copy_bytes_per_second = 0;  // 0: as fast as the CPU copies
+  SimulatedCopyRates copy_rates = {};
   std::string name = "simulated GPU";
 };
+
+// 96 GB of HBM, 480 GB of host memory, coherent. Memory that was never written takes none here.
+SimulatedGpuOptions described_gh200();
 
 class SimulatedGpu : public Gpu {
  public:
@@ -43,6 +53,8 @@ class SimulatedGpu : public Gpu {
   virtual uint64_t device_bytes_in_use() const = 0;
   virtual uint64_t peak_device_bytes() const = 0;
   virtual uint64_t host_bytes_in_use() const = 0;
+  // Of this machine's memory that all handles take: pages that were written.
+  virtual uint64_t written_bytes() const = 0;
 };
 
 std::unique_ptr<SimulatedGpu> make_simulated_gpu(const SimulatedGpuOptions& options);

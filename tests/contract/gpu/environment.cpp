@@ -70,6 +70,7 @@ std::vector<GpuKind> gpu_kinds() {
       {"simulated", simulated({})},
       {"simulated_slow", simulated({.work_delay = std::chrono::microseconds(300)})},
       {"simulated_without_host_handles", simulated({.host_handles = false})},
+      {"simulated_gh200", simulated(described_gh200())},
       {"faulty_without_a_fault",
        []() -> MadeEnvironment { return std::make_unique<FaultyEnvironment>(); }},
       {"cuda", [] { return make_cuda(0); }},

@@ -78,10 +78,12 @@ class OnRealStreams {
 };
 
 struct InAPool : CpuReaches {
-  explicit InAPool(bool managed = false)
-      : pool(Pool::create(*gpu, {.hbm_budget_bytes = kCapacity, .managed = managed}).value()) {}
-  std::unique_ptr<platform::Gpu> gpu =
-      platform::make_simulated_gpu({.total_bytes = 2 * kCapacity, .granularity = size_t{64} << 10});
+  explicit InAPool(bool managed = false,
+                   const platform::SimulatedGpuOptions& options = {.total_bytes = 2 * kCapacity,
+                                                                   .granularity = size_t{64} << 10})
+      : gpu(platform::make_simulated_gpu(options)),
+        pool(Pool::create(*gpu, {.hbm_budget_bytes = kCapacity, .managed = managed}).value()) {}
+  std::unique_ptr<platform::Gpu> gpu;
   std::unique_ptr<Pool> pool;
   std::unique_ptr<StreamAllocator> allocator = StreamAllocator::create(*pool, {}).value();
   OnRealStreams resource{*gpu, *allocator};
@@ -127,6 +129,10 @@ struct OnCuda {
 
  private:
   static constexpr size_t kWindowBytes = size_t{8} << 20;  // more than a test fills
+};
+
+struct OnAGh200 : InAPool {
+  OnAGh200() : InAPool(false, platform::described_gh200()) {}
 };
 
 // Each makes one adaptor over `upstream`.
@@ -238,8 +244,8 @@ INSTANTIATE_TEST_SUITE_P(
                     kind<Stacked<Plain>>("Stacked"), kind<Bare<Streams>>("StreamAllocator"),
                     kind<Stacked<Streams>>("StackedOverStreamAllocator"),
                     kind<Bare<InAPool>>("InAPool"), kind<Stacked<InAPool>>("StackedInAPool"),
-                    kind<Bare<InAManagedPool>>("InAManagedPool"), on_cuda<Bare<OnCuda>>("cuda"),
-                    on_cuda<Stacked<OnCuda>>("stacked_cuda")),
+                    kind<Bare<InAManagedPool>>("InAManagedPool"), kind<Bare<OnAGh200>>("OnAGh200"),
+                    on_cuda<Bare<OnCuda>>("cuda"), on_cuda<Stacked<OnCuda>>("stacked_cuda")),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

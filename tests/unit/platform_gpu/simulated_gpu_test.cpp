@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
 
 #include "base/units.h"
 
@@ -188,15 +189,23 @@ TEST(SimulatedGpu, ManagedMemoryCountsWhereItWasBrought) {
   EXPECT_EQ(gpu->device_bytes_in_use() + gpu->host_bytes_in_use(), 0U);
 }
 
-TEST(SimulatedGpu, CopiesTakeAsLongAsTheirRateSays) {
-  const auto gpu = make_simulated_gpu({.coherent = true, .copy_bytes_per_second = 1e5});
-  std::array<std::byte, 1000> here{};
-  std::array<std::byte, 1000> there{};
-  const EventId event = gpu->create_event().value();
-  ASSERT_TRUE(gpu->copy(CopyRequest{there.data(), here.data(), 1000}, {}).has_value());
-  ASSERT_TRUE(gpu->record(event, {}).has_value());
-  EXPECT_FALSE(gpu->ended(event).value());  // 10 ms
-  EXPECT_TRUE(gpu->wait(event).has_value());
+TEST(SimulatedGpu, CopiesBetweenPlacesTakeAsLongAsTheirRateSays) {
+  const auto gpu = make_simulated_gpu(
+      {.coherent = true,
+       .copy_rates = {.to_device_bytes_per_second = 1e5, .to_host_bytes_per_second = 2e4}});
+  std::byte* at = gpu->reserve(kGranule, 0).value();
+  const HandleId handle = gpu->create(kGranule, Place::kDevice).value();
+  ASSERT_TRUE(gpu->map(at, kGranule, handle).has_value());
+  ASSERT_TRUE(gpu->allow_access(at, kGranule, Place::kDevice).has_value());
+  std::array<std::byte, 1000> host{};
+  const auto seconds = [&](std::byte* to, const std::byte* from) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_TRUE(gpu->copy(CopyRequest{to, from, host.size()}, {}).has_value());
+    EXPECT_TRUE(gpu->synchronise({}).has_value());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  EXPECT_GE(seconds(at, host.data()), 0.010);
+  EXPECT_GE(seconds(host.data(), at), 0.050);
 }
 
 }  // namespace
