@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # RMM, CCCL, Thrust and PyTorch over Spillway on this machine's GPU, the programs of docs/memory.md,
 # and what our allocator costs beside RMM's pool and PyTorch's, over what tools/device/pack laid
-# out.
-# Ends with 1 where anything failed, and says what. Arguments go to tools/device/allocators.py.
+# out. Ends with 1 where anything failed, and says what. Arguments go to tools/device/allocators.py.
 #
 # usage: tools/device/rmm.sh [--bytes N] [--turns N] [--no-torch]
 set -uo pipefail
