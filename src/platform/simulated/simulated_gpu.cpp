@@ -14,22 +14,10 @@
 namespace spillway::platform {
 namespace {
 
-GpuInfo info_of(const SimulatedGpuOptions& options) {
-  return {.name = options.name,
-          .total_bytes = options.total_bytes,
-          .compute_major = 9,
-          .multiprocessors = 1,
-          .granularity = options.granularity,
-          .host_handles = options.host_handles,
-          .coherent = options.coherent,
-          .host_node = 0,
-          .context_bytes = options.context_bytes};
-}
-
 class Simulation : public SimulatedGpu {
  public:
   explicit Simulation(const SimulatedGpuOptions& options)
-      : options_(options), info_(info_of(options)), memory_(options) {
+      : options_(options), info_(simulated_gpu_info(options)), memory_(options) {
     streams_[0] = std::make_unique<SimulatedStream>(options.work_delay);
   }
 
