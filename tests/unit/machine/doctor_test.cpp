@@ -10,7 +10,6 @@ namespace spillway::machine {
 namespace {
 
 using platform::GpuInfo;
-using platform::NumaNode;
 using testing::AllOf;
 using testing::Field;
 using testing::HasSubstr;

@@ -30,7 +30,7 @@ class HostFactsOfFiles : public testing::Test {
                                         id, total, free));
   }
 
-  const test::RootFolder folder_;
+  const test::RootFolder folder_{};
 };
 
 TEST_F(HostFactsOfFiles, NothingTellsNothing) {

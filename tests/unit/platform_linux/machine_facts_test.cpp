@@ -19,7 +19,7 @@ class MachineFacts : public testing::Test {
     put("/sys/fs/cgroup" + folder + "/memory.current", std::to_string(usage) + "\n");
   }
 
-  const test::RootFolder folder_;
+  const test::RootFolder folder_{};
   const std::string root_ = folder_.path();
 };
 
