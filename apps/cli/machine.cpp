@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "cli/commands.h"
 #include "cli/gpus.h"
+#include "cli/host.h"
 #include "cli/rates.h"
 #include "platform/linux/linux_platform.h"
 
@@ -31,7 +32,7 @@ const std::set<DType>& all_dtypes() {
   return dtypes;
 }
 
-std::string describe(const machine::Machine& machine) {
+std::string describe_rates(const machine::Machine& machine) {
   std::string text = fmt::format("{}, {} cores, {} of host memory\n", machine.processor,
                                  machine.cores, format_size(machine.host_bytes));
   text += fmt::format("memory reads    {:8.2f} GB/s\n", machine.dram_bytes_per_second / 1e9);
@@ -56,6 +57,7 @@ std::string describe(const machine::Machine& machine) {
 Result<void> show_machine(const MachineOptions& options) {
   const auto platform = platform::make_linux_platform();
   SPILLWAY_ASSIGN(const platform::HostMemory memory, platform->host_memory());
+  const platform::HostFacts facts = platform->host_facts();
   RatesWanted wanted{.dtypes = all_dtypes(), .again = options.again};
   wanted.threads =
       options.threads > 0 ? options.threads : std::max(1U, platform->processor().cores);
@@ -71,10 +73,14 @@ Result<void> show_machine(const MachineOptions& options) {
   if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(machine, options.save));
   if (options.json) {
     auto json = machine::to_json(machine);
-    json["gpus"] = gpus_json();
+    json["memory"] = to_json(memory);
+    json["host"] = to_json(facts);
+    json["gpus"] = to_json(ask_gpus());
     std::puts(json.dump(2).c_str());
   } else {
-    std::fputs((describe(machine) + describe_gpus()).c_str(), stdout);
+    const std::string text =
+        describe_rates(machine) + describe(memory, facts) + describe(ask_gpus());
+    std::fputs(text.c_str(), stdout);
   }
   return {};
 }

@@ -32,12 +32,15 @@ struct GpuInfo {
   unsigned compute_major = 0;  // compute capability 9.0: major 9, minor 0
   unsigned compute_minor = 0;
   unsigned multiprocessors = 0;
-  size_t granularity = 0;      // sizes and addresses of handles are multiples of it, in both places
-  bool host_handles = false;   // handles can lie in host memory (HOST_NUMA); else registered ranges
-  bool coherent = false;       // the GPU reads the CPU's page tables (GH200)
-  bool managed = false;        // managed memory moves in pages, for the CPU and the GPU at once
-  int host_node = -1;          // the NUMA node nearest to it; -1: unknown
-  uint64_t context_bytes = 0;  // of its memory that the driver holds for this process, about
+  size_t granularity = 0;     // sizes and addresses of handles are multiples of it, in both places
+  bool host_handles = false;  // handles can lie in host memory (HOST_NUMA); else registered ranges
+  bool pageable_access = false;  // it reads host memory that nobody registered (HMM, GH200)
+  bool coherent = false;         // and does so by the CPU's page tables (GH200)
+  bool managed = false;          // managed memory moves in pages, for the CPU and the GPU at once
+  int host_node = -1;            // the NUMA node nearest to it; -1: unknown
+  int device_node = -1;          // the NUMA node that its memory is to the system; -1: it is none
+  int driver_version = 0;        // of CUDA, that the driver is for: 12080 is 12.8
+  uint64_t context_bytes = 0;    // of its memory that the driver holds for this process, about
 };
 
 struct GpuMemory {

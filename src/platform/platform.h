@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "platform/host_facts.h"
 
 namespace spillway::platform {
 
@@ -145,6 +146,8 @@ class Platform {
   // kBadFile: it is missing, unreadable, a directory or a pipe.
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) = 0;
   virtual Result<HostMemory> host_memory() const = 0;
+  // What it does not tell is left empty.
+  virtual HostFacts host_facts() const = 0;
   virtual Processor processor() const = 0;
   // A name that stays the same for this machine and differs between machines; keys the cache of
   // measured rates.

@@ -152,10 +152,15 @@ Result<GpuInfo> ask_info(const CudaContext& context, int ordinal) {
   info.compute_major = number(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
   info.compute_minor = number(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
   info.multiprocessors = number(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+  info.driver_version = driver.version;
+  info.pageable_access = number(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS) != 0;
   info.coherent = number(CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES) != 0;
   info.managed = driver.advise != nullptr && driver.prefetch != nullptr &&
                  number(CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS) != 0;
   info.host_node = attribute_or(driver, device, CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, -1);
+  if (number(CU_DEVICE_ATTRIBUTE_NUMA_CONFIG) == CU_DEVICE_NUMA_CONFIG_NUMA_NODE) {
+    info.device_node = attribute_or(driver, device, CU_DEVICE_ATTRIBUTE_NUMA_ID, -1);
+  }
   SPILLWAY_ASSIGN(info.granularity, granularity_of(context, Place::kDevice, info.host_node));
   if (number(CU_DEVICE_ATTRIBUTE_HOST_NUMA_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED) != 0) {
     const auto host_granularity = granularity_of(context, Place::kHost, info.host_node);

@@ -72,11 +72,16 @@ std::optional<std::string> find_path(std::string_view cgroups, const Version& ve
   return std::nullopt;
 }
 
-CgroupMemory read_one(const std::string& folder, const Version& version) {
+// `inner` is the cgroup's folder without `root`.
+CgroupMemory read_one(const std::string& root, const std::string& inner, const Version& version) {
   CgroupMemory memory;
+  const std::string folder = root + inner;
   uint64_t limit = kNoLimit;
   for (const char* name : version.limits) {
-    limit = std::min(limit, number_after(read_text(folder + "/" + name), "").value_or(kNoLimit));
+    const auto found = number_after(read_text(folder + "/" + name), "");
+    if (!found || *found >= limit) continue;
+    limit = *found;
+    memory.limit_file = inner + "/" + name;
   }
   if (limit == kNoLimit) return memory;
   memory.limit_bytes = limit;
@@ -105,7 +110,7 @@ CgroupMemory read_tightest(const std::string& root, const Version& version) {
     *path = path->starts_with(mount->root) ? path->substr(mount->root.size()) : "";
   }
   for (std::string inner = *path;; inner.resize(inner.rfind('/'))) {
-    const CgroupMemory memory = read_one(fmt::format("{}{}{}", root, mount->point, inner), version);
+    const CgroupMemory memory = read_one(root, mount->point + inner, version);
     if (left(memory) < left(tightest)) tightest = memory;
     if (inner.empty() || inner.find('/') == std::string::npos) return tightest;
   }

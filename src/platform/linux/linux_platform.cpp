@@ -6,6 +6,7 @@
 
 #include "platform/linux/address_range.h"
 #include "platform/linux/file.h"
+#include "platform/linux/host_facts.h"
 #include "platform/linux/machine_facts.h"
 
 namespace spillway::platform {
@@ -31,6 +32,11 @@ class LinuxPlatform : public Platform {
     return open_file(path, options);
   }
   Result<HostMemory> host_memory() const override { return read_host_memory(""); }
+  HostFacts host_facts() const override {
+    HostFacts facts = read_host_facts("");
+    facts.page_bytes = page_bytes();
+    return facts;
+  }
   Processor processor() const override { return read_processor(""); }
   std::string machine_id() const override { return read_machine_id(""); }
 

@@ -15,6 +15,7 @@ std::string read_machine_id(const std::string& root);
 struct CgroupMemory {
   uint64_t limit_bytes = 0;  // 0: none
   uint64_t usage_bytes = 0;
+  std::string limit_file;  // that holds the limit, as this process sees it
 };
 // Of the cgroup, among those that enclose this process, that leaves the least.
 CgroupMemory read_cgroup_memory(const std::string& root);

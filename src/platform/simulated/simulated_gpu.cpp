@@ -3,25 +3,25 @@
 #include "platform/simulated/simulation.h"
 
 namespace spillway::platform {
-namespace {
 
-GpuInfo info_of(const SimulatedGpuOptions& options) {
+GpuInfo simulated_gpu_info(const SimulatedGpuOptions& options) {
   return {.name = options.name,
           .total_bytes = options.total_bytes,
           .compute_major = 9,
           .multiprocessors = 1,
           .granularity = options.granularity,
           .host_handles = options.host_handles,
+          .pageable_access = options.coherent,
           .coherent = options.coherent,
           .managed = options.managed,
-          .host_node = 0,
+          .host_node = options.host_node,
+          .device_node = options.device_node,
+          .driver_version = options.driver_version,
           .context_bytes = options.context_bytes};
 }
 
-}  // namespace
-
 Simulation::Simulation(const SimulatedGpuOptions& options)
-    : options_(options), info_(info_of(options)), memory_(options) {
+    : options_(options), info_(simulated_gpu_info(options)), memory_(options) {
   streams_[0] = std::make_unique<SimulatedStream>(options.work_delay);
 }
 

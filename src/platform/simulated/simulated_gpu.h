@@ -29,6 +29,9 @@ struct SimulatedGpuOptions {
   bool host_handles = true;
   bool managed = true;
   bool coherent = false;  // copies then take any host memory, not only what is registered
+  int host_node = 0;      // as in GpuInfo
+  int device_node = -1;
+  int driver_version = 13000;
   // Passes before each piece of work of a stream: makes races likelier.
   std::chrono::microseconds work_delay{0};
   SimulatedCopyRates copy_rates = {};
@@ -57,6 +60,8 @@ class SimulatedGpu : public Gpu {
   virtual uint64_t written_bytes() const = 0;
 };
 
+// What the GPU of these options says of itself, without making it.
+GpuInfo simulated_gpu_info(const SimulatedGpuOptions& options);
 std::unique_ptr<SimulatedGpu> make_simulated_gpu(const SimulatedGpuOptions& options);
 
 }  // namespace spillway::platform

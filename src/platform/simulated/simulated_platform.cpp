@@ -40,6 +40,18 @@ class Simulation : public SimulatedPlatform {
                       .process_resident_bytes = state_.committed_bytes,
                       .process_peak_resident_bytes = state_.peak_committed_bytes};
   }
+  // One node, as large as the machine, that allows everything.
+  HostFacts host_facts() const override {
+    HostFacts facts{.page_bytes = state_.machine.page_bytes};
+    NumaNode node{.total_bytes = state_.machine.host_bytes};
+    for (unsigned cpu = 0; cpu < state_.machine.cores; ++cpu) node.cpus.push_back(cpu);
+    const std::lock_guard lock(state_.mutex);
+    node.available_bytes = state_.machine.host_bytes - state_.committed_bytes;
+    facts.allowed_cpus = node.cpus;
+    facts.allowed_nodes = {node.id};
+    facts.nodes = {std::move(node)};
+    return facts;
+  }
   Processor processor() const override { return {"simulated processor", state_.machine.cores}; }
   std::string machine_id() const override {
     const SimulatedMachine& machine = state_.machine;

@@ -13,6 +13,16 @@ TEST_P(PlatformMachine, SaysWhatItIs) {
   EXPECT_EQ(platform().page_bytes() & (platform().page_bytes() - 1), 0u);
 }
 
+TEST_P(PlatformMachine, SaysWhatItsHostIs) {
+  const HostFacts facts = platform().host_facts();
+  EXPECT_EQ(facts.page_bytes, platform().page_bytes());
+  EXPECT_GE(facts.allowed_cpus.size(), platform().processor().cores);
+  for (const NumaNode& node : facts.nodes) {
+    EXPECT_GT(node.total_bytes, 0u);
+    EXPECT_LE(node.available_bytes, node.total_bytes);
+  }
+}
+
 TEST_P(PlatformMachine, KeepsItsId) {
   const std::string id = platform().machine_id();
   EXPECT_FALSE(id.empty());

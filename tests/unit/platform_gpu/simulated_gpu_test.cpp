@@ -130,6 +130,18 @@ TEST(SimulatedGpu, ACoherentOneReachesAllHostMemory) {
   expect_usage(gpu->copy(CopyRequest{at, here.data(), 100}, {}), "not mapped");
 }
 
+TEST(SimulatedGpu, IsDescribedAsAGraceHopper) {
+  const auto gpu = make_simulated_gpu(
+      {.coherent = true, .host_node = 0, .device_node = 1, .driver_version = 12080});
+  EXPECT_TRUE(gpu->info().pageable_access);
+  EXPECT_EQ(gpu->info().host_node, 0);
+  EXPECT_EQ(gpu->info().device_node, 1);
+  EXPECT_EQ(gpu->info().driver_version, 12080);
+  const auto other = make_simulated_gpu({});
+  EXPECT_FALSE(other->info().pageable_access);
+  EXPECT_EQ(other->info().device_node, -1);
+}
+
 TEST(SimulatedGpu, TouchingWhatIsNotMappedEndsTheProgram) {
   const auto gpu = make_simulated_gpu({});
   const HandleId handle = gpu->create(kGranule, Place::kHost).value();

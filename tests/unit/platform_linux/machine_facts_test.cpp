@@ -3,28 +3,23 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "base/units.h"
 #include "platform/linux/text.h"
-#include "support/temp_folder.h"
+#include "support/root_folder.h"
 
 namespace spillway::platform {
 namespace {
 
-// A folder that stands for "/".
 class MachineFacts : public testing::Test {
  protected:
-  void put(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
+  void put(const std::string& path, const std::string& text) { folder_.put(path, text); }
   void put_version_2(const std::string& folder, const std::string& limit, uint64_t usage) {
     put("/sys/fs/cgroup" + folder + "/memory.max", limit + "\n");
     put("/sys/fs/cgroup" + folder + "/memory.current", std::to_string(usage) + "\n");
   }
 
-  const test::TempFolder folder_{"facts", std::filesystem::temp_directory_path()};
+  const test::RootFolder folder_{};
   const std::string root_ = folder_.path();
 };
 
