@@ -76,7 +76,7 @@ struct PoolState {
   platform::Gpu& gpu;
   platform::Platform& os;
   const bool managed;
-  uint64_t free_at_open_bytes = 0;  // of the GPU's memory
+  uint64_t free_at_open_bytes = 0;          // of the GPU's memory
   std::atomic<uint64_t> managed_bytes = 0;  // of regions in managed memory, wherever they lie
   Budget hbm;
   Budget host;
