@@ -19,8 +19,8 @@ class Backing {
   virtual std::byte* data() const = 0;
   // Whether extents may lie in this tier, HBM or host. kUsage: why not, and what to do.
   virtual Result<void> check_tier(Tier tier) const = 0;
-  // Whether one extent's memory can go back by itself, at any time.
-  virtual bool gives_back_extents() const = 0;
+  // Whether the memory of the extent at `at` can go back by itself.
+  virtual bool gives_back(const std::byte* at) const = 0;
   // Whether bytes change their tier at the address itself: nothing is unmapped and mapped then.
   virtual bool moves_in_place() const = 0;
 

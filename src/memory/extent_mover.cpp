@@ -144,9 +144,7 @@ Result<void> ExtentMover::finish_oldest() {
   return result;
 }
 
-Result<void> ExtentMover::commit(ExtentRange range) {
-  const auto nowhere = [](const Extent& extent) { return !extent.handle; };
-  SPILLWAY_ASSIGN(const std::vector<size_t> claimed, region_.claim_all(range, nowhere));
+Result<void> ExtentMover::commit(const std::vector<size_t>& claimed) {
   auto result = commit_claimed(claimed);
   for (const size_t i : claimed) {
     if (!result) (void)region_.drop(i);

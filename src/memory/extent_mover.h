@@ -18,8 +18,9 @@ class ExtentMover {
   // Extents that the caller has claimed and that lie in the other tier; ends the claims. On error
   // what has moved stays moved, and all extents have their bytes.
   Result<void> move(const std::vector<size_t>& claimed);
-  // Memory for those of the range that lie nowhere; all or none of them.
-  Result<void> commit(ExtentRange range);
+  // Memory for extents that the caller has claimed and that lie nowhere, all or none; ends the
+  // claims.
+  Result<void> commit(const std::vector<size_t>& claimed);
 
  private:
   // Extents side by side, and the handles that their bytes are copied to.

@@ -48,25 +48,17 @@ Result<Handle> HandlePool::take(size_t bytes, Tier tier, const Holding& holding)
   return handle;
 }
 
-Result<Reservation> HandlePool::charge(size_t bytes, Tier tier, const Holding& holding) {
-  auto charge = budget(tier).reserve(bytes, holding.tag, holding.name);
-  if (!charge && trim(tier) > 0) charge = budget(tier).reserve(bytes, holding.tag, holding.name);
-  return charge;
-}
-
 Result<Handle> HandlePool::take_charge(size_t bytes, Tier tier, const Holding& holding) {
-  SPILLWAY_ASSIGN(Reservation charged, charge(bytes, tier, holding));
-  return Handle{.id = {}, .tier = tier, .bytes = bytes, .charge = std::move(charged)};
+  SPILLWAY_ASSIGN(Reservation charge, budget(tier).reserve(bytes, holding.tag, holding.name));
+  return Handle{.id = {}, .tier = tier, .bytes = bytes, .charge = std::move(charge)};
 }
 
 Result<Handle> HandlePool::create(size_t bytes, Tier tier, const Holding& holding) {
-  SPILLWAY_ASSIGN(Reservation charged, charge(bytes, tier, holding));
-  auto id = gpu_.create(bytes, place_of(tier));
-  if (!id && trim(tier) > 0) id = gpu_.create(bytes, place_of(tier));
-  if (!id) return tl::make_unexpected(std::move(id).error());
+  SPILLWAY_ASSIGN(Handle handle, take_charge(bytes, tier, holding));
+  SPILLWAY_ASSIGN(handle.id, gpu_.create(bytes, place_of(tier)));
   const std::lock_guard lock(mutex_);
   ++statistics_.created;
-  return Handle{.id = *id, .tier = tier, .bytes = bytes, .charge = std::move(charged)};
+  return handle;
 }
 
 void HandlePool::give(Handle handle) {
@@ -89,35 +81,37 @@ void HandlePool::abandon(Handle handle) {
 }
 
 Result<std::byte*> HandlePool::alias(Handle& handle) {
-  if (handle.alias != nullptr) return handle.alias;
-  SPILLWAY_ASSIGN(std::byte* const at, gpu_.reserve(handle.bytes, 0));
-  auto done = gpu_.map(at, handle.bytes, handle.id);
-  if (done) {
-    done = gpu_.allow_access(at, handle.bytes, place_of(handle.tier));
-    if (done) return handle.alias = at;
-    // What stays mapped here is unmapped with the handle.
-    if (!gpu_.unmap(at, handle.bytes)) {
-      handle.alias = at;
-      return tl::make_unexpected(std::move(done).error());
-    }
+  if (handle.alias_state == AliasState::kNone) {
+    SPILLWAY_ASSIGN(handle.alias, gpu_.reserve(handle.bytes, 0));
+    handle.alias_state = AliasState::kReserved;
   }
-  (void)gpu_.free_addresses(at, handle.bytes);
-  return tl::make_unexpected(std::move(done).error());
+  if (handle.alias_state == AliasState::kReserved) {
+    SPILLWAY_TRY(gpu_.map(handle.alias, handle.bytes, handle.id));
+    handle.alias_state = AliasState::kMapped;
+  }
+  if (handle.alias_state == AliasState::kMapped) {
+    SPILLWAY_TRY(gpu_.allow_access(handle.alias, handle.bytes, place_of(handle.tier)));
+    handle.alias_state = AliasState::kReady;
+  }
+  return handle.alias;
 }
 
-// A handle whose memory the driver does not take back keeps its charge.
-void HandlePool::destroy(Handle handle) {
-  if (handle.id == platform::HandleId{}) return;
-  bool gone = true;
-  if (handle.alias != nullptr) {
-    gone = gpu_.unmap(handle.alias, handle.bytes).has_value();
-    if (gone) {
-      (void)gpu_.free_addresses(handle.alias, handle.bytes);
-      handle.alias = nullptr;
-    }
+Result<void> HandlePool::destroy_parts(Handle& handle) {
+  if (handle.id == platform::HandleId{}) return {};
+  if (handle.alias_state >= AliasState::kMapped) {
+    SPILLWAY_TRY(gpu_.unmap(handle.alias, handle.bytes));
+    handle.alias_state = AliasState::kReserved;
   }
-  gone = gone && gpu_.release(handle.id).has_value();
-  if (gone) return;
+  if (handle.alias_state == AliasState::kReserved) {
+    SPILLWAY_TRY(gpu_.free_addresses(handle.alias, handle.bytes));
+    handle.alias_state = AliasState::kNone;
+  }
+  return gpu_.release(handle.id);
+}
+
+// A handle that the driver does not take back keeps its charge.
+void HandlePool::destroy(Handle handle) {
+  if (destroy_parts(handle)) return;
   const std::lock_guard lock(mutex_);
   refused_.push_back(std::move(handle));
 }

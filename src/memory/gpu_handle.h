@@ -16,13 +16,17 @@ namespace spillway::memory {
 
 platform::Place place_of(Tier tier);
 
+// How far a handle's second address has come: each step may fail, and is then tried again.
+enum class AliasState { kNone, kReserved, kMapped, kReady };
+
 // One handle and its charge. Move-only value; goes back through the HandlePool that made it.
 struct Handle {
   platform::HandleId id;  // none: only the charge, for memory that has no handles
   Tier tier = Tier::kHbm;
   size_t bytes = 0;
-  // A second address for it, for copies to a place that it does not have yet. Null: none so far.
+  // A second address for it, for copies to a place that it does not have yet.
   std::byte* alias = nullptr;
+  AliasState alias_state = AliasState::kNone;
   Reservation charge;
 };
 
@@ -45,7 +49,7 @@ class HandlePool {
   HandlePool(const HandlePool&) = delete;
   HandlePool& operator=(const HandlePool&) = delete;
 
-  // kBudget, kMachine. Undefined bytes.
+  // Undefined bytes. kBudget, kMachine: perhaps what is kept is in the way (trim).
   Result<Handle> take(size_t bytes, Tier tier, const Holding& holding);
   // Only its charge.
   Result<Handle> take_charge(size_t bytes, Tier tier, const Holding& holding);
@@ -53,7 +57,7 @@ class HandlePool {
   void give(Handle handle);
   // Something may still touch it: it stays as it is, and charged, as long as the pool.
   void abandon(Handle handle);
-  // Maps the handle at addresses of its own, once.
+  // The handle's address of its own, where the GPU reads and writes it.
   Result<std::byte*> alias(Handle& handle);
   // Gives everything kept back to the driver; returns how many bytes that were.
   uint64_t trim(Tier tier);
@@ -65,8 +69,8 @@ class HandlePool {
   using Kept = std::vector<Handle>;
   Kept& kept(Tier tier) { return kept_[tier == Tier::kHbm ? 0 : 1]; }
   bool pop(size_t bytes, Tier tier, Handle& handle);
-  Result<Reservation> charge(size_t bytes, Tier tier, const Holding& holding);
   Result<Handle> create(size_t bytes, Tier tier, const Holding& holding);
+  Result<void> destroy_parts(Handle& handle);
   void destroy(Handle handle);
 
   platform::Gpu& gpu_;

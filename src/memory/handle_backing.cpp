@@ -13,7 +13,7 @@ class HandleBacking : public Backing {
       : pool_(pool), options_(options), data_(data) {}
 
   std::byte* data() const override { return data_; }
-  bool gives_back_extents() const override { return true; }
+  bool gives_back(const std::byte*) const override { return true; }
   bool moves_in_place() const override { return false; }
   Result<void> check_tier(Tier tier) const override {
     if (tier == Tier::kHbm || pool_.gpu.info().host_handles) return {};

@@ -2,6 +2,7 @@
 // one allocation for the whole region, where each extent's pages are asked to stay in its tier and
 // are brought there ahead of use (preferred location, accessed by, prefetch).
 #include <algorithm>
+#include <vector>
 
 #include "base/result.h"
 #include "base/units.h"
@@ -14,10 +15,14 @@ namespace {
 class ManagedBacking : public Backing {
  public:
   ManagedBacking(PoolState& pool, const RegionOptions& options, std::byte* data)
-      : pool_(pool), options_(options), data_(data) {}
+      : pool_(pool),
+        options_(options),
+        data_(data),
+        brought_(options.size_bytes / options.extent_bytes, 0) {}
 
   std::byte* data() const override { return data_; }
-  bool gives_back_extents() const override { return false; }
+  // Not where there may be pages: the driver has no call that surely frees some of them.
+  bool gives_back(const std::byte* at) const override { return brought_[index_of(at)] == 0; }
   bool moves_in_place() const override { return true; }
   Result<void> check_tier(Tier) const override { return {}; }
 
@@ -31,14 +36,14 @@ class ManagedBacking : public Backing {
   Result<void> allow_access(std::byte* at, size_t bytes, Tier tier) override {
     const CopyStreams& streams = pool_.streams;
     const Stream stream = tier == Tier::kHbm ? *streams.to_hbm : *streams.to_host;
-    SPILLWAY_TRY(pool_.gpu.prefetch(at, bytes, place_of(tier), stream));
+    SPILLWAY_TRY(bring(at, bytes, tier, stream));
     return pool_.gpu.synchronise(stream);
   }
   Result<void> allow_cpu_access(std::byte*, size_t) override { return {}; }
   Result<void> unmap(std::byte*, size_t) override { return {}; }
   Result<void> copy(std::byte* at, bool, Handle&, Handle& to, Stream stream) override {
     SPILLWAY_TRY(map(at, to));
-    return pool_.gpu.prefetch(at, to.bytes, place_of(to.tier), stream);
+    return bring(at, to.bytes, to.tier, stream);
   }
   Result<void> undo_copy(std::byte* at, const Handle& from) override {
     SPILLWAY_TRY(map(at, from));
@@ -51,9 +56,19 @@ class ManagedBacking : public Backing {
   }
 
  private:
+  size_t index_of(const std::byte* at) const {
+    return static_cast<size_t>(at - data_) / options_.extent_bytes;
+  }
+  Result<void> bring(std::byte* at, size_t bytes, Tier tier, Stream stream) {
+    const size_t first = index_of(at);
+    std::fill_n(brought_.begin() + static_cast<ptrdiff_t>(first), bytes / options_.extent_bytes, 1);
+    return pool_.gpu.prefetch(at, bytes, place_of(tier), stream);
+  }
+
   PoolState& pool_;
   const RegionOptions options_;
   std::byte* const data_;
+  std::vector<char> brought_;  // of each extent, written by who has claimed it: there may be pages
 };
 
 // Where the GPU has page tables of its own, all managed memory must fit into what is free of its

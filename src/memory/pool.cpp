@@ -100,6 +100,9 @@ Result<RegionOptions> round_sizes(const RegionOptions& options, const PoolState&
                 "region '{}': {} bytes in extents of {}; both must be more than 0", options.name,
                 options.size_bytes, options.extent_bytes);
   }
+  if (options.only == Tier::kDisk) {
+    return fail(ErrorCode::kUsage, "region '{}': a disk is no tier of memory", options.name);
+  }
   const bool one_extent = options.only == Tier::kHost;
   const size_t least = one_extent ? options.size_bytes : options.extent_bytes;
   const size_t unit = one_extent ? pool.os.page_bytes() : pool.gpu.info().granularity;

@@ -69,13 +69,18 @@ PoolState::~PoolState() {
   close_unclosed();
 }
 
+void PoolState::leave_unclosed(std::unique_ptr<Closable> closable) {
+  const std::lock_guard lock(mutex);
+  unclosed.push_back(std::move(closable));
+}
+
 void PoolState::close_unclosed() {
-  std::vector<std::unique_ptr<RegionState>> again;
+  std::vector<std::unique_ptr<Closable>> again;
   {
     const std::lock_guard lock(mutex);
     again.swap(unclosed);
   }
-  std::erase_if(again, [](const auto& region) { return region->close().has_value(); });
+  std::erase_if(again, [](const auto& closable) { return closable->close().has_value(); });
   const std::lock_guard lock(mutex);
   std::move(again.begin(), again.end(), std::back_inserter(unclosed));
 }
@@ -85,11 +90,30 @@ Result<Handle> PoolState::take(const RegionState& region, Tier tier) {
     return region.backing->take(region.options.extent_bytes, tier, region.holding());
   };
   auto handle = ask();
-  while (!handle && handle.error().code == ErrorCode::kBudget && tier == Tier::kHbm &&
-         evict_one()) {
+  if (handle) return handle;
+  const std::lock_guard alone(making_room);
+  close_unclosed();
+  handles.trim(tier);
+  handle = ask();
+  while (!handle && handle.error().code == ErrorCode::kBudget && tier == Tier::kHbm) {
+    SPILLWAY_ASSIGN(const bool evicted, evict_one());
+    if (!evicted) break;
+    handle = ask();
+    if (handle) break;
+    handles.trim(tier);  // what was evicted left its handle
     handle = ask();
   }
   return handle;
+}
+
+Result<Reservation> PoolState::charge(uint64_t bytes, Tier tier, const Holding& holding) {
+  Budget& budget = handles.budget(tier);
+  auto charge = budget.reserve(bytes, holding.tag, holding.name);
+  if (charge) return charge;
+  const std::lock_guard alone(making_room);
+  close_unclosed();
+  handles.trim(tier);
+  return budget.reserve(bytes, holding.tag, holding.name);
 }
 
 void PoolState::add(RegionState& region, const Activity& done) {
@@ -127,9 +151,14 @@ class Candidates {
   std::vector<RegionState*> regions_;
 };
 
+// Nobody is at it, needs it where it is, or is bringing it.
+bool may_be_evicted(const Extent& e) {
+  return e.handle && e.handle->tier == Tier::kHbm && !e.claimed && e.pins == 0 && e.wanted == 0;
+}
+
 }  // namespace
 
-bool PoolState::evict_one() {
+Result<bool> PoolState::evict_one() {
   const Candidates candidates(*this);
   for (;;) {
     RegionState* oldest = nullptr;
@@ -139,19 +168,15 @@ bool PoolState::evict_one() {
       const std::lock_guard lock(region->mutex);
       for (size_t i = 0; i < region->extents.size(); ++i) {
         const Extent& e = region->extents[i];
-        const bool may_go = e.handle && e.handle->tier == Tier::kHbm && !e.claimed && e.pins == 0;
-        if (!may_go || e.last_pinned >= pinned) continue;
+        if (!may_be_evicted(e) || e.last_pinned >= pinned) continue;
         oldest = region;
         extent = i;
         pinned = e.last_pinned;
       }
     }
     if (oldest == nullptr) return false;
-    const auto still_there = [](const Extent& e) {
-      return e.handle && e.handle->tier == Tier::kHbm;
-    };
-    if (!oldest->try_claim_if(extent, still_there)) continue;  // somebody was quicker
-    if (!ExtentMover(*oldest, Tier::kHost).move({extent})) return false;
+    if (!oldest->try_claim_if(extent, may_be_evicted)) continue;  // somebody was quicker
+    SPILLWAY_TRY(ExtentMover(*oldest, Tier::kHost).move({extent}));
     add(*oldest, {.evicted_extents = 1});
     return true;
   }

@@ -59,14 +59,17 @@ struct PoolState {
   PoolState(const PoolState&) = delete;
   PoolState& operator=(const PoolState&) = delete;
 
-  // Memory for a region's extent; evicts extents of other regions if the tier is full.
+  // Memory for a region's extent. If the tier is full, what is kept goes, then extents that may.
   Result<Handle> take(const RegionState& region, Tier tier);
+  // A charge for memory that is no region's. If the budget is full, what is kept goes.
+  Result<Reservation> charge(uint64_t bytes, Tier tier, const Holding& holding);
   // Moves one extent out of HBM that may be; false: there is none.
-  bool evict_one();
+  Result<bool> evict_one();
   // No eviction begins to look at the region any more.
   void forget(RegionState& region);
 
-  // Tries once more to give back what the driver did not take.
+  // What its owner has given up and the driver did not take back. Tried again by close_unclosed().
+  void leave_unclosed(std::unique_ptr<Closable> closable);
   void close_unclosed();
   // Something has happened to the region.
   void add(RegionState& region, const Activity& activity);
@@ -86,10 +89,14 @@ struct PoolState {
   CopyStreams streams;
 
   std::atomic<uint64_t> pin_clock = 0;
+  // Held, across calls of the driver, by who makes room in a full tier: others that are short wait
+  // for the room that is being made, instead of failing meanwhile. Making room in HBM may need
+  // room in the host. Taken before all other locks; nobody else waits for it.
+  std::recursive_mutex making_room;
   mutable std::mutex mutex;  // of what follows
   std::vector<RegionState*> regions;
-  std::array<Activity, kTags.size()> activity;         // by tag
-  std::vector<std::unique_ptr<RegionState>> unclosed;  // gone for who made them, not for the driver
+  std::array<Activity, kTags.size()> activity;  // by tag
+  std::vector<std::unique_ptr<Closable>> unclosed;
 
   Worker worker;  // the last: it ends before what it uses
 };

@@ -18,15 +18,37 @@ struct Transfer::State {
 };
 
 bool Transfer::ended() const {
+  if (!state_) return true;
   const std::lock_guard lock(state_->mutex);
   return state_->result.has_value();
 }
 
 Result<void> Transfer::wait() const {
+  if (!state_) return {};
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->result.has_value(); });
   return *state_->result;
 }
+
+namespace {
+
+// While it lives, nothing evicts what a call brings to HBM, or finds there.
+class WantedInHbm {
+ public:
+  WantedInHbm(RegionState& region, ExtentRange range, Tier tier)
+      : region_(region), range_(tier == Tier::kHbm ? range : ExtentRange{}) {
+    region_.want(range_, 1);
+  }
+  ~WantedInHbm() { region_.want(range_, -1); }
+  WantedInHbm(const WantedInHbm&) = delete;
+  WantedInHbm& operator=(const WantedInHbm&) = delete;
+
+ private:
+  RegionState& region_;
+  const ExtentRange range_;
+};
+
+}  // namespace
 
 Region::Region(std::unique_ptr<RegionState> state) : state_(std::move(state)) {}
 
@@ -38,8 +60,7 @@ Region::~Region() {
   lock.unlock();
   if (state_->close()) return;
   PoolState& pool = state_->pool;
-  const std::lock_guard pool_lock(pool.mutex);
-  pool.unclosed.push_back(std::move(state_));
+  pool.leave_unclosed(std::move(state_));
 }
 
 std::byte* Region::data() const {
@@ -73,29 +94,40 @@ std::vector<Residency> Region::residency() const {
 Result<void> Region::make_resident(size_t offset, size_t size, Tier tier) {
   SPILLWAY_ASSIGN(const ExtentRange range, state_->touching(offset, size));
   SPILLWAY_TRY(state_->check_tier(tier));
-  SPILLWAY_TRY(ExtentMover(*state_, tier).commit(range));
-  SPILLWAY_ASSIGN(const Transfer transfer, move(offset, size, tier));
-  return transfer.wait();
+  const WantedInHbm wanted(*state_, range, tier);
+  const auto not_there = [tier](const Extent& e) { return !e.handle || e.handle->tier != tier; };
+  SPILLWAY_ASSIGN(std::vector<size_t> elsewhere, state_->claim_all(range, not_there));
+  const auto first_elsewhere = std::stable_partition(
+      elsewhere.begin(), elsewhere.end(), [this](size_t i) { return !state_->extents[i].handle; });
+  const std::vector<size_t> nowhere(elsewhere.begin(), first_elsewhere);
+  elsewhere.erase(elsewhere.begin(), first_elsewhere);
+  auto made = ExtentMover(*state_, tier).commit(nowhere);
+  if (made) return ExtentMover(*state_, tier).move(elsewhere);
+  for (const size_t i : elsewhere) state_->release(i);
+  return made;
 }
 
 Result<Transfer> Region::move(size_t offset, size_t size, Tier tier) {
   SPILLWAY_ASSIGN(const ExtentRange range, state_->touching(offset, size));
   SPILLWAY_TRY(state_->check_tier(tier));
   const auto elsewhere = [tier](const Extent& e) { return e.handle && e.handle->tier != tier; };
+  auto wanted = std::make_shared<const WantedInHbm>(*state_, range, tier);  // the worker's as well
   SPILLWAY_ASSIGN(std::vector<size_t> claimed, state_->claim_all(range, elsewhere));
   Transfer transfer;
+  if (claimed.empty()) return transfer;  // it waits for nobody
   transfer.state_ = std::make_shared<Transfer::State>();
   state_->enter();
-  state_->pool.worker.put(
-      [region = state_.get(), extents = std::move(claimed), tier, done = transfer.state_] {
-        auto result = ExtentMover(*region, tier).move(extents);
-        region->leave();
-        {
-          const std::lock_guard lock(done->mutex);
-          done->result = std::move(result);
-        }
-        done->changed.notify_all();
-      });
+  state_->pool.worker.put([region = state_.get(), extents = std::move(claimed), tier,
+                           done = transfer.state_, wanted = std::move(wanted)]() mutable {
+    auto result = ExtentMover(*region, tier).move(extents);
+    wanted.reset();
+    region->leave();
+    {
+      const std::lock_guard lock(done->mutex);
+      done->result = std::move(result);
+    }
+    done->changed.notify_all();
+  });
   return transfer;
 }
 

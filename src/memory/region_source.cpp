@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/units.h"
 #include "platform/gpu.h"
+#include "platform/platform.h"
 
 namespace spillway::memory {
 namespace {
@@ -14,6 +15,22 @@ namespace {
 constexpr size_t kExtentBytes = 2 * kMiB;
 // Addresses cost nothing; ranges that were given back in pieces must not use them up.
 constexpr uint64_t kAddressesPerByte = 2;
+
+// As many as both tiers' budgets can hold, and more, where addresses cost nothing. Managed ones may
+// have to fit into the GPU's memory, and never go back in pieces.
+Result<uint64_t> address_bytes(Pool& pool, bool spills) {
+  const Budget& hbm = pool.budget(Tier::kHbm);
+  uint64_t most = std::min(hbm.limit_bytes(), pool.gpu().info().total_bytes);
+  if (pool.managed()) most = std::min(most, hbm.free_bytes());
+  if (spills) {
+    SPILLWAY_ASSIGN(const platform::HostMemory memory, pool.os().host_memory());
+    most += std::min(pool.budget(Tier::kHost).limit_bytes(), memory.total_bytes);
+  }
+  if (!pool.managed()) return kAddressesPerByte * most;
+  if (pool.gpu().info().coherent) return most;
+  SPILLWAY_ASSIGN(const platform::GpuMemory memory, pool.gpu().memory());
+  return std::min(most, round_down(memory.free_bytes, kExtentBytes));
+}
 
 }  // namespace
 
@@ -26,12 +43,7 @@ Result<std::unique_ptr<RegionSource>> RegionSource::create(Pool& pool,
         "do without, or use a pool of managed memory",
         options.name);
   }
-  const Budget& hbm = pool.budget(Tier::kHbm);
-  uint64_t most = std::min(hbm.limit_bytes(), pool.gpu().info().total_bytes);
-  // Managed addresses may have to fit into the GPU's memory, and never go back in pieces.
-  if (pool.managed()) most = std::min(most, hbm.free_bytes());
-  if (options.spills) most += pool.budget(Tier::kHost).limit_bytes();
-  const uint64_t addresses = pool.managed() ? most : kAddressesPerByte * most;
+  SPILLWAY_ASSIGN(const uint64_t addresses, address_bytes(pool, options.spills));
   SPILLWAY_ASSIGN(auto region, pool.create_region({.size_bytes = addresses,
                                                    .extent_bytes = kExtentBytes,
                                                    .tag = options.tag,
@@ -70,19 +82,21 @@ Result<std::byte*> RegionSource::grow(size_t bytes, Tier tier) {
   SPILLWAY_ASSIGN(const size_t first, take_range(bytes / granule));
   auto made = region_->make_resident(first * granule, bytes, tier);
   if (made) return region_->data() + first * granule;
-  shrink(region_->data() + first * granule, bytes);
+  (void)shrink(region_->data() + first * granule, bytes);
   return tl::make_unexpected(std::move(made).error());
 }
 
 // What the driver does not take back is not used again: its addresses are not free. Managed extents
 // stay as they are until they are wanted again.
-void RegionSource::shrink(std::byte* start, size_t bytes) {
+size_t RegionSource::shrink(std::byte* start, size_t bytes) {
   const size_t granule = granule_bytes();
   const auto offset = static_cast<size_t>(start - region_->data());
   SPILLWAY_CHECK(offset % granule == 0 && bytes % granule == 0);
-  if (!pool_.managed() && !region_->discard(offset, bytes)) return;
+  const bool given_back = !pool_.managed() && region_->discard(offset, bytes);
+  if (!given_back && !pool_.managed()) return 0;
   const std::lock_guard lock(mutex_);
   free_.insert({offset / granule, (offset + bytes) / granule});
+  return given_back ? bytes : 0;
 }
 
 Result<Mark> RegionSource::record(Stream stream) {

@@ -11,6 +11,7 @@
 #include "memory/events.h"
 #include "memory/page_set.h"
 #include "memory/segment_source.h"
+#include "platform/gpu.h"
 #include "spillway/memory/pool.h"
 #include "spillway/memory/stream_allocator.h"
 
@@ -25,7 +26,8 @@ class RegionSource : public SegmentSource {
   size_t granule_bytes() const override;
   Result<std::byte*> grow(size_t bytes) override { return grow(bytes, Tier::kHbm); }
   Result<std::byte*> spill(size_t bytes) override;
-  void shrink(std::byte* start, size_t bytes) override;
+  size_t shrink(std::byte* start, size_t bytes) override;
+  Result<void> synchronise(Stream stream) override { return pool_.gpu().synchronise(stream); }
   Result<Mark> record(Stream stream) override;
   Result<bool> ended(Mark mark) override;
   Result<void> wait(Mark mark) override;

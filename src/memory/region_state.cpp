@@ -24,7 +24,7 @@ Result<void> RegionState::close() {
     if (done) done = unmap({&i, 1});
     if (!done) {
       result = std::move(done);
-    } else if (backing->gives_back_extents()) {
+    } else if (backing->gives_back(at(i))) {
       pool.handles.give(*std::exchange(handle, std::nullopt));
     }
   }
@@ -70,6 +70,13 @@ Result<void> RegionState::check_tier(Tier tier) const {
                 options.name, tier_name(*options.only), tier_name(tier));
   }
   return backing->check_tier(tier);
+}
+
+void RegionState::want(ExtentRange range, int change) {
+  const std::lock_guard lock(mutex);
+  for (size_t i = range.first; i < range.end; ++i) {
+    extents[i].wanted += static_cast<unsigned>(change);
+  }
 }
 
 uint64_t RegionState::bytes_in(Tier tier) const {
@@ -198,8 +205,10 @@ Result<void> RegionState::unmap(std::span<const size_t> run) {
     const auto mapped =
         side_by_side(run, [this](size_t i) { return extents[i].mapping != Mapping::kNone; });
     if (!mapped.empty()) {
-      SPILLWAY_TRY(backing->unmap(at(mapped.front()), mapped.size() * options.extent_bytes));
-      set(mapped, Mapping::kNone);
+      auto unmapped = backing->unmap(at(mapped.front()), mapped.size() * options.extent_bytes);
+      // After an error who pins it next has to see whether it can be reached.
+      set(mapped, unmapped ? Mapping::kNone : Mapping::kNoAccess);
+      SPILLWAY_TRY(std::move(unmapped));
     }
     run = run.subspan(std::max<size_t>(1, mapped.size()));
   }
@@ -274,7 +283,7 @@ Result<void> RegionState::wait_for_uses(size_t index) {
 Result<void> RegionState::drop(size_t index) {
   Extent& extent = extents[index];
   if (!extent.handle) return {};
-  if (!backing->gives_back_extents() && extent.mapping != Mapping::kNone) {
+  if (!backing->gives_back(at(index))) {
     return fail(ErrorCode::kUsage,
                 "region '{}': managed memory goes back with its whole region; destroy that",
                 options.name);

@@ -33,6 +33,7 @@ struct Extent {
   bool cpu = false;  // the CPU may touch it there, too
   bool claimed = false;
   unsigned pins = 0;              // that live
+  unsigned wanted = 0;            // calls under way that bring it, or have it where it is, to HBM
   std::vector<SharedEvent> uses;  // launches that may still run, one a stream
   // A copy from here was started, and the driver failed before telling that it has ended: until
   // this stream has, the extent stays as it is.
@@ -60,7 +61,13 @@ std::span<const size_t> side_by_side(std::span<const size_t> extents, Wanted wan
   return extents.first(count);
 }
 
-struct RegionState {
+// What was given up by its owner and may have to be tried several times to be given back.
+struct Closable {
+  virtual ~Closable() = default;
+  virtual Result<void> close() = 0;
+};
+
+struct RegionState : Closable {
   // Sizes are rounded.
   RegionState(PoolState& owner, const RegionOptions& wanted, std::unique_ptr<Backing> behind)
       : pool(owner),
@@ -68,10 +75,10 @@ struct RegionState {
         backing(std::move(behind)),
         data(backing->data()),
         extents(options.size_bytes / options.extent_bytes) {}
-  ~RegionState();  // what was not closed stays charged as long as the pool
+  ~RegionState() override;  // what was not closed stays charged as long as the pool
   // When nobody else knows the region any more: gives everything back. After an error it may be
   // tried again.
-  Result<void> close();
+  Result<void> close() override;
 
   std::byte* at(size_t extent) const { return data + extent * options.extent_bytes; }
   Holding holding() const { return {options.tag, options.name}; }
@@ -149,6 +156,8 @@ struct RegionState {
 
   // Bytes that lie in the tier now.
   uint64_t bytes_in(Tier tier) const;
+  // From now on, until it is called with -1, eviction leaves the extents where they are.
+  void want(ExtentRange range, int change);
 
   void enter();
   void leave();

@@ -16,7 +16,7 @@ class RegisteredBacking : public Backing {
       : pool_(pool), options_(options), range_(std::move(range)) {}
 
   std::byte* data() const override { return range_->bytes().data(); }
-  bool gives_back_extents() const override { return true; }
+  bool gives_back(const std::byte*) const override { return true; }
   bool moves_in_place() const override { return false; }
   Result<void> check_tier(Tier tier) const override {
     if (tier == Tier::kHost) return {};

@@ -44,6 +44,8 @@ Result<void> RegisteredRange::commit(unsigned threads) {
 }
 
 Result<void> RegisteredRange::register_with_gpu() {
+  if (registered_) return {};
+  SPILLWAY_TRY(range_->commit(0, bytes().size()));  // they may have gone half-way
   SPILLWAY_TRY(gpu_.register_host(bytes()));
   registered_ = true;
   return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <unordered_map>
 
@@ -76,8 +77,9 @@ class Replay::Run {
   }
 
   // Threads take turns; whose turn it is follows from the number of steps that were done.
-  void run_thread(uint32_t thread, uint32_t threads) {
+  void run_thread(uint32_t thread) {
     const std::vector<Step>& steps = replay_.steps_;
+    const uint32_t threads = wait_for_team();
     for (size_t i = 0; i < steps.size(); ++i) {
       if (steps[i].thread % threads != thread) continue;
       std::unique_lock lock(mutex_);
@@ -86,6 +88,21 @@ class Replay::Run {
       ++done_;
       turn_.notify_all();
     }
+  }
+
+  // How many threads there are: fewer than wanted where the system gives no more.
+  void set_team(uint32_t threads) {
+    {
+      const std::lock_guard lock(mutex_);
+      team_ = threads;
+    }
+    turn_.notify_all();
+  }
+
+  uint32_t wait_for_team() {
+    std::unique_lock lock(mutex_);
+    turn_.wait(lock, [this] { return team_ != 0; });
+    return team_;
   }
 
   ReplayResult finish() {
@@ -115,6 +132,7 @@ class Replay::Run {
   std::mutex mutex_;
   std::condition_variable turn_;
   size_t done_ = 0;
+  uint32_t team_ = 0;
 };
 
 ReplayResult Replay::run(AnyResource resource, const ReplayOptions& options) const {
@@ -125,9 +143,15 @@ ReplayResult Replay::run(AnyResource resource, const ReplayOptions& options) con
   } else {
     const uint32_t count = std::min(threads_, kMostThreads);
     std::vector<std::jthread> threads;
-    for (uint32_t i = 0; i < count; ++i) {
-      threads.emplace_back([&run, i, count] { run.run_thread(i, count); });
+    try {
+      for (uint32_t i = 1; i < count; ++i) {
+        threads.emplace_back([&run, i] { run.run_thread(i); });
+      }
+    } catch (const std::system_error&) {
+      // Those that there are take the steps of all.
     }
+    run.set_team(static_cast<uint32_t>(threads.size()) + 1);
+    run.run_thread(0);
   }
   const double seconds = options.seconds ? options.seconds() - start : 0;
   ReplayResult result = run.finish();

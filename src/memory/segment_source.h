@@ -25,9 +25,12 @@ class SegmentSource {
   virtual Result<std::byte*> grow(size_t bytes) = 0;
   // The same where the next best memory is, for who has no better; by default there is none.
   virtual Result<std::byte*> spill(size_t bytes);
-  // Gives back whole granules out of what grow() gave, in any pieces. Nothing uses them any more.
-  virtual void shrink(std::byte* start, size_t bytes) = 0;
+  // Takes whole granules out of what grow() gave, in any pieces. Nothing uses them any more.
+  // Returns how much of their memory is free for others.
+  virtual size_t shrink(std::byte* start, size_t bytes) = 0;
 
+  // Blocks until the stream has come to the end of what it has been given.
+  virtual Result<void> synchronise(Stream stream) = 0;
   // Marks the end of what `stream` has been given by now.
   virtual Result<Mark> record(Stream stream) = 0;
   virtual Result<bool> ended(Mark mark) = 0;

@@ -48,7 +48,7 @@ class PlainSource : public memory::SegmentSource {
     return fail(ErrorCode::kBudget, "the plain source has no {} left", format_size(bytes));
   }
 
-  void shrink(std::byte* start, size_t bytes) override {
+  size_t shrink(std::byte* start, size_t bytes) override {
     const std::lock_guard lock(mutex_);
     SPILLWAY_CHECK(bytes > 0 && bytes % granule_bytes_ == 0);
     SPILLWAY_CHECK(static_cast<size_t>(start - memory_) % granule_bytes_ == 0);
@@ -66,8 +66,10 @@ class PlainSource : public memory::SegmentSource {
       }
     }
     held_bytes_ -= bytes;
+    return bytes;
   }
 
+  Result<void> synchronise(Stream) override { return {}; }
   Result<memory::Mark> record(Stream) override { return memory::Mark{}; }
   Result<bool> ended(memory::Mark) override { return true; }
   Result<void> wait(memory::Mark) override { return {}; }
@@ -125,6 +127,12 @@ class ScriptedSource : public PlainSource {
   Result<std::byte*> grow(size_t bytes) override {
     SPILLWAY_TRY(count());
     return PlainSource::grow(bytes);
+  }
+  Result<void> synchronise(Stream stream) override {
+    SPILLWAY_TRY(count());
+    finish(stream);
+    ++waits_;
+    return {};
   }
   Result<memory::Mark> record(Stream stream) override {
     SPILLWAY_TRY(count());

@@ -30,7 +30,8 @@ struct PoolOptions {
   uint64_t kept_bytes = uint64_t{256} << 20;
   // Regions lie in managed memory, whose pages the driver moves when they fault: RMM's recipe, for
   // machines whose GPU uses the host's page tables. Elsewhere all of it must fit into the GPU's
-  // memory. What regions promise is the same; extents cannot be discarded.
+  // memory, and one pool a GPU can be managed. What regions promise is the same; extents cannot be
+  // discarded.
   bool managed = false;
 };
 
@@ -43,8 +44,9 @@ struct PoolStatistics : Activity {
 
 class Pool {
  public:
-  // The n-th GPU of this machine. kMachine: there is none, no driver, or it is too old, busy or
-  // lost. kBudget: the budget does not hold what the driver needs for itself.
+  // The n-th GPU of this machine. kMachine: no driver, no GPU at all, or it is too old, busy or
+  // lost. kUsage: there are fewer. kBudget: the budget does not hold what the driver needs for
+  // itself.
   static Result<std::unique_ptr<Pool>> open(int device, const PoolOptions& options);
   // On a GPU of `device_bytes` that the CPU simulates, for tests and for trying out where there is
   // none: addresses and copies are real, streams are threads, kernels do not run. Without a host
@@ -76,6 +78,7 @@ class Pool {
   void trim();
 
  private:
+  friend class PinnedMemory;
   explicit Pool(std::unique_ptr<PoolState> state);
   std::unique_ptr<PoolState> state_;
 };

@@ -63,6 +63,7 @@ class Pin {
 // move.
 class Transfer {
  public:
+  Transfer() = default;  // has ended
   bool ended() const;
   // Blocks. kBudget: the tier has no room left. kMachine. What was moved before the error stays
   // moved; no byte is lost.

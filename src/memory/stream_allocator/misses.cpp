@@ -219,18 +219,14 @@ Result<size_t> StreamAllocator::State::give_back_idle_alone(uint32_t lane) {
   }
   size_t bytes = 0;
   for (const Segment& extent : extents) {
-    source.shrink(extent.start, extent.bytes);
-    bytes += extent.bytes;
+    bytes += source.shrink(extent.start, extent.bytes);
   }
   if (bytes == 0 && !waited) return tl::make_unexpected(std::move(waited).error());
   return bytes;
 }
 
-void StreamAllocator::State::wait_for_all_of(Stream stream) noexcept {
-  const auto mark = source.record(stream);
-  if (!mark) return;
-  (void)source.wait(*mark);
-  source.drop(*mark);
+bool StreamAllocator::State::wait_for_all_of(Stream stream) noexcept {
+  return source.synchronise(stream).has_value();
 }
 
 }  // namespace spillway::memory

@@ -19,8 +19,9 @@ struct StreamAllocator::State {
   // Gives granules that are free back, once every stream has done with them. What stays is the
   // lane's.
   Result<size_t> give_back_idle(uint32_t lane);
-  // Blocks until the stream has come to the end of what it has been given.
-  void wait_for_all_of(Stream stream) noexcept;
+  // Blocks until the stream has come to the end of what it has been given; false: it cannot be
+  // known.
+  bool wait_for_all_of(Stream stream) noexcept;
 
   std::unique_ptr<SegmentSource> own_source;  // null: the source is another's
   SegmentSource& source;

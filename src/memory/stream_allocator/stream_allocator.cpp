@@ -48,7 +48,7 @@ StreamAllocator::~StreamAllocator() {
     for (const NumberedMark& open : arena.lane(i).open) state_->source.drop(open.mark);
   }
   for (const Segment& extent : arena.take_out_all()) {
-    state_->source.shrink(extent.start, extent.bytes);
+    (void)state_->source.shrink(extent.start, extent.bytes);
   }
 }
 
@@ -80,9 +80,10 @@ void StreamAllocator::deallocate(Stream stream, void* pointer, size_t bytes,
   (void)bytes;
   (void)alignment;
   if (pointer == nullptr) return;
-  // Nobody else could ask it later how far it has come. It fails only where nothing runs any more.
+  // Nobody else could ask it later how far it has come. If it cannot be asked now, the block stays
+  // allocated: its stream may be at work.
   const bool per_thread = is_per_thread(stream);
-  if (per_thread) state_->wait_for_all_of(stream);
+  if (per_thread && !state_->wait_for_all_of(stream)) return;
   const std::lock_guard lock(state_->mutex);
   Arena& arena = state_->arena;
   arena.free(pointer, per_thread ? arena.owner_of(pointer) : arena.lane_of(stream));

@@ -37,6 +37,7 @@ class SimulatedAddresses : public AddressRange {
 
   Result<void> decommit(size_t offset, size_t size) override {
     const std::lock_guard lock(state_.mutex);
+    SPILLWAY_TRY(state_.faults.pass(Operation::kDecommit));
     SPILLWAY_TRY(addresses_->decommit(offset, size));
     state_.committed_bytes -= committed_.erase(offset, offset + size);
     return {};

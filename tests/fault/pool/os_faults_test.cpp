@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "scenario.h"
 
@@ -27,11 +28,12 @@ uint64_t try_all(Operation operation, bool for_good) {
 }
 
 TEST(OsFaults, OnceAndForGood) {
-  for (const Operation operation : {Operation::kReserve, Operation::kCommit}) {
+  for (const auto& [operation, what] : {std::pair{Operation::kReserve, "addresses"},
+                                        {Operation::kCommit, "pages"},
+                                        {Operation::kDecommit, "pages given back"}}) {
     uint64_t sites = 0;
     for (const bool for_good : {false, true}) sites += try_all(operation, for_good);
-    std::printf("%lu calls of the system failed: %s\n", sites,
-                operation == Operation::kReserve ? "addresses" : "pages");
+    std::printf("%lu calls of the system failed: %s\n", sites, what);
     EXPECT_GE(sites, 4U);
   }
 }

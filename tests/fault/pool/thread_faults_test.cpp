@@ -69,5 +69,25 @@ TEST_F(ThreadFaults, PinnedMemoryIsMadeAllTheSame) {
   EXPECT_EQ((*made)->bytes().back(), std::byte{0});
 }
 
+// A log of four threads; the system gives two.
+TEST_F(ThreadFaults, AReplayWithoutThreadsEnds) {
+  std::vector<LogEvent> events;
+  for (uint64_t i = 0; i < 8; ++i)
+    events.push_back({.thread = i % 4,
+                      .action = LogAction::kAllocate,
+                      .pointer = 0x1000 * (i + 1),
+                      .bytes = 256});
+  const auto gpu = platform::make_simulated_gpu({});
+  const auto pool =
+      Pool::create(*gpu, {.hbm_budget_bytes = 32 * kMiB, .host_budget_bytes = 0}).value();
+  const auto allocator = StreamAllocator::create(*pool, {}).value();
+  ASSERT_TRUE(allocator->allocate(Stream{}, 1));  // the GPU's threads are there
+  const Replay replay(events);
+  threads_left = 2;
+  const auto result = replay.run(AnyResource(*allocator), {.threads = ReplayThreads::kEach});
+  threads_left = -1;
+  EXPECT_EQ(result.allocations, 8U);
+}
+
 }  // namespace
 }  // namespace spillway::memory

@@ -31,13 +31,13 @@ class Model : public test::ScriptedSource {
   Model() : ScriptedSource(kGranules * kGranule, kGranule) {}
 
   // What is given back must be at rest.
-  void shrink(std::byte* start, size_t bytes) override {
+  size_t shrink(std::byte* start, size_t bytes) override {
     for_units(start, bytes, [&](Unit& unit) {
       EXPECT_EQ(unit.block, 0u) << "an allocated block goes back";
       expect_at_rest(unit, {});
       unit = {};
     });
-    ScriptedSource::shrink(start, bytes);
+    return ScriptedSource::shrink(start, bytes);
   }
 
   void allocated(std::byte* start, size_t bytes, size_t stream, uint64_t block) {

@@ -65,5 +65,27 @@ TEST(ManagedPools, AllocatorsSpill) {
   EXPECT_EQ(allocator->allocate(Stream{}, 400 * kMiB).error().code, ErrorCode::kBudget);
 }
 
+// What SPILLWAY_MANAGED=1 does.
+TEST(ManagedPools, PyTorchInManagedMemoryOnAGpuWithItsOwnPageTables) {
+  const auto gpu = platform::make_simulated_gpu({.total_bytes = 64 * kMiB});
+  const auto pool =
+      Pool::create(*gpu,
+                   {.hbm_budget_bytes = 32 * kMiB, .host_budget_bytes = 64 * kMiB, .managed = true})
+          .value();
+  const auto allocator =
+      StreamAllocator::create(*pool, {.name = "PyTorch", .spills = pool->mixes_tiers()});
+  EXPECT_TRUE(allocator) << allocator.error().message;
+}
+
+TEST(ManagedPools, TrimSaysHowMuchOthersMayHave) {
+  const auto gpu = platform::make_simulated_gpu({.total_bytes = 64 * kMiB});
+  const auto pool = Pool::create(*gpu, kManaged).value();
+  const auto allocator = StreamAllocator::create(*pool, {}).value();
+  void* const block = allocator->allocate(Stream{}, 16 * kMiB).value();
+  allocator->deallocate(Stream{}, block, 16 * kMiB);
+  EXPECT_EQ(allocator->trim().value(), 0U) << "managed memory goes back with its region";
+  EXPECT_GE(pool->budget(Tier::kHbm).usage().bytes, 16 * kMiB);
+}
+
 }  // namespace
 }  // namespace spillway::memory

@@ -1,6 +1,8 @@
 // Stream allocators that go on in host memory when HBM is full.
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "base/units.h"
 #include "platform/simulated/simulated_gpu.h"
 #include "spillway/memory.h"
@@ -50,6 +52,18 @@ TEST(Spill, NeedsAPoolThatMixesTiers) {
   const auto gpu = platform::make_simulated_gpu({.host_handles = false});
   const auto pool = Pool::create(*gpu, kBudgets).value();
   EXPECT_EQ(StreamAllocator::create(*pool, {.spills = true}).error().code, ErrorCode::kUsage);
+}
+
+TEST(Spill, AHostBudgetWithoutEnd) {
+  const auto gpu =
+      platform::make_simulated_gpu({.total_bytes = 64 * kMiB, .host_bytes = 1024 * kMiB});
+  const auto pool = Pool::create(*gpu, {.hbm_budget_bytes = 8 * kMiB,
+                                        .host_budget_bytes = std::numeric_limits<uint64_t>::max()})
+                        .value();
+  const auto allocator = StreamAllocator::create(*pool, {.spills = true});
+  ASSERT_TRUE(allocator) << allocator.error().message;
+  const auto block = (*allocator)->allocate(Stream{}, 64 * kMiB);
+  EXPECT_TRUE(block) << block.error().message;
 }
 
 }  // namespace

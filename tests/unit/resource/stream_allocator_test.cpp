@@ -237,5 +237,19 @@ TEST_F(StreamAllocatorTest, TheEndGivesAllBack) {
   EXPECT_EQ(source_.marks(), 0u);
 }
 
+// Freed on the per-thread stream while its work runs, and the driver cannot be asked.
+TEST(StreamAllocatorFailures, APerThreadFreeThatCannotBeWaitedForIsNotUsedAgain) {
+  test::ScriptedSource source(16 * 64 * kKiB, 64 * kKiB);
+  const auto allocator = StreamAllocator::create(source, {.segment_bytes = 64 * kKiB});
+  const Stream own = {reinterpret_cast<void*>(uintptr_t{0x1000})};
+  const Stream per_thread = {reinterpret_cast<void*>(uintptr_t{2})};
+  void* const block = allocator->allocate(own, 64 * kKiB).value();
+  const uint64_t piece = source.work(per_thread);
+  source.fail_at(1, false);
+  allocator->deallocate(per_thread, block, 64 * kKiB);
+  void* const next = allocator->allocate(own, 64 * kKiB).value();
+  EXPECT_TRUE(next != block || source.has_ended(per_thread, piece));
+}
+
 }  // namespace
 }  // namespace spillway::memory
