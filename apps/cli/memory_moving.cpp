@@ -144,6 +144,14 @@ Result<std::vector<Figure>> MemoryBench::moving() {
   SPILLWAY_TRY(pattern.check_all());
   SPILLWAY_TRY(gpu_->destroy_stream(stream));
   const memory::PoolStatistics s = pool->statistics();
+  const uint64_t charged = pool->budget(memory::Tier::kHbm).usage().peak_bytes;
+  if (*wrong > 0 || charged > hbm || s.extents_to_hbm + s.extents_to_host == 0) {
+    return fail(
+        ErrorCode::kMachine,
+        "moving at random: {} wrong words, {} of HBM charged with a budget of {}, {} extents "
+        "moved: this must not be",
+        *wrong, format_size(charged), format_size(hbm), s.extents_to_hbm + s.extents_to_host);
+  }
   const double moved = static_cast<double>(s.extents_to_hbm + s.extents_to_host);
   const std::string size = format_size(bytes);
   return std::vector<Figure>{
@@ -152,8 +160,7 @@ Result<std::vector<Figure>> MemoryBench::moving() {
                    checked.seconds)},
       {size + " moving at random: extents moved", moved / checked.seconds, "a second", 0, "",
        fmt::format("{} to HBM, {} to host", s.extents_to_hbm, s.extents_to_host)},
-      {size + " moving at random: HBM charged at most",
-       static_cast<double>(pool->budget(Tier::kHbm).usage().peak_bytes) / 1e9, "GB",
+      {size + " moving at random: HBM charged at most", static_cast<double>(charged) / 1e9, "GB",
        static_cast<double>(hbm) / 1e9, "budget", ""},
       {size + " moving at random: HBM in use at most",
        static_cast<double>(before.total_bytes -

@@ -1,20 +1,40 @@
 #!/usr/bin/env bash
-# The memory core on this machine's GPU: contract suites, then every figure of `spillway bench
-# memory`, over what tools/device/pack built; the peers of the allocator run in tools/device/rmm.sh.
-# Arguments go to the benchmark.
+# The memory core on this machine's GPU: contract suites, every figure of `spillway bench memory`, the
+# suites under compute-sanitizer, over what tools/device/pack built. The peers of the allocator run in
+# tools/device/rmm.sh. Ends with 1 where anything failed, and says what. Arguments go to the benchmark.
 #
 # usage: tools/device/memory.sh [--bytes 4GiB --moving 24GiB --seconds 60 …]
 set -uo pipefail
-cd "$(dirname "$0")/../.."
-tools/device/gpu_contract.sh --gtest_filter='*cuda*:CudaGpu*' 2>&1 |
-  grep -vE '^\[ +(OK|RUN)|there is a driver$'
-echo "== bench memory"
-LD_LIBRARY_PATH=build/gpu/lib build/gpu/bin/spillway bench memory "$@"
+cd "$(dirname "$0")/../.." || exit
+export LD_LIBRARY_PATH=$PWD/build/gpu/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+bin=build/gpu/bin
+failed=""
+
+step() {
+  local name=$1
+  shift
+  echo "== $name"
+  "$@" || { echo "FAILED: $name ended with $?" && failed+=" $name"; }
+}
+contract() {
+  "$bin/$1" --gtest_filter='*cuda*:CudaGpu*' --gtest_brief=1 2>&1 | grep -vE 'no GPU 1: |: Skipped$'
+}
+sanitize() {
+  timeout 150 compute-sanitizer --tool "$1" --error-exitcode 9 --report-api-errors no \
+    "$bin/$2" --gtest_filter='*cuda' --gtest_brief=1 2>&1 | tail -4
+}
+
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
+for suite in unit_platform_cuda contract_gpu contract_resource; do step "$suite" contract "$suite"; done
+step bench "$bin/spillway" bench memory "$@"
+step cuda_host_alloc "$bin/cuda_host_alloc" 32
 for tool in memcheck racecheck; do
-  echo "== compute-sanitizer $tool"
-  LD_LIBRARY_PATH=build/gpu/lib timeout 120 compute-sanitizer --tool "$tool" \
-    --report-api-errors no build/gpu/bin/contract_gpu --gtest_filter='*cuda' --gtest_brief=1 2>&1 |
-    tail -4
+  for suite in contract_gpu contract_resource; do
+    step "$tool $suite" sanitize "$tool" "$suite"
+  done
 done
-echo "== peers"
-build/gpu/bin/cuda_host_alloc 16
+if [ -n "$failed" ]; then
+  echo "memory: failed:$failed"
+  exit 1
+fi
+echo "memory: all passed"

@@ -26,8 +26,8 @@ Result<void> check_alignment(size_t alignment);
 // Memory in stream order: what allocate() returns may be used by work that is put into `stream`
 // afterwards; what deallocate() takes may still be in use by work that is in `stream` already.
 //
-// As with RMM's resources, 0 bytes are a null pointer, and deallocate() ignores null pointers and
-// sizes of 0. `bytes` and `alignment` of deallocate() are those of allocate(); the stream may be
+// As with RMM's resources, 0 bytes are a null pointer, and deallocate() ignores null pointers.
+// `bytes` and `alignment` of deallocate() are those of allocate(); the stream may be
 // another.
 template <typename R>
 concept Resource = requires(R& resource, Stream stream, void* pointer, size_t bytes,
