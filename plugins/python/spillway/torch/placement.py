@@ -1,0 +1,29 @@
+"""Which weights have their home in HBM and which in the host. Pure functions of sizes."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def spread(sizes: Sequence[int], hbm_bytes: int) -> list[bool]:
+    """Of weights in the order of their use: True where the home is the host.
+
+    At most hbm_bytes stay in HBM. Those of the host lie evenly among the others (error diffusion), so
+    that the link is busy all the time: placed one after the other it would idle while resident
+    weights are used.
+    """
+    total = sum(sizes)
+    if total <= hbm_bytes:
+        return [False] * len(sizes)
+    share = 1 - max(hbm_bytes, 0) / total  # of bytes that have to go
+    in_host = []
+    owed = 0.0
+    kept = 0
+    for size in sizes:
+        owed += size * share
+        goes = owed >= size / 2 or kept + size > hbm_bytes
+        in_host.append(goes)
+        if goes:
+            owed -= size
+        else:
+            kept += size
+    return in_host

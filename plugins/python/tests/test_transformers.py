@@ -1,0 +1,60 @@
+"""Unmodified transformers: what is loaded under streaming answers as what is loaded without."""
+import pytest
+import torch
+
+MIB = 1 << 20
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=512, hidden_size=512, intermediate_size=1536, num_hidden_layers=4,
+        num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=256)
+    folder = tmp_path_factory.mktemp("llama")
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def generate(model):
+    ids = torch.arange(1, 9)[None]
+    return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12,
+                          min_new_tokens=12, do_sample=False, return_dict_in_generate=True,
+                          output_logits=True, pad_token_id=0)
+
+
+@pytest.mark.parametrize("threads", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_generation_is_the_same(stream, checkpoint, monkeypatch, threads, dtype, attention):
+    if not threads:
+        monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", "1")
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    arguments = {"dtype": dtype, "attn_implementation": attention}
+    wanted = generate(load(checkpoint, **arguments))
+    stream(10 * MIB)
+    model = load(checkpoint, **arguments)
+    streamed = [n for n, p in model.named_parameters() if hasattr(p, "spillway_weight")]
+    assert streamed and not hasattr(model, "hf_device_map")
+    got = generate(model)
+    assert torch.equal(got.sequences, wanted.sequences)
+    for one, other in zip(got.logits, wanted.logits, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_weights_are_spread_in_the_order_of_layers(stream, checkpoint):
+    stream(24 * MIB)
+    model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    by_layer = [sum(hasattr(p, "spillway_weight") for p in layer.parameters())
+                for layer in model.model.layers]
+    assert max(by_layer) - min(by_layer) <= 2, by_layer
+
+
+def test_a_checkpoint_that_is_saved_is_the_same(stream, checkpoint, tmp_path):
+    stream(10 * MIB)
+    model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    model.save_pretrained(tmp_path)
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    for (name, one), other in zip(model.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
