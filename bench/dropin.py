@@ -4,9 +4,9 @@
 usage: dropin.py [--layers 40 --hidden 5120 --ffn 13824 --vocabulary 32000] [--hbm-budget 13GiB]
        [--prompt 128] [--tokens 17] [--rounds 3] [--check]
 
-Prints milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the link's
-rate of the same run. --check compares the logits with the resident model's, bit for bit. Needs torch,
-transformers and a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
+Prints milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
+link's rate of the same run. --check compares the logits with the resident model's, bit for bit.
+Needs torch, transformers and a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
 """
 import argparse
 import statistics
@@ -139,9 +139,11 @@ def main():
     budget = parse_size(options.hbm_budget)
     bound = max(0, total - (budget - 2**30)) / link
     median = statistics.median(decode)
-    print(f"decode {median * 1e3:.1f} ms a token ({min(decode) * 1e3:.1f} to {max(decode) * 1e3:.1f}); "
+    print(f"decode {median * 1e3:.1f} ms a token "
+          f"({min(decode) * 1e3:.1f} to {max(decode) * 1e3:.1f}); "
           f"link {link / 1e9:.1f} GB/s, bound {bound * 1e3:.1f} ms, {median / bound:.3f} of it")
-    print(f"prefill {statistics.median(prefill) * 1e3:.1f} ms; {streamed / 1e9:.2f} GB streamed a token")
+    print(f"prefill {statistics.median(prefill) * 1e3:.1f} ms; "
+          f"{streamed / 1e9:.2f} GB streamed a token")
     print(f"HBM at most {sampler.stop() / 2**30:.2f} GiB; budget {budget / 2**30:.2f} and "
           f"{idle / 2**30:.2f} of an idle process")
     print(spillway.torch.report())

@@ -16,7 +16,8 @@ def network(layers=6, width=768):
 
 
 def homes(model):
-    return [hasattr(p, "spillway_weight") for n, p in model.named_parameters() if n.endswith("weight")]
+    return [hasattr(parameter, "spillway_weight")
+            for name, parameter in model.named_parameters() if name.endswith("weight")]
 
 
 @pytest.mark.parametrize("hbm_mib", [8, 10, 13])
@@ -76,7 +77,8 @@ def test_weights_that_change_are_read_anew(stream):
         y = model(x)
         plain = x
         for part in model:
-            plain = functional.linear(plain, part.weight, part.bias) if hasattr(part, "weight") else part(plain)
+            linear = hasattr(part, "weight")
+            plain = functional.linear(plain, part.weight, part.bias) if linear else part(plain)
         assert torch.equal(y, plain)
         optimizer.zero_grad()
         y.square().mean().backward()

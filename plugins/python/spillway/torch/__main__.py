@@ -10,7 +10,8 @@ import spillway.torch
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spillway.torch", description=__doc__)
-    parser.add_argument("--hbm-budget", help="of the GPU's memory, such as 12GiB; default 0.9 of what is free")
+    parser.add_argument("--hbm-budget",
+                        help="of the GPU's memory, such as 12GiB; default 0.9 of what is free")
     parser.add_argument("--host-budget", help="of the host's memory; default 0.9 of what is free")
     parser.add_argument("script", help="a Python file, with its arguments behind it")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)

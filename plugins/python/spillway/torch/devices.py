@@ -1,6 +1,6 @@
-"""What streaming needs of a device: memory of the host under an address of the device, copies beside
-the computation, and marks in streams. Cuda is the real one; Cpu stands in where there is no GPU, for
-tests and with the same ring. One thread a call."""
+"""What streaming needs of a device: memory of the host under an address of the device, copies
+beside the computation, and marks in streams. Cuda is the real one; Cpu stands in where there is no
+GPU, for tests and with the same ring. One thread a call."""
 from __future__ import annotations
 
 import ctypes

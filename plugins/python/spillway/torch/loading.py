@@ -1,5 +1,5 @@
-"""Where torch and transformers bring weights to a device: there each gets its home. Patches of theirs,
-undone by remove()."""
+"""Where torch and transformers bring weights to a device: there each gets its home. Patches of
+theirs, undone by remove()."""
 from __future__ import annotations
 
 import functools
@@ -83,7 +83,7 @@ def _cuda(original):
 
 
 def _from_pretrained(streamer, original):
-    """Straight to the device: `pipeline(device=…)` would load all of the model into the host first."""
+    """Straight to the device: `pipeline(device=…)` would load all of it into the host first."""
     bound = original  # of the class that it was taken from
 
     def from_pretrained(cls, *args, **kwargs):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 def spread(sizes: Sequence[int], hbm_bytes: int) -> list[bool]:
     """Of weights in the order of their use: True where the home is the host.
 
-    At most hbm_bytes stay in HBM. Those of the host lie evenly among the others (error diffusion), so
-    that the link is busy all the time: placed one after the other it would idle while resident
+    At most hbm_bytes stay in HBM. Those of the host lie evenly among the others (error diffusion),
+    so that the link is busy all the time: placed one after the other it would idle while resident
     weights are used.
     """
     total = sum(sizes)

@@ -1,8 +1,8 @@
 """A ring of slots in the device's memory, filled ahead of use with weights whose home is the host.
 
-Which weight follows which is learned from use, forward and backward apart, so that copies run ahead
-across the end of a token. A weight that nobody foresaw is copied when it is asked for: slower, and as
-right. Thread-safe; a slot belongs to who fetched it until it is released.
+Which weight follows which is learned from use, forward and backward apart, so that copies run
+ahead across the end of a token. A weight that nobody foresaw is copied when it is asked for:
+slower, and as right. Thread-safe; a slot belongs to who fetched it until it is released.
 """
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Streamer:
 
     def plan(self, root: torch.nn.Module, dtype=None) -> dict[str, bool]:
         """Of each weight of a linear layer that is not on our device yet, by its name: True where
-        its home is to be the host. The layers are taken in the order in which the module has them."""
+        its home is to be the host. The layers are taken in the order that the module has."""
         weights = [(name, _size(module.weight, dtype)) for name, module in root.named_modules()
                    if self._is_streamable(module, dtype)]
         total = sum(size for _, size in weights)
