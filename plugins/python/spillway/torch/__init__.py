@@ -16,6 +16,7 @@ import torch
 
 from spillway import library
 from spillway.torch import devices, loading
+from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
@@ -28,7 +29,7 @@ _active = None
 
 
 class _Active:
-    def __init__(self, streamer: Streamer, patches: loading.Patches):
+    def __init__(self, streamer: Streamer, patches: Patches):
         self.streamer = streamer
         self.patches = patches
 

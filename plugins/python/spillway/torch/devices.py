@@ -4,23 +4,25 @@ GPU, for tests and with the same ring. One thread a call."""
 from __future__ import annotations
 
 import ctypes
+import weakref
 
 import torch
 
 from spillway import library
 
 
-class _Keeper:
-    """Gives a region back when nobody refers to it any more, and the GPU has done with it."""
+class Keeper:
+    """Gives a region back when nobody refers to it any more, and the device has done with it."""
 
     def __init__(self, region: library.HostRegion, wait):
-        self._region = region
+        self.region = region
+        self.weights = weakref.WeakSet()  # over its bytes
         self._wait = wait
 
     def __del__(self):
         try:
             self._wait()
-            self._region.close()
+            self.region.close()
         except Exception:  # at the end of the process torch or the library may be gone already
             pass
 
@@ -28,11 +30,11 @@ class _Keeper:
 class _CudaBytes:
     """Bytes of the host as torch.as_tensor() takes them; the tensor keeps this object."""
 
-    def __init__(self, region: library.HostRegion):
-        self._keeper = _Keeper(region, torch.cuda.synchronize)
+    def __init__(self, keeper: Keeper):
+        self._keeper = keeper
         self.__cuda_array_interface__ = {
-            "shape": (region.size_bytes,), "typestr": "|u1", "strides": None, "version": 3,
-            "data": (region.address, False)}
+            "shape": (keeper.region.size_bytes,), "typestr": "|u1", "strides": None, "version": 3,
+            "data": (keeper.region.address, False)}
 
 
 class Cuda:
@@ -50,10 +52,13 @@ class Cuda:
         """Of tensors in HBM, the ring included."""
         return torch.cuda.memory_allocated(self.device)
 
-    def tensor(self, region: library.HostRegion, shape, dtype) -> torch.Tensor:
+    def keep(self, tensor: torch.Tensor) -> None:
+        """The tensor is in HBM; torch counts it."""
+
+    def tensor(self, keeper: Keeper, shape, dtype) -> torch.Tensor:
         """A tensor of this device whose bytes lie in the host."""
         with torch.cuda.device(self.device):
-            flat = torch.as_tensor(_CudaBytes(region), device=self.device)
+            flat = torch.as_tensor(_CudaBytes(keeper), device=self.device)
         return flat.view(dtype).view(shape)
 
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
@@ -62,13 +67,18 @@ class Cuda:
         flat = (ctypes.c_uint8 * size).from_address(target.data_ptr())
         torch.frombuffer(flat, dtype=target.dtype).view(target.shape).copy_(source)
 
+    def stream(self):
+        """The current stream, as a key."""
+        return torch.cuda.current_stream(self.device).cuda_stream
+
     def new_mark(self):
         return torch.cuda.Event()
 
     def copy(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
-        """Starts when the mark `after` has passed; `done` passes with the last byte."""
+        """Starts when the marks `after` have passed; `done` passes with the last byte."""
         with torch.cuda.stream(self._copies):
-            self._copies.wait_event(after)
+            for mark in after:
+                self._copies.wait_event(mark)
             target.copy_(source, non_blocking=True)
             done.record(self._copies)
 
@@ -80,29 +90,44 @@ class Cuda:
         """The end of what the current stream has been given by now."""
         mark.record(torch.cuda.current_stream(self.device))
 
+    def synchronize(self) -> None:
+        """All streams have done what they were given."""
+        torch.cuda.synchronize(self.device)
+
     def capturing(self) -> bool:
         return torch.cuda.is_current_stream_capturing()
 
 
 class Cpu:
-    """Copies at once; marks are nothing."""
+    """Copies at once; marks are nothing; HBM is what it was told to keep."""
 
     def __init__(self):
         self.device = torch.device("cpu")
+        self._kept = {}  # by id: a weak reference. A tensor has no hash of its value
 
     def holds(self, tensor: torch.Tensor) -> bool:
-        return hasattr(tensor, "spillway_weight")
+        return id(tensor) in self._kept or "spillway_weight" in tensor.__dict__
 
     def allocated_bytes(self) -> int:
-        return 0  # nobody counts them
+        alive = [kept() for kept in list(self._kept.values())]
+        return sum(tensor.numel() * tensor.element_size() for tensor in alive
+                   if tensor is not None and "spillway_weight" not in tensor.__dict__)
 
-    def tensor(self, region: library.HostRegion, shape, dtype) -> torch.Tensor:
+    def keep(self, tensor: torch.Tensor) -> None:
+        key = id(tensor)
+        self._kept[key] = weakref.ref(tensor, lambda _: self._kept.pop(key, None))
+
+    def tensor(self, keeper: Keeper, shape, dtype) -> torch.Tensor:
+        region = keeper.region
         buffer = (ctypes.c_uint8 * region.size_bytes).from_address(region.address)
-        buffer.keeper = _Keeper(region, lambda: None)  # the tensor keeps the buffer
+        buffer.keeper = keeper  # the tensor keeps the buffer
         return torch.frombuffer(buffer, dtype=torch.uint8).view(dtype).view(shape)
 
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
         target.copy_(source)
+
+    def stream(self):
+        return None
 
     def new_mark(self):
         return None
@@ -114,6 +139,9 @@ class Cpu:
         pass
 
     def mark(self, mark) -> None:
+        pass
+
+    def synchronize(self) -> None:
         pass
 
     def capturing(self) -> bool:

@@ -2,40 +2,20 @@
 theirs, undone by remove()."""
 from __future__ import annotations
 
-import functools
 import threading
 
 import torch
 
+from spillway.torch import modules, parameters
+from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
-
-
-class Patches:
-    """Attributes of others that are ours for a while."""
-
-    def __init__(self):
-        self._originals = []
-
-    def set(self, owner, name: str, make) -> None:
-        """make(original) is the new value."""
-        original = getattr(owner, name)
-        self._originals.append((owner, name, owner.__dict__.get(name, original)))
-        made = make(original)
-        functools.update_wrapper(getattr(made, "__func__", made), original)
-        setattr(owner, name, made)
-
-    def remove(self) -> None:
-        while self._originals:
-            owner, name, original = self._originals.pop()
-            setattr(owner, name, original)
 
 
 def install(streamer: Streamer) -> Patches:
     """For the whole process, until the patches are removed."""
     patches = Patches()
-    patches.set(torch.nn.Linear, "forward", lambda original: _forward(streamer, original))
-    patches.set(torch.nn.Module, "to", lambda original: _to(streamer, original))
-    patches.set(torch.nn.Module, "cuda", lambda original: _cuda(original))
+    modules.install(streamer, patches)
+    parameters.install(streamer, patches)
     try:
         from transformers import core_model_loading, modeling_utils
     except ImportError:
@@ -47,7 +27,6 @@ def install(streamer: Streamer) -> Patches:
             patches.set(module, "convert_and_load_state_dict_in_model", loading.load)
     patches.set(core_model_loading, "get_device", loading.get_device)
     patches.set(core_model_loading, "spawn_materialize", loading.spawn_materialize)
-    patches.set(core_model_loading, "set_param_for_module", loading.set_param_for_module)
     patches.set(modeling_utils.PreTrainedModel, "from_pretrained",
                 lambda original: _from_pretrained(streamer, original))
     return patches
@@ -55,31 +34,6 @@ def install(streamer: Streamer) -> Patches:
 
 def _nothing(*_args, **_kwargs):
     return None
-
-
-def _forward(streamer, original):
-    def forward(self, input):
-        weight = self.weight
-        if not hasattr(weight, "spillway_weight") or torch.compiler.is_compiling():
-            return original(self, input)
-        return streamer.linear(input, weight, self.bias)
-    return forward
-
-
-def _to(streamer, original):
-    def to(self, *args, **kwargs):
-        device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
-        if device is not None and streamer.is_ours(device):
-            streamer.place_module(self, dtype)
-        return original(self, *args, **kwargs)
-    return to
-
-
-def _cuda(original):
-    def cuda(self, device=None):
-        return self.to(torch.device("cuda", torch.cuda.current_device()) if device is None
-                       else torch.device("cuda", device) if isinstance(device, int) else device)
-    return cuda
 
 
 def _from_pretrained(streamer, original):
@@ -99,7 +53,7 @@ def _from_pretrained(streamer, original):
 
 class _TransformersLoading:
     """transformers 5 asks for the device of each weight by its name, then lets a worker thread
-    materialise it, then sets the parameter."""
+    materialise it, then registers the parameter."""
 
     def __init__(self, streamer: Streamer):
         self._streamer = streamer
@@ -109,7 +63,8 @@ class _TransformersLoading:
         def convert_and_load_state_dict_in_model(model, *args, **kwargs):
             self._here.plan = self._streamer.plan(model)
             try:
-                return original(model, *args, **kwargs)
+                with self._streamer.planned():
+                    return original(model, *args, **kwargs)
             finally:
                 self._here.plan = {}
         return convert_and_load_state_dict_in_model
@@ -132,13 +87,3 @@ class _TransformersLoading:
                 return self._streamer.place(source if dtype is None else source.to(dtype), name)
             return thread_pool.submit(job) if thread_pool is not None else job
         return spawn_materialize
-
-    def set_param_for_module(self, original):
-        def set_param_for_module(model, target_name, *args, **kwargs):
-            result = original(model, target_name, *args, **kwargs)
-            module, _, name = target_name.rpartition(".")
-            parameter = getattr(model.get_submodule(module), name, None)
-            if isinstance(parameter, torch.nn.Parameter):
-                self._streamer.adopt(parameter)
-            return result
-        return set_param_for_module

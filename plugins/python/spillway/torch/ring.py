@@ -12,36 +12,27 @@ from dataclasses import dataclass
 
 import torch
 
+from spillway.torch.weight import Weight, nothing
+
 FORWARD, BACKWARD = 0, 1
-
-
-def _nothing():
-    return None
-
-
-class Weight:
-    """A weight whose home is the host: `home` is a tensor of the device over host memory."""
-
-    def __init__(self, home: torch.Tensor):
-        self.home = home
-        self.size_bytes = home.numel() * home.element_size()
-        self.follows = [_nothing, _nothing]  # weak: which one was used next, forward and backward
-
-    @property
-    def version(self) -> int:
-        """Counts writes. Inference tensors do not count theirs."""
-        return 0 if self.home.is_inference() else self.home._version
 
 
 class _Slot:
     def __init__(self, device, size_bytes: int):
-        self.memory = torch.empty(size_bytes, dtype=torch.uint8, device=device.device)
-        self.holds = _nothing  # weak: a weight that is gone leaves its slot
-        self.version = -1  # of the home when it was copied
+        with torch.inference_mode(False):  # else it could be written in inference mode only
+            self.memory = torch.empty(size_bytes, dtype=torch.uint8, device=device.device)
+        self.holds = nothing  # weak: a weight that is gone leaves its slot
+        self.version = -1  # of the weight when it was copied
         self.users = 0
         self.ready = device.new_mark()
-        self.free = device.new_mark()
-        device.mark(self.free)
+        self.free = {}  # by stream: the end of the last use there
+        self.mark_free(device)
+
+    def mark_free(self, device) -> None:
+        stream = device.stream()
+        if stream not in self.free:
+            self.free[stream] = device.new_mark()
+        device.mark(self.free[stream])
 
     def view(self, home: torch.Tensor) -> torch.Tensor:
         size = home.numel() * home.element_size()
@@ -49,9 +40,19 @@ class _Slot:
 
 
 @dataclass
+class Lease:
+    """A weight that somebody uses: `tensor` in its slot, or at home where it got none."""
+    weight: Weight
+    way: int
+    slot: _Slot | None
+    tensor: torch.Tensor
+
+
+@dataclass
 class Counts:
     hits: int = 0  # the copy had been started before it was asked for
     misses: int = 0
+    in_place: int = 0  # of the misses: there was no slot
     bytes: int = 0  # copied
 
 
@@ -59,55 +60,78 @@ class Ring:
     """`slots` slots that hold the largest of the weights."""
 
     def __init__(self, device, slots: int, slot_bytes: int):
+        self.slot_bytes = slot_bytes
+        self.size_bytes = slots * slot_bytes
         self._device = device
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()  # and the lock; told when a slot gets free
         self._slots = [_Slot(device, slot_bytes) for _ in range(slots)]
         self._next = 0
-        self._last = [_nothing, _nothing]
+        self._written = device.new_mark()
+        self._here = threading.local()  # of this thread: what it used last, and slots it holds
         self.counts = Counts()
 
-    def fetch(self, weight: Weight, way: int = FORWARD) -> torch.Tensor:
-        """The weight in the device's memory, for the current stream; release() it there."""
-        with self._lock:
-            if (last := self._last[way]()) is not None:
-                last.follows[way] = weakref.ref(weight)
-            self._last[way] = weakref.ref(weight)
+    def fetch(self, weight: Weight, way: int = FORWARD) -> Lease:
+        """The weight in the device's memory, for the current stream; release() it there.
+
+        Where other threads have all slots it waits for one. They hold theirs only while they tell
+        the device what to compute; who holds one already never waits, and reads the weight at home.
+        """
+        with self._changed:
+            self._learn(weight, way)
             slot = self._find(weight)
-            if slot is None:
+            if slot is not None:
+                self.counts.hits += 1
+            else:
                 self.counts.misses += 1
                 slot = self._load(weight)
-            else:
-                self.counts.hits += 1
+            held = getattr(self._here, "held", 0)
+            while slot is None and held == 0:
+                self._changed.wait()
+                slot = self._find(weight) or self._load(weight)
+            if slot is None:
+                self.counts.in_place += 1
+                return Lease(weight, way, None, weight.home)
             slot.users += 1
+            self._here.held = held + 1
             self._device.wait(slot.ready)
-            return slot.view(weight.home)
+            return Lease(weight, way, slot, slot.view(weight.home))
 
-    def release(self, weight: Weight, way: int = FORWARD) -> None:
+    def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
-        with self._lock:
-            slot = self._find(weight)
-            slot.users -= 1
-            self._device.mark(slot.free)
-            wanted = [weight]
-            while len(wanted) <= len(self._slots):
-                following = wanted[-1].follows[way]()
-                if following is None or following in wanted:
+        if lease.slot is None:
+            return
+        with self._changed:
+            lease.slot.users -= 1
+            self._here.held -= 1
+            lease.slot.mark_free(self._device)
+            ahead = self._ahead(lease.weight, lease.way)
+            for weight in ahead:
+                if self._find(weight) is None and self._load(weight, ahead) is None:
                     break
-                wanted.append(following)
-            for one in wanted[1:]:
-                if self._find(one) is None and not self._load_ahead(one, wanted[1:]):
-                    break
+            self._changed.notify()
 
-    def forget(self, weight: Weight | None = None) -> None:
-        """What was copied of the weight, or of all, is not used again."""
-        with self._lock:
-            for slot in self._slots:
-                if slot.users == 0 and (weight is None or slot.holds() is weight):
-                    slot.holds = _nothing
+    def _learn(self, weight: Weight, way: int) -> None:
+        if not hasattr(self._here, "last"):
+            self._here.last = [nothing, nothing]
+        reference = weakref.ref(weight)
+        if (last := self._here.last[way]()) is not None:
+            last.follows[way] = reference
+        self._here.last[way] = reference
+
+    def _ahead(self, weight: Weight, way: int) -> list[Weight]:
+        """What comes after it, as many as there are slots at most."""
+        chain = [weight]
+        while len(chain) <= len(self._slots):
+            following = chain[-1].follows[way]()
+            if following is None or following in chain or following.size_bytes > self.slot_bytes:
+                break
+            chain.append(following)
+        return chain[1:]
 
     def _find(self, weight: Weight) -> _Slot | None:
+        version = weight.version
         for slot in self._slots:
-            if slot.holds() is weight and (slot.users > 0 or slot.version == weight.version):
+            if slot.holds() is weight and slot.version == version:
                 return slot
         return None
 
@@ -118,13 +142,12 @@ class Ring:
             self._next = (self._next + 1) % len(self._slots)
             if slot.users == 0 and slot.holds() not in keep:
                 slot.holds, slot.version = weakref.ref(weight), weight.version
-                self._device.copy(slot.view(weight.home), weight.home, slot.free, slot.ready)
+                after = list(slot.free.values())
+                if weight.copied_version != slot.version:  # the current stream may still write it
+                    self._device.mark(self._written)
+                    after.append(self._written)
+                    weight.copied_version = slot.version
+                self._device.copy(slot.view(weight.home), weight.home, after, slot.ready)
                 self.counts.bytes += weight.size_bytes
                 return slot
-        if keep:
-            return None
-        raise RuntimeError("all slots of the ring are in use: more weights are used at once, by "
-                           "several threads, than there are slots")
-
-    def _load_ahead(self, weight: Weight, keep) -> bool:
-        return self._load(weight, keep) is not None
+        return None
