@@ -12,8 +12,8 @@ from models import MIB, WIDTH, homes, network
 
 @pytest.fixture
 def pair(stream):
-    """A model of which all weights stream, and a resident one that is equal. Both ran twice, so that
-    the ring holds copies that were made ahead."""
+    """A model of which all weights stream, and a resident one that is equal. Both ran twice, so
+    that the ring holds copies that were made ahead."""
     streamed = network(3)
     resident = copy.deepcopy(streamed)
     stream(0)

@@ -12,7 +12,7 @@ def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]
     weights are used. `phase`, below 1, is how much of the first weight is owed at the start.
     """
     total = sum(sizes)
-    if total <= hbm_bytes:
+    if not sizes or total <= hbm_bytes:
         return [False] * len(sizes)
     share = 1 - max(hbm_bytes, 0) / total  # of bytes that have to go
     in_host = []
@@ -31,9 +31,6 @@ def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]
 
 def spread_near(sizes: Sequence[int], hbm_bytes: int, now: Sequence[bool]) -> list[bool]:
     """As spread(), with the phase for which the fewest bytes move from where they are now."""
-    if not sizes:
-        return []
-
     def moved(in_host: list[bool]) -> int:
         return sum(size for size, here, there in zip(sizes, now, in_host) if here != there)
     return min((spread(sizes, hbm_bytes, phase / 8) for phase in range(8)), key=moved)
