@@ -9,9 +9,13 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 
 def parse_size(text: str | int | None) -> int | None:
     """'12GiB', '1.5GB' or a number of bytes, in bytes; None stays None."""
-    if text is None or isinstance(text, int):
+    if text is None:
+        return None
+    if isinstance(text, int):
+        if text < 0:
+            raise ValueError(f"{text} is not a size; there are no negative ones")
         return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
     if not match or match[2].upper() not in _UNITS:
         raise ValueError(f"{text!r} is not a size; write one like '12GiB', '1.5GB' or '800MiB'")
     return int(float(match[1]) * _UNITS[match[2].upper()])
