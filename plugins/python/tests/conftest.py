@@ -9,6 +9,21 @@ from spillway.torch.streamer import Streamer
 MIB = 1 << 20
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="the slow tests, too")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes a minute; runs with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow; pytest --slow runs it"))
+
+
 @pytest.fixture
 def stream():
     """stream(hbm_bytes): streaming is on until the test ends."""
