@@ -1,6 +1,7 @@
 """The ring itself: who waits for whom."""
 import threading
 
+import pytest
 import torch
 
 from spillway.torch import devices
@@ -66,3 +67,23 @@ def test_copies_come_after_writes_and_after_every_reader():
     weight.home.add_(1)
     ring.fetch(weight)
     assert ends <= device.waited
+
+
+def test_a_copy_that_fails_leaves_nothing_behind():
+    class Failing(devices.Cpu):
+        fails = True
+
+        def copy(self, target, source, after, done):
+            if self.fails:
+                raise RuntimeError("the link is down")
+            super().copy(target, source, after, done)
+
+    device = Failing()
+    ring = Ring(device, 1, 64)
+    keeper = devices.Keeper(None, lambda: None)
+    weight = Weight(torch.ones(4), keeper.weights)
+    with pytest.raises(RuntimeError, match="link"):
+        ring.fetch(weight)
+    device.fails = False
+    assert torch.equal(ring.fetch(weight).tensor, weight.home)
+    assert ring.counts.misses == 2

@@ -26,13 +26,15 @@ class Order:
     def _forget(self) -> None:
         self.learning = False
         self._expected = {}  # by id: a weak reference, in the order of making
-        self._used = []  # ids, in the order of the first use
+        self._used = {}  # ids, in the order of the first use
         self._thread = None
 
     def expect(self, parameter: torch.nn.Parameter) -> None:
         """The parameter has been made; its use is to come."""
         with self._lock:
-            self._expected[id(parameter)] = weakref.ref(parameter)
+            key = id(parameter)
+            gone = self._expected
+            self._expected[key] = weakref.ref(parameter, lambda _: gone.pop(key, None))
             self._used.clear()
             self._thread = None
             if weight_of(parameter) is not None:
@@ -49,12 +51,12 @@ class Order:
                 self._forget()  # addresses are recorded, or in use elsewhere: nothing may move
                 return
             self._thread = here
-            if not self._used or key != self._used[0]:
-                if key not in self._used:
-                    self._used.append(key)
+            if key != next(iter(self._used), None):
+                self._used[key] = None
                 return
-            order = [*self._used, *(key for key in self._expected if key not in self._used)]
-            parameters = [self._expected[key]() for key in order]
+            order = {**self._used, **dict.fromkeys(list(self._expected))}
+            expected = [self._expected.get(key) for key in order]
+            parameters = [one() for one in expected if one is not None]
             self._forget()
             self._spread([parameter for parameter in parameters if parameter is not None])
 

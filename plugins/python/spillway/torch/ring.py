@@ -141,13 +141,14 @@ class Ring:
             slot = self._slots[self._next]
             self._next = (self._next + 1) % len(self._slots)
             if slot.users == 0 and slot.holds() not in keep:
-                slot.holds, slot.version = weakref.ref(weight), weight.version
-                after = list(slot.free.values())
-                if weight.copied_version != slot.version:  # the current stream may still write it
+                slot.holds = nothing  # a copy that fails leaves nothing
+                version, after = weight.version, list(slot.free.values())
+                if weight.copied_version != version:  # the current stream may still write it
                     self._device.mark(self._written)
                     after.append(self._written)
-                    weight.copied_version = slot.version
                 self._device.copy(slot.view(weight.home), weight.home, after, slot.ready)
+                weight.copied_version = slot.version = version
+                slot.holds = weakref.ref(weight)
                 self.counts.bytes += weight.size_bytes
                 return slot
         return None
