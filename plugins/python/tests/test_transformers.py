@@ -60,3 +60,38 @@ def test_a_checkpoint_that_is_saved_is_the_same(stream, checkpoint, tmp_path):
     for name, one in model.state_dict().items():
         assert torch.equal(one, saved.pop(name)), name
     assert not saved
+
+
+SMALL = {"vocab_size": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+OTHERS = {
+    "MixtralForCausalLM": dict(
+        hidden_size=512, intermediate_size=1024, num_hidden_layers=2, num_attention_heads=8,
+        num_key_value_heads=4, num_local_experts=4, max_position_embeddings=256, **SMALL),
+    "GPT2LMHeadModel": dict(n_embd=512, n_layer=2, n_head=8, n_positions=256, **SMALL),
+    "T5ForConditionalGeneration": dict(
+        d_model=512, d_ff=1024, d_kv=64, num_layers=2, num_heads=8, decoder_start_token_id=0,
+        **SMALL)}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures_answer_the_same(stream, tmp_path, name):
+    kind = getattr(transformers, name)
+    kind(kind.config_class(**OTHERS[name])).save_pretrained(tmp_path)
+    wanted = generate(kind.from_pretrained(tmp_path, dtype=torch.float32))
+    streamer = stream(0)
+    model = kind.from_pretrained(tmp_path, dtype=torch.float32)
+    for _ in range(2):
+        got = generate(model)
+        assert torch.equal(got.sequences, wanted.sequences)
+        for one, other in zip(got.logits, wanted.logits, strict=True):
+            assert torch.equal(one, other)
+    if streamer.ring is not None:
+        assert streamer.ring.counts.hits > streamer.ring.counts.misses
+
+
+def test_modules_that_are_no_plain_linear_stay(stream, tmp_path):
+    kind = transformers.GPT2LMHeadModel
+    model = kind(kind.config_class(**OTHERS["GPT2LMHeadModel"]))
+    stream(0)
+    model.to("cpu")
+    assert not any(hasattr(p, "spillway_weight") for p in model.transformer.h.parameters())
