@@ -146,6 +146,27 @@ def test_compiled(streamed):
         assert torch.equal(one, other)
 
 
+def test_what_records_operations_reads_in_place(streamed):
+    model, resident = streamed(network(2))
+    x = torch.randn(2, WIDTH)
+    with torch.no_grad():
+        recorded = [torch.jit.trace(model, (x,)), torch.fx.symbolic_trace(model),
+                    torch.export.export(model, (x,)).module()]
+        for _ in range(2):
+            assert torch.equal(model(-x), resident(-x))  # what the ring holds changes
+            for one in recorded:
+                assert torch.equal(one(x), resident(x))
+
+
+def test_fake_and_meta_modules_are_left_alone(stream):
+    streamer = stream(0)
+    with torch._subclasses.FakeTensorMode():
+        network(2)(torch.randn(1, WIDTH))
+    with torch.device("meta"):
+        network(2)(torch.randn(1, WIDTH))
+    assert streamer.ring is None
+
+
 class Scaled(torch.nn.Linear):
     def forward(self, x):
         return super().forward(x) * 2

@@ -23,7 +23,7 @@ def _forward(streamer, original):
             return original(self, input)
         weight = self.weight
         if streamer.order.learning:
-            streamer.order.note(weight)
+            streamer.order.note(self)
         if not hasattr(weight, "spillway_weight"):
             return original(self, input)
         return streamer.linear(input, weight, self.bias)

@@ -25,25 +25,26 @@ class Order:
 
     def _forget(self) -> None:
         self.learning = False
-        self._expected = {}  # by id: a weak reference, in the order of making
+        # Layers by id, in the order of making. (Weak references to tensors forbid to swap them.)
+        self._expected = {}
         self._used = {}  # ids, in the order of the first use
         self._thread = None
 
-    def expect(self, parameter: torch.nn.Parameter) -> None:
-        """The parameter has been made; its use is to come."""
+    def expect(self, layer: torch.nn.Module) -> None:
+        """The layer's weight has been made; its use is to come."""
         with self._lock:
-            key = id(parameter)
-            gone = self._expected
-            self._expected[key] = weakref.ref(parameter, lambda _: gone.pop(key, None))
+            key = id(layer)
+            expected = self._expected
+            expected[key] = weakref.ref(layer, lambda _: expected.pop(key, None))
             self._used.clear()
             self._thread = None
-            if weight_of(parameter) is not None:
+            if weight_of(layer.weight) is not None:
                 self.learning = True
 
-    def note(self, parameter: torch.nn.Parameter) -> None:
-        """A layer is about to use it."""
+    def note(self, layer: torch.nn.Module) -> None:
+        """The layer is about to be used."""
         with self._lock:
-            key = id(parameter)
+            key = id(layer)
             if not self.learning or key not in self._expected:
                 return
             here = threading.get_ident()
@@ -55,10 +56,11 @@ class Order:
                 self._used[key] = None
                 return
             order = {**self._used, **dict.fromkeys(list(self._expected))}
-            expected = [self._expected.get(key) for key in order]
-            parameters = [one() for one in expected if one is not None]
+            layers = [self._expected.get(key, lambda: None)() for key in order]
             self._forget()
-            self._spread([parameter for parameter in parameters if parameter is not None])
+            weights = {id(layer.weight): layer.weight for layer in layers if layer is not None
+                       and type(layer.weight) is torch.nn.Parameter}
+            self._spread(list(weights.values()))
 
     def _spread(self, parameters) -> None:
         """Moves as few as possible; what has no room to move stays, which is slower, and right."""

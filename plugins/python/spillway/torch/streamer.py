@@ -144,7 +144,7 @@ class Streamer:
         spills = self.allocated_bytes() + self.ring_growth(size) > self.hbm_bytes
         if spills and weight_of(parameter) is None:
             parameter.data = self.place(parameter.detach(), f"{type(module).__name__}.{name}")
-        self.order.expect(parameter)
+        self.order.expect(module)
 
     # -- The ring
 
@@ -179,8 +179,8 @@ class Streamer:
 
     def linear(self, x: torch.Tensor, parameter: torch.Tensor, bias) -> torch.Tensor:
         """F.linear with a weight whose home is the host."""
-        weight = weight_of(parameter)
-        if weight is None or not weight.alone() or not self._may_stream(x):
+        weight = weight_of(parameter) if self._may_stream(x) else None
+        if weight is None or not weight.alone():
             return functional.linear(x, parameter, bias)  # in place: slower, and right
         ring = self.ring
         if ring is None or ring.slot_bytes < weight.size_bytes:
@@ -188,18 +188,21 @@ class Streamer:
         return streamed_linear(x, parameter, bias, weight, ring)
 
     def _may_stream(self, x) -> bool:
-        """Not what is recorded to run again later, nor what functional transforms look into."""
+        """Not what is recorded to run again later (the slot would be recorded), nor what functional
+        transforms and dispatch modes look into."""
         return (type(x) in (torch.Tensor, torch.nn.Parameter) and not self.device.capturing()
                 and not torch._C._are_functorch_transforms_active()
+                and not torch._C._is_tracing() and torch._C._len_torch_dispatch_stack() == 0
                 and torch.autograd.forward_ad._current_level < 0)
 
 
 def is_streamable(module: torch.nn.Module, dtype=None, weight=None) -> bool:
-    """Subclasses may do with their weights what they like: those stay in HBM."""
+    """Subclasses of layers may do with their weights what they like, and those of parameters
+    (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
     if type(module) is not torch.nn.Linear:
         return False
     weight = module.weight if weight is None else weight
-    return isinstance(weight, torch.Tensor) and size_of(weight, dtype) >= LEAST_BYTES
+    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= LEAST_BYTES
 
 
 def size_of(tensor: torch.Tensor, dtype=None) -> int:
