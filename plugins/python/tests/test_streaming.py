@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from models import MIB, homes, network
+from spillway.torch import streamer as streamer_module
 
 
 @pytest.mark.parametrize("hbm_mib", [8, 10, 13])
@@ -21,6 +22,17 @@ def test_forward_is_the_same(stream, hbm_mib):
         for i in range(3):
             assert torch.equal(model(x * i), wanted[i])
     assert streamer.ring.counts.hits > streamer.ring.counts.misses
+
+
+def test_the_ring_is_made_once(stream, monkeypatch):
+    made = []
+    original = streamer_module.Ring
+    monkeypatch.setattr(streamer_module, "Ring",
+                        lambda *arguments: made.append(arguments) or original(*arguments))
+    model = torch.nn.Sequential(*(torch.nn.Linear(512, width) for width in (512, 768, 1024)))
+    stream(0)
+    model.to("cpu")
+    assert [size for _, _, size in made] == [512 * 1024 * 4]
 
 
 def test_what_fits_stays(stream):

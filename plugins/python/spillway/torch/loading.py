@@ -61,7 +61,8 @@ class _TransformersLoading:
 
     def load(self, original):
         def convert_and_load_state_dict_in_model(model, *args, **kwargs):
-            self._here.plan = self._streamer.plan(model)
+            tied = getattr(model, "all_tied_weights_keys", None)
+            self._here.plan = self._streamer.plan(model, tied=tied)
             try:
                 with self._streamer.planned():
                     return original(model, *args, **kwargs)

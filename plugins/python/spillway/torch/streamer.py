@@ -42,23 +42,31 @@ class Streamer:
 
     # -- Homes
 
-    def plan(self, root: torch.nn.Module, dtype=None) -> dict[str, bool]:
+    def plan(self, root: torch.nn.Module, dtype=None, tied=None) -> dict[str, bool]:
         """Of each weight of a linear layer that is not on our device yet, by its name: True where
-        its home is to be the host. The layers are taken in the order that the module has."""
+        its home is to be the host. The layers are taken in the order that the module has. Where
+        any goes, the ring is made: grown weight by weight it would leave holes in HBM.
+
+        `tied` names parameters that are to be the same as others, which they are not yet."""
+        coming = {name: p for name, p in root.named_parameters()
+                  if not self.device.holds(p) and name not in (tied or {})}
+        names = {id(parameter): name for name, parameter in coming.items()}
         found = {}  # tied ones once, where they come first
-        for name, module in root.named_modules():
-            if is_streamable(module, dtype) and not self.device.holds(module.weight):
-                found.setdefault(id(module.weight), (name, size_of(module.weight, dtype)))
-        weights = list(found.values())
+        for path, module in root.named_modules():
+            if is_streamable(module, dtype):
+                name = (tied or {}).get(f"{path}.weight", names.get(id(module.weight)))
+                if name in coming:
+                    found.setdefault(name, size_of(coming[name], dtype))
+        weights = list(found.items())
         total = sum(size for _, size in weights)
-        coming = {id(p): p for p in root.parameters() if not self.device.holds(p)}
         fixed = sum(size_of(p, dtype) for p in coming.values()) - total
         room = self.hbm_bytes - self.allocated_bytes() - fixed
         if weights and total > room:
             room -= self.ring_growth(max(size for _, size in weights))
         in_host = spread([size for _, size in weights], room)
-        return {f"{name}.weight" if name else "weight": goes
-                for (name, _), goes in zip(weights, in_host)}
+        if any(in_host):
+            self.ring_for(max(size for (_, size), goes in zip(weights, in_host) if goes))
+        return {name: goes for (name, _), goes in zip(weights, in_host)}
 
     @contextlib.contextmanager
     def planned(self):
