@@ -1,0 +1,1 @@
+"""Spillway: models larger than the memory that they were given."""

@@ -1,0 +1,60 @@
+"""F.linear with a weight that is fetched from a ring. Any thread."""
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from spillway.torch.ring import BACKWARD, Ring
+from spillway.torch.weight import Weight
+
+
+def streamed_linear(x: torch.Tensor, parameter: torch.Tensor, bias, weight: Weight,
+                    ring: Ring) -> torch.Tensor:
+    """What functional.linear(x, parameter, bias) gives, bit for bit."""
+    if torch.is_grad_enabled() and (x.requires_grad or parameter.requires_grad
+                                    or bias is not None and bias.requires_grad):
+        return _StreamedLinear.apply(x, parameter, bias, weight, ring)
+    return _multiply(x, bias, weight, ring)
+
+
+def _multiply(x, bias, weight, ring):
+    lease = ring.fetch(weight)
+    try:
+        return functional.linear(x, lease.tensor, bias)
+    finally:
+        ring.release(lease)
+
+
+class _StreamedLinear(torch.autograd.Function):
+    """Saves the parameter, not the slot: backward fetches the weight once more."""
+
+    @staticmethod
+    def forward(ctx, x, parameter, bias, weight, ring):
+        ctx.save_for_backward(x, parameter)
+        ctx.weight, ctx.ring = weight, ring
+        return _multiply(x, bias, weight, ring)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, parameter = ctx.saved_tensors
+        x_gradient = weight_gradient = bias_gradient = None
+        if ctx.needs_input_grad[0]:
+            x_gradient = _x_gradient(ctx, gradient, parameter)
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        if ctx.needs_input_grad[1]:
+            weight_gradient = rows.t() @ x.reshape(-1, x.shape[-1]).to(rows.dtype)
+        if ctx.needs_input_grad[2]:
+            bias_gradient = rows.sum(0)
+        return x_gradient, weight_gradient, bias_gradient, None, None
+
+
+def _x_gradient(ctx, gradient, parameter):
+    weight = ctx.weight
+    if torch.is_grad_enabled() or not weight.is_of(parameter):
+        # A gradient of the gradient would save the slot; and a weight that has moved is elsewhere.
+        return gradient @ parameter.to(gradient.dtype)
+    lease = ctx.ring.fetch(weight, BACKWARD)
+    try:
+        return gradient @ lease.tensor.to(gradient.dtype)
+    finally:
+        ctx.ring.release(lease)

@@ -1,0 +1,51 @@
+"""A weight whose home is the host, and what is known of writes to it. Thread-compatible."""
+from __future__ import annotations
+
+import weakref
+
+import torch
+
+
+def nothing():
+    """A weak reference to nothing."""
+    return None
+
+
+class Weight:
+    """`home`: the parameter's bytes as a tensor of the device over host memory.
+
+    A parameter carries its Weight as `spillway_weight`. `sharers` are the weights over the same
+    bytes: more than one where a parameter was made of another one's `.data`.
+    """
+
+    def __init__(self, home: torch.Tensor, sharers: weakref.WeakSet):
+        self.home = home
+        # What `.data` of the parameter is a view of. Torch counts writes through `.data` apart from
+        # those to the parameter; as it is always this one, both counters are known here.
+        self.alias = home.data
+        self.size_bytes = home.numel() * home.element_size()
+        self.copied_version = -1  # of the last copy that was started
+        self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
+        self._sharers = sharers
+        sharers.add(self)
+
+    @property
+    def version(self) -> int:
+        """Counts writes."""
+        return self.home._version + self.alias._version
+
+    def alone(self) -> bool:
+        """Nobody else can write the bytes without being counted here."""
+        return len(self._sharers) == 1
+
+    def is_of(self, parameter: torch.Tensor) -> bool:
+        """The parameter still has its bytes here."""
+        home = self.home
+        return (parameter.data_ptr() == home.data_ptr() and parameter.shape == home.shape
+                and parameter.dtype == home.dtype and parameter.stride() == home.stride())
+
+
+def weight_of(parameter: torch.Tensor) -> Weight | None:
+    """None where the parameter has no home in the host, or has left it."""
+    weight = parameter.__dict__.get("spillway_weight")
+    return weight if weight is not None and weight.is_of(parameter) else None

@@ -1,0 +1,34 @@
+"""Small models that several tests use."""
+import torch
+
+MIB = 1 << 20
+WIDTH = 768  # of a layer of 2.25 MiB in float32
+
+
+def network(layers=6, width=WIDTH):
+    parts = []
+    for _ in range(layers):
+        parts += [torch.nn.Linear(width, width), torch.nn.ReLU()]
+    return torch.nn.Sequential(*parts)
+
+
+def homes(model):
+    """Of each weight: whether its home is the host."""
+    return [hasattr(parameter, "spillway_weight")
+            for name, parameter in model.named_parameters() if name.endswith("weight")]
+
+
+class Mixture(torch.nn.Module):
+    """Of experts: which ones are used is the caller's choice."""
+
+    def __init__(self, experts=6):
+        super().__init__()
+        self.first = torch.nn.Linear(WIDTH, WIDTH)
+        self.experts = torch.nn.ModuleList(torch.nn.Linear(WIDTH, WIDTH) for _ in range(experts))
+        self.last = torch.nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x, chosen):
+        x = self.first(x)
+        for expert in chosen:
+            x = x + self.experts[expert](x).tanh()
+        return self.last(x)
