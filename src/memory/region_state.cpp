@@ -74,9 +74,8 @@ Result<void> RegionState::check_tier(Tier tier) const {
 
 void RegionState::want(ExtentRange range, int change) {
   const std::lock_guard lock(mutex);
-  for (size_t i = range.first; i < range.end; ++i) {
+  for (size_t i = range.first; i < range.end; ++i)
     extents[i].wanted += static_cast<unsigned>(change);
-  }
 }
 
 uint64_t RegionState::bytes_in(Tier tier) const {
@@ -254,7 +253,6 @@ Result<void> RegionState::ensure_mapped(size_t index) {
 }
 
 Result<void> RegionState::ensure_cpu(size_t index) {
-  SPILLWAY_TRY(ensure_mapped(index));
   if (extents[index].cpu) return {};
   SPILLWAY_TRY(backing->allow_cpu_access(at(index), options.extent_bytes));
   const std::lock_guard lock(mutex);

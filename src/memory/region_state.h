@@ -137,7 +137,7 @@ struct RegionState : Closable {
   Result<void> exchange(std::span<const size_t> run, std::span<Handle> handles);
   // Makes a claimed extent's handle lie at its address.
   Result<void> ensure_mapped(size_t extent);
-  // … and be the CPU's to touch, too.
+  // Lets the CPU touch a mapped one, too.
   Result<void> ensure_cpu(size_t extent);
   // Takes extents that lie side by side away from their addresses.
   Result<void> unmap(std::span<const size_t> run);

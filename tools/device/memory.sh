@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The memory core on this machine's GPU: contract suites, every figure of `spillway bench memory`, the
-# suites under compute-sanitizer, over what tools/device/pack built. The peers of the allocator run in
-# tools/device/rmm.sh. Ends with 1 where anything failed, and says what. Arguments go to the benchmark.
+# The memory core on this machine's GPU: contract suites, every figure of `spillway bench memory`,
+# the suites under compute-sanitizer, over what tools/device/pack built. The peers of the allocator
+# run in tools/device/rmm.sh. Ends with 1 where anything failed, and says what. Arguments go to the
+# benchmark.
 #
 # usage: tools/device/memory.sh [--bytes 4GiB --moving 24GiB --seconds 60 …]
 set -uo pipefail
@@ -25,7 +26,9 @@ sanitize() {
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
-for suite in unit_platform_cuda contract_gpu contract_resource; do step "$suite" contract "$suite"; done
+for suite in unit_platform_cuda contract_gpu contract_resource; do
+  step "$suite" contract "$suite"
+done
 step bench "$bin/spillway" bench memory "$@"
 step cuda_host_alloc "$bin/cuda_host_alloc" 32
 for tool in memcheck racecheck; do
