@@ -263,7 +263,8 @@ spillway_status spillway_stream_allocator_read_statistics(
 // lies in host memory where the driver lets it; SPILLWAY_MANAGED=1 makes all of it managed memory.
 // Any thread.
 
-// Null on failure: PyTorch makes its OutOfMemoryError of it; spillway_last_error() says more.
+// Null on failure, and spillway_last_error() says more. PyTorch (2.11) does not look at it: such a
+// tensor has no memory.
 void* spillway_torch_allocate(size_t bytes, int device, void* stream);
 void spillway_torch_deallocate(void* pointer, size_t bytes, int device, void* stream);
 

@@ -37,6 +37,8 @@ class SimulatedFaults : public testing::TestWithParam<Operation> {
         return worked(machine_->reserve(4096));
       case Operation::kCommit:
         return worked(range_->commit(1 << 15, 4096));
+      case Operation::kDecommit:
+        return worked(range_->decommit(1 << 14, 4096));
       case Operation::kOpen:
         return worked(machine_->open("file", {}));
       case Operation::kRead:
@@ -93,9 +95,9 @@ TEST_P(SimulatedFaults, CountsCalls) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Operations, SimulatedFaults,
-                         testing::Values(Operation::kReserve, Operation::kCommit, Operation::kOpen,
-                                         Operation::kRead, Operation::kSubmit, Operation::kWait,
-                                         Operation::kMap));
+                         testing::Values(Operation::kReserve, Operation::kCommit,
+                                         Operation::kDecommit, Operation::kOpen, Operation::kRead,
+                                         Operation::kSubmit, Operation::kWait, Operation::kMap));
 
 TEST(SimulatedQueueFaults, AReadThatFailsComesBackWithItsError) {
   const auto machine = make_simulated_platform({});
