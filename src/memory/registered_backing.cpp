@@ -11,18 +11,14 @@ namespace {
 
 class RegisteredBacking : public Backing {
  public:
-  RegisteredBacking(PoolState& pool, const RegionOptions& options,
-                    std::unique_ptr<RegisteredRange> range)
-      : pool_(pool), options_(options), range_(std::move(range)) {}
+  RegisteredBacking(PoolState& pool, std::unique_ptr<RegisteredRange> range)
+      : pool_(pool), range_(std::move(range)) {}
 
   std::byte* data() const override { return range_->bytes().data(); }
   bool gives_back(const std::byte*) const override { return true; }
   bool moves_in_place() const override { return false; }
-  Result<void> check_tier(Tier tier) const override {
-    if (tier == Tier::kHost) return {};
-    return fail(ErrorCode::kUsage, "region '{}' was made for host memory only; it has no {}",
-                options_.name, tier_name(tier));
-  }
+  // RegionOptions::only has left no other tier.
+  Result<void> check_tier(Tier) const override { return {}; }
 
   Result<Handle> take(size_t bytes, Tier tier, const Holding& holding) override {
     return pool_.handles.take_charge(bytes, tier, holding);
@@ -43,7 +39,6 @@ class RegisteredBacking : public Backing {
 
  private:
   PoolState& pool_;
-  const RegionOptions options_;
   const std::unique_ptr<RegisteredRange> range_;
 };
 
@@ -52,7 +47,7 @@ class RegisteredBacking : public Backing {
 Result<std::unique_ptr<Backing>> make_registered_backing(PoolState& pool,
                                                          const RegionOptions& options) {
   SPILLWAY_ASSIGN(auto range, RegisteredRange::create(pool.gpu, pool.os, options.size_bytes));
-  return std::make_unique<RegisteredBacking>(pool, options, std::move(range));
+  return std::make_unique<RegisteredBacking>(pool, std::move(range));
 }
 
 }  // namespace spillway::memory
