@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the contract of GPUs on this machine's GPU, over what `tools/build gpu` built. A skipped test
-# is a failure where it is skipped because there is no GPU.
+# Runs the contracts of GPUs, regions and resources on this machine's GPU, over what tools/build
+# made for the preset gpu. A skipped test is a failure where it is skipped because there is no GPU.
 #
 # usage: tools/device/gpu_contract.sh [GTEST_OPTION...]
 set -euo pipefail
@@ -16,7 +16,7 @@ if ! grep -q '^\[  PASSED  \] 1 test' <<<"$opened"; then
   exit 1
 fi
 failed=0
-for program in unit_platform_cuda unit_platform_gpu contract_gpu; do
+for program in unit_platform_cuda unit_platform_gpu contract_gpu contract_resource; do
   echo "== $program"
   "$programs/$program" --gtest_brief=1 "$@" || failed=1
 done

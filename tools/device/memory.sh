@@ -9,26 +9,14 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 export LD_LIBRARY_PATH=$PWD/build/gpu/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 bin=build/gpu/bin
-failed=""
+. tools/device/steps.sh
 
-step() {
-  local name=$1
-  shift
-  echo "== $name"
-  "$@" || { echo "FAILED: $name ended with $?" && failed+=" $name"; }
-}
-contract() {
-  "$bin/$1" --gtest_filter='*cuda*:CudaGpu*' --gtest_brief=1 2>&1 | grep -vE 'no GPU 1: |: Skipped$'
-}
 sanitize() {
   timeout 150 compute-sanitizer --tool "$1" --error-exitcode 9 --report-api-errors no \
     "$bin/$2" --gtest_filter='*cuda' --gtest_brief=1 2>&1 | tail -4
 }
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
-for suite in unit_platform_cuda contract_gpu contract_resource; do
-  step "$suite" contract "$suite"
-done
+step contract tools/device/gpu_contract.sh --gtest_filter='*cuda*:CudaGpu*'
 step bench "$bin/spillway" bench memory "$@"
 step cuda_host_alloc "$bin/cuda_host_alloc" 32
 for tool in memcheck racecheck; do
@@ -36,8 +24,4 @@ for tool in memcheck racecheck; do
     step "$tool $suite" sanitize "$tool" "$suite"
   done
 done
-if [ -n "$failed" ]; then
-  echo "memory: failed:$failed"
-  exit 1
-fi
-echo "memory: all passed"
+all_passed memory

@@ -7,15 +7,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 bin=build/gpu/bin
-failed=""
+. tools/device/steps.sh
 
-# step NAME COMMAND...: our libraries are for our programs only, not for python3's.
-step() {
-  local name=$1
-  shift
-  echo "== $name"
-  "$@" || { echo "FAILED: $name ended with $?" && failed+=" $name"; }
-}
+# Our libraries are for our programs only, not for python3's.
 with_libraries() {
   LD_LIBRARY_PATH=$PWD/build/gpu/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"
 }
@@ -42,8 +36,4 @@ export SPILLWAY_HBM_BUDGET=4GiB SPILLWAY_HOST_BUDGET=4GiB
 step pluggable checks python3 tools/device/pluggable.py build/gpu/lib/libspillway.so.1
 unset SPILLWAY_HBM_BUDGET SPILLWAY_HOST_BUDGET
 step allocators python3 tools/device/allocators.py "$@"
-if [ -n "$failed" ]; then
-  echo "rmm: failed:$failed"
-  exit 1
-fi
-echo "rmm: all passed"
+all_passed rmm
