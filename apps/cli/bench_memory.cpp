@@ -43,6 +43,7 @@ constexpr std::array kParts = {
     Part{"copies", [](MemoryBench& bench) { return bench.copies(); }},
     Part{"moves", [](MemoryBench& bench) { return bench.moves(); }},
     Part{"commits", commits},
+    Part{"loading", [](MemoryBench& bench) { return bench.loading(); }},
     Part{"pinned", [](MemoryBench& bench) { return bench.pinned(); }},
     Part{"allocator", [](MemoryBench& bench) { return bench.allocator(); }},
     Part{"moving", [](MemoryBench& bench) { return bench.moving(); }},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,22 +40,33 @@ class MemoryBench {
   Result<std::vector<Figure>> copies();
   // Extents moved under their address, both ways.
   Result<std::vector<Figure>> moves();
+  // New extents in host memory that are filled as they come, against the slower of making them and
+  // of filling them alone.
+  Result<std::vector<Figure>> loading();
   // Memory for new extents, against the driver's calls alone.
   Result<std::vector<Figure>> commits(size_t extent_bytes, memory::Tier tier);
-  // Pinned memory on huge pages.
+  // Pinned memory on huge pages, against the pages alone.
   Result<std::vector<Figure>> pinned();
-  // Allocate and deallocate out of what a stream has free.
+  // Allocate and deallocate out of what a stream has free, against the C++ library's new and
+  // delete of small blocks: what a hit would cost that kept no account of streams.
   Result<std::vector<Figure>> allocator();
   // A region that moves at random while kernels check every byte of it.
   Result<std::vector<Figure>> moving();
 
  private:
+  // One of an allocator's: which block is replaced by one of so many bytes.
+  struct Step {
+    size_t index = 0;
+    size_t bytes = 0;
+  };
+
   MemoryBench(const MemoryBenchOptions& options, std::unique_ptr<platform::Gpu> gpu,
               std::unique_ptr<platform::Platform> platform);
   // A pool that keeps nothing or as much as it may.
   Result<std::unique_ptr<memory::Pool>> pool(uint64_t bytes, uint64_t kept_bytes);
   double now() const { return platform_->clock().seconds(); }
   Result<double> time_raw_commit(size_t extent_bytes, platform::Place place, uint64_t bytes);
+  double time_new_and_delete(std::span<const Step> steps) const;
   Result<double> time_move(memory::Region& region, memory::Tier tier);
 
   const MemoryBenchOptions options_;

@@ -1,10 +1,12 @@
 // Rates of copies, moves and new memory.
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "base/statistics.h"
 #include "base/units.h"
 #include "cli/memory_bench.h"
+#include "memory/registered_range.h"
 #include "platform/cuda_gpu.h"
 #include "platform/linux/linux_platform.h"
 #include "platform/simulated/simulated_gpu.h"
@@ -15,6 +17,7 @@ namespace {
 using memory::Tier;
 
 constexpr size_t kExtent = 32 * kMiB;
+constexpr size_t kLive = 256;  // blocks of an allocator at once
 
 double gigabytes(double bytes, double seconds) {
   return bytes / std::max(seconds, 1e-9) / 1e9;
@@ -172,29 +175,47 @@ Result<std::vector<Figure>> MemoryBench::pinned() {
   const uint64_t bytes = options_.pinned_bytes > 0 ? options_.pinned_bytes : options_.bytes;
   SPILLWAY_ASSIGN(const auto pool, this->pool(bytes, 0));
   std::vector<double> rates;
+  std::vector<double> alone;
   for (size_t i = 0; i < options_.rounds; ++i) {
-    const double started = now();
-    SPILLWAY_ASSIGN(const auto made, memory::PinnedMemory::create(*pool, {.bytes = bytes}));
-    rates.push_back(gigabytes(static_cast<double>(bytes), now() - started));
+    double started = now();
+    {
+      SPILLWAY_ASSIGN(const auto made, memory::PinnedMemory::create(*pool, {.bytes = bytes}));
+      rates.push_back(gigabytes(static_cast<double>(bytes), now() - started));
+    }
+    started = now();
+    SPILLWAY_ASSIGN(const auto pages, memory::RegisteredRange::create(*gpu_, *platform_, bytes));
+    SPILLWAY_TRY(pages->commit());
+    alone.push_back(gigabytes(static_cast<double>(bytes), now() - started));
   }
-  return std::vector<Figure>{
-      {format_size(bytes) + " of pinned memory on huge pages", median(rates), "GB/s", 0, "", ""}};
+  return std::vector<Figure>{{format_size(bytes) + " of pinned memory on huge pages", median(rates),
+                              "GB/s", median(alone), "the same pages, not registered", ""}};
+}
+
+// Nanoseconds a step.
+double MemoryBench::time_new_and_delete(std::span<const Step> steps) const {
+  std::vector<std::unique_ptr<std::array<std::byte, 64>>> live(kLive);
+  const double started = now();
+  for (const Step& step : steps) {
+    live[step.index].reset();
+    live[step.index] = std::make_unique<std::array<std::byte, 64>>();
+  }
+  return (now() - started) / static_cast<double>(steps.size()) * 1e9;
 }
 
 Result<std::vector<Figure>> MemoryBench::allocator() {
-  constexpr size_t kLive = 256;
   constexpr size_t kSteps = 1'000'000;
   SPILLWAY_ASSIGN(const auto pool, this->pool(options_.bytes, 0));
   SPILLWAY_ASSIGN(const auto allocator, memory::StreamAllocator::create(*pool, {}));
   SPILLWAY_ASSIGN(const Stream stream, gpu_->create_stream());
   std::mt19937 random(1);
   std::vector<std::pair<void*, size_t>> live(kLive, {nullptr, 0});
-  std::vector<std::pair<size_t, size_t>> steps(kSteps);
+  std::vector<Step> steps(kSteps);
   for (auto& [index, bytes] : steps) {
     index = random() % kLive;
     bytes = 1 + random() % (options_.bytes / (4 * kLive));
   }
   std::vector<double> nanoseconds;
+  std::vector<double> least_work;
   uint64_t calls = 0;
   for (size_t i = 0; i <= options_.rounds; ++i) {
     calls = gpu_->driver_calls();
@@ -207,13 +228,15 @@ Result<std::vector<Figure>> MemoryBench::allocator() {
     }
     calls = gpu_->driver_calls() - calls;
     if (i > 0) nanoseconds.push_back((now() - started) / kSteps * 1e9);
+    if (i > 0) least_work.push_back(time_new_and_delete(steps));
   }
   for (auto& [pointer, bytes] : live) allocator->deallocate(stream, pointer, bytes);
   SPILLWAY_TRY(gpu_->synchronise(stream));
   SPILLWAY_TRY(gpu_->destroy_stream(stream));
   const auto [least, most] = std::minmax_element(nanoseconds.begin(), nanoseconds.end());
   return std::vector<Figure>{
-      {"allocate and deallocate, random sizes", median(nanoseconds), "ns", 0, "",
+      {"allocate and deallocate, random sizes", median(nanoseconds), "ns", median(least_work),
+       "new and delete of 64 bytes in the same order",
        fmt::format("{:.1f} to {:.1f}; {} driver calls in {} steps", *least, *most, calls, kSteps)}};
 }
 

@@ -85,6 +85,11 @@ void PoolState::close_unclosed() {
   std::move(again.begin(), again.end(), std::back_inserter(unclosed));
 }
 
+void PoolState::give_back_spare(Tier tier) {
+  close_unclosed();
+  handles.trim(tier);
+}
+
 Result<Handle> PoolState::take(const RegionState& region, Tier tier) {
   const auto ask = [&] {
     return region.backing->take(region.options.extent_bytes, tier, region.holding());
@@ -92,8 +97,7 @@ Result<Handle> PoolState::take(const RegionState& region, Tier tier) {
   auto handle = ask();
   if (handle) return handle;
   const std::lock_guard alone(making_room);
-  close_unclosed();
-  handles.trim(tier);
+  give_back_spare(tier);
   handle = ask();
   while (!handle && handle.error().code == ErrorCode::kBudget && tier == Tier::kHbm) {
     SPILLWAY_ASSIGN(const bool evicted, evict_one());
@@ -111,8 +115,7 @@ Result<Reservation> PoolState::charge(uint64_t bytes, Tier tier, const Holding& 
   auto charge = budget.reserve(bytes, holding.tag, holding.name);
   if (charge) return charge;
   const std::lock_guard alone(making_room);
-  close_unclosed();
-  handles.trim(tier);
+  give_back_spare(tier);
   return budget.reserve(bytes, holding.tag, holding.name);
 }
 

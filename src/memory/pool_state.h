@@ -71,6 +71,8 @@ struct PoolState {
   // What its owner has given up and the driver did not take back. Tried again by close_unclosed().
   void leave_unclosed(std::unique_ptr<Closable> closable);
   void close_unclosed();
+  // That, and the handles kept in the tier.
+  void give_back_spare(Tier tier);
   // Something has happened to the region.
   void add(RegionState& region, const Activity& activity);
 

@@ -101,10 +101,14 @@ Result<void> Region::make_resident(size_t offset, size_t size, Tier tier) {
       elsewhere.begin(), elsewhere.end(), [this](size_t i) { return !state_->extents[i].handle; });
   const std::vector<size_t> nowhere(elsewhere.begin(), first_elsewhere);
   elsewhere.erase(elsewhere.begin(), first_elsewhere);
-  auto made = ExtentMover(*state_, tier).commit(nowhere);
-  if (made) return ExtentMover(*state_, tier).move(elsewhere);
-  for (const size_t i : elsewhere) state_->release(i);
-  return made;
+  auto result = ExtentMover(*state_, tier).commit(nowhere);
+  if (result) {
+    result = ExtentMover(*state_, tier).move(elsewhere);
+  } else {
+    for (const size_t i : elsewhere) state_->release(i);
+  }
+  SPILLWAY_DCHECK(state_->valid());
+  return result;
 }
 
 Result<Transfer> Region::move(size_t offset, size_t size, Tier tier) {
@@ -120,6 +124,7 @@ Result<Transfer> Region::move(size_t offset, size_t size, Tier tier) {
   state_->pool.worker.put([region = state_.get(), extents = std::move(claimed), tier,
                            done = transfer.state_, wanted = std::move(wanted)]() mutable {
     auto result = ExtentMover(*region, tier).move(extents);
+    SPILLWAY_DCHECK(region->valid());
     wanted.reset();
     region->leave();
     {
@@ -143,6 +148,7 @@ Result<void> Region::discard(size_t offset, size_t size) {
     state_->release(i);
     if (!dropped) return dropped;
   }
+  SPILLWAY_DCHECK(state_->valid());
   return {};
 }
 

@@ -78,6 +78,24 @@ void RegionState::want(ExtentRange range, int change) {
     extents[i].wanted += static_cast<unsigned>(change);
 }
 
+bool RegionState::valid(const Extent& e) {
+  if (!e.handle) return e.mapping == Mapping::kNone && !e.cpu && e.pins == 0 && e.uses.empty();
+  const bool reached = e.pins == 0 || e.mapping == Mapping::kReady;
+  const bool cpus = !e.cpu || (e.mapping != Mapping::kNone && e.handle->tier == Tier::kHost);
+  return reached && cpus;
+}
+
+bool RegionState::valid() const {
+  const std::lock_guard lock(mutex);
+  uint64_t held_bytes = 0;
+  for (const Extent& extent : extents) {
+    // Who has claimed it may be half-way.
+    if (!extent.claimed && !valid(extent)) return false;
+    if (extent.handle) held_bytes += extent.handle->bytes;
+  }
+  return held_bytes <= pool.hbm.usage().bytes + pool.host.usage().bytes;
+}
+
 uint64_t RegionState::bytes_in(Tier tier) const {
   const std::lock_guard lock(mutex);
   const auto lies_there = [tier](const Extent& e) { return e.handle && e.handle->tier == tier; };
@@ -152,6 +170,7 @@ Result<void> RegionState::pin(ExtentRange range, std::optional<Tier> tier) {
   }
   const uint64_t now = ++pool.pin_clock;
   for (auto extent = begin; extent != end; ++extent) {
+    SPILLWAY_DCHECK(!extent->claimed && extent->mapping == Mapping::kReady);
     ++extent->pins;
     extent->last_pinned = now;
   }
@@ -185,6 +204,7 @@ tl::unexpected<Error> RegionState::pinned(size_t index) const {
 void RegionState::release(size_t index) {
   {
     const std::lock_guard lock(mutex);
+    SPILLWAY_DCHECK(extents[index].claimed && valid(extents[index]));
     extents[index].claimed = false;
   }
   changed.notify_all();
@@ -193,6 +213,7 @@ void RegionState::release(size_t index) {
 void RegionState::set(std::span<const size_t> run, Mapping mapping) {
   const std::lock_guard lock(mutex);
   for (const size_t i : run) {
+    SPILLWAY_DCHECK(extents[i].pins == 0);
     extents[i].mapping = mapping;
     if (mapping == Mapping::kNone) extents[i].cpu = false;
   }
@@ -281,6 +302,7 @@ Result<void> RegionState::wait_for_uses(size_t index) {
 Result<void> RegionState::drop(size_t index) {
   Extent& extent = extents[index];
   if (!extent.handle) return {};
+  SPILLWAY_CHECK(extent.claimed && extent.pins == 0);
   if (!backing->gives_back(at(index))) {
     return fail(ErrorCode::kUsage,
                 "region '{}': managed memory goes back with its whole region; destroy that",

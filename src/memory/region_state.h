@@ -154,6 +154,11 @@ struct RegionState : Closable {
 
   tl::unexpected<Error> pinned(size_t extent) const;
 
+  // What always holds for an extent and what, besides, for all of them while the lock is not held;
+  // debug builds check it.
+  static bool valid(const Extent& extent);
+  bool valid() const;
+
   // Bytes that lie in the tier now.
   uint64_t bytes_in(Tier tier) const;
   // From now on, until it is called with -1, eviction leaves the extents where they are.

@@ -38,6 +38,7 @@ RegisteredRange::~RegisteredRange() {
 Result<void> RegisteredRange::commit(unsigned threads) {
   range_->prefer_huge_pages();
   SPILLWAY_TRY(range_->commit(0, bytes().size()));
+  committed_ = true;
   const unsigned cores = std::clamp(os_.processor().cores, 1U, kMostThreads);
   touch(bytes(), os_.page_bytes(), threads > 0 ? threads : cores);
   return {};
@@ -45,7 +46,8 @@ Result<void> RegisteredRange::commit(unsigned threads) {
 
 Result<void> RegisteredRange::register_with_gpu() {
   if (registered_) return {};
-  SPILLWAY_TRY(range_->commit(0, bytes().size()));  // they may have gone half-way
+  if (!committed_) SPILLWAY_TRY(range_->commit(0, bytes().size()));
+  committed_ = true;
   SPILLWAY_TRY(gpu_.register_host(bytes()));
   registered_ = true;
   return {};
@@ -54,6 +56,7 @@ Result<void> RegisteredRange::register_with_gpu() {
 Result<void> RegisteredRange::give_back() {
   if (registered_) SPILLWAY_TRY(gpu_.unregister_host(bytes().data()));
   registered_ = false;
+  committed_ = false;
   return range_->decommit(0, bytes().size());
 }
 

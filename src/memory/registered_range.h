@@ -38,6 +38,7 @@ class RegisteredRange {
   platform::Gpu& gpu_;
   platform::Platform& os_;
   const std::unique_ptr<platform::AddressRange> range_;
+  bool committed_ = false;  // not after pages have gone, be it half-way
   bool registered_ = false;
 };
 

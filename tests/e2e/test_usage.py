@@ -58,6 +58,22 @@ def test_only_the_measurements_named_are_made(spillway):
         "copy engine", "copy engine", "64.0 MiB of pinned memory on huge pages"]
 
 
+def test_every_measurement_on_a_simulated_gpu(spillway):
+    run = spillway.run("bench", "memory", "--simulated", "2GiB", "--bytes", "64MiB", "--rounds",
+                       "1", "--seconds", "0.2", "--json", seconds=100)
+    assert run.code == 0, run
+    figures = json.loads(run.out)
+    for start in ("move to HBM", "move to host", "new extents of 2.0 MiB in HBM",
+                  "new extents of 32.0 MiB in host, filled", "64.0 MiB of pinned", "allocate"):
+        found = [figure for figure in figures if figure["name"].startswith(start)]
+        assert found and all(figure["share_of_bound"] > 0 for figure in found), (start, figures)
+    moving = {figure["name"].split(": ")[1]: figure for figure in figures
+              if ": " in figure["name"]}
+    assert moving["wrong words"]["value"] == 0
+    assert moving["extents moved"]["value"] > 0
+    assert moving["HBM charged at most"]["share_of_bound"] <= 1
+
+
 @pytest.mark.parametrize("command", [["run", "MODEL", "x"], ["plan", "MODEL"]])
 def test_an_hbm_budget_needs_a_gpu_engine(spillway, model, check_error, command):
     arguments = [model if word == "MODEL" else word for word in command]
