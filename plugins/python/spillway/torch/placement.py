@@ -1,7 +1,7 @@
 """Which weights have their home in HBM and which in the host. Pure functions of sizes."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]:
@@ -26,6 +26,33 @@ def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]
             owed -= size
         else:
             kept += size
+    return in_host
+
+
+def stream(sizes: Sequence[int], hbm_bytes: int,
+           ring_bytes: Callable[[int], int]) -> list[bool]:
+    """As spread(), where the ring takes its part of hbm_bytes: ring_bytes(size) if the largest
+    weight that streams is of that size. A few large weights (the head of a model) would make the
+    ring larger than what they leave in HBM: the largest stay there, as long as the others do."""
+    if sum(sizes) <= hbm_bytes:
+        return [False] * len(sizes)
+    largest = {ring_bytes(size): size for size in sorted(sizes)}  # that a ring so large takes
+    for ring, most in largest.items():
+        others = [size for size in sizes if size <= most]
+        room = hbm_bytes - ring - (sum(sizes) - sum(others))
+        if room >= 0:
+            break
+    goes = iter(spread(others, room))
+    return [size <= most and next(goes) for size in sizes]
+
+
+def look_ups(sizes: Sequence[int], over_bytes: int) -> list[bool]:
+    """Of weights that are only looked up: True where the home is the host, so that over_bytes
+    less lie in HBM, if there is so much. The largest first, and none that need not."""
+    in_host = [False] * len(sizes)
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):
+        in_host[at] = over_bytes > 0
+        over_bytes -= sizes[at] if in_host[at] else 0
     return in_host
 
 
