@@ -34,7 +34,7 @@ def stream(sizes: Sequence[int], hbm_bytes: int,
     """As spread(), where the ring takes its part of hbm_bytes: ring_bytes(size) if the largest
     weight that streams is of that size. A few large weights (the head of a model) would make the
     ring larger than what they leave in HBM: the largest stay there, as long as the others do."""
-    if sum(sizes) <= hbm_bytes:
+    if not sizes or sum(sizes) <= hbm_bytes:
         return [False] * len(sizes)
     largest = {ring_bytes(size): size for size in sorted(sizes)}  # that a ring so large takes
     for ring, most in largest.items():
