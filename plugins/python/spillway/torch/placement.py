@@ -26,6 +26,10 @@ def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]
             owed -= size
         else:
             kept += size
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):  # what is left of HBM
+        if in_host[at] and kept + sizes[at] <= hbm_bytes:
+            in_host[at] = False
+            kept += sizes[at]
     return in_host
 
 
@@ -36,14 +40,18 @@ def stream(sizes: Sequence[int], hbm_bytes: int,
     ring larger than what they leave in HBM: the largest stay there, as long as the others do."""
     if not sizes or sum(sizes) <= hbm_bytes:
         return [False] * len(sizes)
-    largest = {ring_bytes(size): size for size in sorted(sizes)}  # that a ring so large takes
-    for ring, most in largest.items():
-        others = [size for size in sizes if size <= most]
-        room = hbm_bytes - ring - (sum(sizes) - sum(others))
-        if room >= 0:
-            break
-    goes = iter(spread(others, room))
+    taken = {}  # of HBM, by the largest size that streams: the ring, and what is larger and stays
+    for size in sorted(sizes):
+        taken[size] = ring_bytes(size) + sum(other for other in sizes if other > size)
+    fitting = [size for size in taken if taken[size] <= hbm_bytes]
+    most = _largest_of_same_ring(fitting, ring_bytes) if fitting else min(taken, key=taken.get)
+    goes = iter(spread([size for size in sizes if size <= most], hbm_bytes - taken[most]))
     return [size <= most and next(goes) for size in sizes]
+
+
+def _largest_of_same_ring(sizes: Sequence[int], ring_bytes: Callable[[int], int]) -> int:
+    """The smallest size makes the smallest ring; others for which that is enough can stream too."""
+    return max(size for size in sizes if ring_bytes(size) == ring_bytes(sizes[0]))
 
 
 def look_ups(sizes: Sequence[int], over_bytes: int) -> list[bool]:
