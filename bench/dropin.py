@@ -45,8 +45,8 @@ class Run:
     def __init__(self, options):
         self.options = options
         self.where = setup.StandIn() if options.stand_in else setup.Gpu()
-        self.result = {"mode": options.mode, "device": self.where.name(), "torch": torch.__version__,
-                       "transformers": transformers.__version__}
+        self.result = {"mode": options.mode, "device": self.where.name(),
+                       "torch": torch.__version__, "transformers": transformers.__version__}
         self.ok = True
         self.idle = self.where.idle_bytes()
         self.link = setup.link_rate(self.where, options.link_bytes)
@@ -97,8 +97,9 @@ def decode_rounds(run, model, ids, turn=lambda: None):
                          f"{max(token) * 1e3:.1f})", [value * 1e3 for value in token])
     run.say("of_link_bound", f"{median / bound:.3f}; the bound is {bound * 1e3:.1f} ms",
             median / bound)
-    run.say("streamed_bytes", f"{streamed / 1e9:.2f} GB a token, {streamed / run.link * 1e3:.1f} ms "
-            f"at the link's rate: {median / max(streamed / run.link, 1e-9):.3f} of it", streamed)
+    link = max(streamed / run.link, 1e-9)
+    run.say("streamed_bytes", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at the "
+            f"link's rate: decode takes {median / link:.3f} of that", streamed)
     run.say("first_token_ms", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
             f"{ids.shape[1]}", [value * 1e3 for value in first])
     return median

@@ -143,7 +143,7 @@ def config_of(options):
 
 
 def build(options):
-    """In host memory, of one block of noise again and again: random numbers for 21 GiB take long."""
+    """In host memory, of one block of noise again and again: 21 GiB of random numbers take long."""
     config = config_of(options)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("meta"):
