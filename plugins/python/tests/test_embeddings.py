@@ -162,6 +162,19 @@ def test_made_on_the_device(stream):
     assert streamer.allocated_bytes() - 21 * MIB < 13 * MIB  # with gradients
 
 
+def test_constructors_take_what_they_took(stream):
+    stream(0)
+    table = torch.randn(ROWS, WIDTH)
+    positional = torch.nn.Embedding(ROWS, WIDTH, 3, None, 2.0, False, False, table, True, "cpu")
+    named = torch.nn.Embedding(num_embeddings=ROWS, embedding_dim=WIDTH, dtype=torch.float64)
+    linear = torch.nn.Linear(in_features=WIDTH, out_features=WIDTH, dtype=torch.bfloat16)
+    assert positional.padding_idx == 3 and not positional.weight.requires_grad
+    assert in_host(named.weight) and named.weight.dtype == torch.float64
+    assert in_host(linear.weight) and linear.weight.dtype == torch.bfloat16
+    skipped = torch.nn.utils.skip_init(torch.nn.Linear, WIDTH, WIDTH)
+    assert in_host(skipped.weight)
+
+
 def test_an_embedding_made_beside_a_view_of_it_stays(stream):
     table = torch.randn(ROWS, WIDTH)
     stream(4 * MIB)

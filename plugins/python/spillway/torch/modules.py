@@ -40,9 +40,10 @@ def _make_linear(streamer, original):
 
 
 def _make_embedding(streamer, original):
-    def __init__(self, num_embeddings, embedding_dim, *args, device=None, dtype=None, **kwargs):
-        streamer.making.expect(num_embeddings * embedding_dim, device, dtype)
-        original(self, num_embeddings, embedding_dim, *args, device=device, dtype=dtype, **kwargs)
+    def __init__(self, num_embeddings, embedding_dim, *args, **kwargs):
+        count = num_embeddings * embedding_dim
+        streamer.making.expect(count, kwargs.get("device"), kwargs.get("dtype"))
+        original(self, num_embeddings, embedding_dim, *args, **kwargs)
     return __init__
 
 
