@@ -175,9 +175,10 @@ def test_constructors_take_what_they_took(stream):
     assert in_host(skipped.weight)
 
 
-def test_an_embedding_made_beside_a_view_of_it_stays(stream):
+@pytest.mark.parametrize("hbm_mib", [0, 4])
+def test_an_embedding_made_beside_a_view_of_it_stays(stream, hbm_mib):
     table = torch.randn(ROWS, WIDTH)
-    stream(4 * MIB)
+    stream(hbm_mib * MIB)
     model = torch.nn.ModuleList([torch.nn.Embedding.from_pretrained(table), network(3)])
     assert not in_host(model[0].weight)
     table.zero_()

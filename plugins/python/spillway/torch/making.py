@@ -50,7 +50,7 @@ class Making:
         streamer, size = self._streamer, size_of(parameter)
         self._make_room(0)
         if self._lacks(0) and weight_of(parameter) is None:
-            parameter.data = streamer.place(parameter.detach(), f"{type(module).__name__}.weight")
+            move_out(streamer, parameter, f"{type(module).__name__}.weight")
         if not streams:
             self._look_ups.add(module)
             return

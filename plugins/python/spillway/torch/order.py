@@ -104,10 +104,10 @@ def move_in(parameter) -> None:
         parameter.data = parameter.detach().clone()
 
 
-def move_out(streamer, parameter) -> None:
+def move_out(streamer, parameter, name: str = "weight") -> None:
     """To the host, if nobody has a view of its bytes."""
     if not _is_shared(parameter, 2):
-        parameter.data = streamer.place(parameter.detach(), "weight")
+        parameter.data = streamer.place(parameter.detach(), name)
 
 
 def _is_shared(parameter, known: int) -> bool:
