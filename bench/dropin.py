@@ -1,152 +1,293 @@
 #!/usr/bin/env python3
 """The PyTorch drop-in on a GPU: an unmodified Llama of random bf16 weights beyond its HBM budget.
 
-usage: dropin.py [--layers 40 --hidden 5120 --ffn 13824 --vocabulary 32000] [--hbm-budget 13GiB]
-       [--prompt 128] [--tokens 17] [--rounds 3] [--check]
+usage: dropin.py [decode | prefill | logits | large] [--json FILE] [OPTION...]
 
-Prints milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
-link's rate of the same run. --check compares the logits with the resident model's, bit for bit.
-Needs torch, transformers and a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
+decode   milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
+         link's rate of the same run; with --peer in turns with Accelerate with as much HBM
+prefill  of 128 and 4,096 tokens against the larger of the resident model's and the link's time
+logits   of a smaller model for 5 budgets, 2 kinds of attention and 2 batches, against the resident
+         model's, bit for bit
+large    decode of a Llama-3-70B shape that is built by from_config() within the budgets
+
+Each prints figures, and the most of HBM in use as the driver says. It ends with 1 where answers
+differ or a budget is broken. Needs torch, transformers and a GPU (--stand-in: none, and times that
+mean nothing); SPILLWAY_LIBRARY names libspillway.so.1.
 """
 import argparse
+import copy
+import json
 import statistics
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import torch
 import transformers
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins" / "python"))
-import spillway.torch  # noqa: E402
-from spillway.torch.sizes import parse_size  # noqa: E402
+import dropin_setup as setup
+from dropin_setup import GIB
+from spillway.torch import WORK_BYTES
+from spillway.torch.sizes import parse_size
+
+SHAPES = {  # layers, hidden, ffn, vocabulary
+    "decode": (40, 5120, 13824, 32000), "prefill": (40, 5120, 13824, 32000),
+    "logits": (8, 5120, 13824, 32000), "large": (80, 8192, 28672, 128256)}
+BUDGETS = {"decode": "13GiB", "prefill": "13GiB", "large": "76GiB"}
+HOST_SLACK = 2 * GIB  # of a process beside its weights
+LOGITS_SHARES = (0.2, 0.35, 0.5, 0.7, 0.9)  # of the weights that HBM has room for
 
 
-def build(options):
-    config = transformers.LlamaConfig(
-        hidden_size=options.hidden, intermediate_size=options.ffn, num_hidden_layers=options.layers,
-        num_attention_heads=options.hidden // 128, num_key_value_heads=8,
-        vocab_size=options.vocabulary, max_position_embeddings=8192)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("meta"):
-        model = transformers.LlamaForCausalLM(config)
-    model.to_empty(device="cpu")
-    noise = (torch.randn(1 << 22) * 0.02).to(torch.bfloat16)
-    for parameter in model.parameters():
-        flat = parameter.data.view(-1)
-        if parameter.dim() == 1:
-            flat.fill_(1)
-            continue
-        for at in range(0, flat.numel(), noise.numel()):
-            flat[at:at + noise.numel()] = noise[:flat.numel() - at]
-    model.model.rotary_emb = type(model.model.rotary_emb)(config=config)
-    torch.set_default_dtype(torch.float32)
-    return model.eval()
+class Run:
+    """One mode's: where it runs, what it found, whether all was right."""
+
+    def __init__(self, options):
+        self.options = options
+        self.where = setup.StandIn() if options.stand_in else setup.Gpu()
+        self.result = {"mode": options.mode, "device": self.where.name(),
+                       "torch": torch.__version__, "transformers": transformers.__version__}
+        self.ok = True
+        self.idle = self.where.idle_bytes()
+        self.link = setup.link_rate(self.where, options.link_bytes)
+        self.where.empty_cache()
+        self.host_before = setup.resident_set_bytes()
+        self.say("link", f"{self.link / 1e9:.1f} GB/s", self.link)
+
+    def say(self, key, text, value):
+        print(f"{key.replace('_', ' ')}: {text}", flush=True)
+        self.result[key] = value
+
+    def check(self, key, right):
+        self.say(key, "yes" if right else "NO", bool(right))
+        self.ok = self.ok and bool(right)
+
+    def enable(self):
+        options = self.options
+        self.where.enable(options.hbm_budget, options.host_budget, options.work)
+        self.sampler = setup.Sampler(self.where)
+
+    def check_memory(self):
+        """What was sampled since enable()."""
+        self.sampler.stop()
+        budget, sampler, host = self.options.hbm_budget, self.sampler, self.options.host_budget
+        self.say("hbm_most", f"{sampler.hbm / GIB:.2f} GiB; budget {budget / GIB:.2f} and "
+                             f"{self.idle / GIB:.2f} of an idle process", sampler.hbm)
+        self.check("hbm_budget_holds", sampler.hbm <= budget + self.idle)
+        more = sampler.host - self.host_before
+        self.say("host_most", f"{more / GIB:.2f} GiB more than before the model", more)
+        if host is not None:
+            self.check("host_budget_holds", more <= host + HOST_SLACK)
 
 
-def link_rate():
-    """Bytes a second of the copy engine, host to HBM."""
-    source = torch.empty(1 << 30, dtype=torch.uint8).pin_memory()
-    target = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
-    rates = []
-    for _ in range(4):
-        torch.cuda.synchronize()
-        started = time.perf_counter()
-        target.copy_(source, non_blocking=True)
-        torch.cuda.synchronize()
-        rates.append(source.numel() / (time.perf_counter() - started))
-    return statistics.median(rates[1:])
+def decode_rounds(run, model, ids, turn=lambda: None):
+    """Median of rounds, in seconds a token; `turn` is another's, after each."""
+    where, options = run.where, run.options
+    setup.generate_seconds(where.synchronize, model, ids, 3)
+    token, first = [], []
+    for _ in range(options.rounds):
+        one, prompt = setup.decode_seconds(where.synchronize, model, ids, options.tokens)
+        token.append(one)
+        first.append(prompt)
+        turn()
+    median = statistics.median(token)
+    bound = max(1, setup.bytes_of(model) - (options.hbm_budget - GIB)) / run.link
+    streamed = setup.streamed_bytes(model)
+    run.say("decode_ms", f"{median * 1e3:.1f} a token ({min(token) * 1e3:.1f} to "
+                         f"{max(token) * 1e3:.1f})", [value * 1e3 for value in token])
+    run.say("of_link_bound", f"{median / bound:.3f}; the bound is {bound * 1e3:.1f} ms",
+            median / bound)
+    link = max(streamed / run.link, 1e-9)
+    run.say("streamed_bytes", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at the "
+            f"link's rate: decode takes {median / link:.3f} of that", streamed)
+    run.say("first_token_ms", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
+            f"{ids.shape[1]}", [value * 1e3 for value in first])
+    return median
 
 
-class Sampler:
-    """The most of HBM that was in use, as the driver says, every 10 ms."""
-
-    def __init__(self):
-        self.most = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stop.wait(0.01):
-            free, total = torch.cuda.mem_get_info()
-            self.most = max(self.most, total - free)
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
-        return self.most
+def answers(model, ids):
+    """Logits of the prompt, and of two tokens after it."""
+    with torch.no_grad():
+        prompt = model(ids, use_cache=False).logits
+    tokens = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=2,
+                            min_new_tokens=2, do_sample=False, pad_token_id=0,
+                            return_dict_in_generate=True, output_logits=True).logits
+    return [part.cpu() for part in (prompt, *tokens)]
 
 
-def seconds(model, ids, tokens):
-    torch.cuda.synchronize()
+def equal(some, others):
+    return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+def decode(run):
+    options, where = run.options, run.where
+    model = setup.build(options)
+    ids = setup.prompt(options).to(where.device)
+    wanted = None
+    if options.check:
+        wanted = answers(model.to(where.device), ids)
+        model.to("cpu")
+        where.empty_cache()
+    run.enable()
     started = time.perf_counter()
-    model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens,
-                   min_new_tokens=tokens, do_sample=False, pad_token_id=0)
-    torch.cuda.synchronize()
-    return time.perf_counter() - started
+    model.to(where.device)
+    where.synchronize()
+    run.say("weights_placed", f"{setup.bytes_of(model) / GIB:.2f} GiB in "
+            f"{time.perf_counter() - started:.1f} s", setup.bytes_of(model))
+    if wanted:
+        run.check("logits_equal_resident", equal(answers(model, ids), wanted))
+    median = decode_rounds(run, model, ids)
+    run.check_memory()
+    print(where.report())
+    if options.peer:
+        against_peer(run, model, ids, median)
 
 
-def idle_bytes():
-    """What a torch process holds after one cuBLAS call."""
-    a = torch.ones(1024, 1024, device="cuda", dtype=torch.bfloat16)
-    (a @ a).sum().item()
-    free, total = torch.cuda.mem_get_info()
-    return total - free
+def against_peer(run, model, ids, alone):
+    """In turns, after the memory was sampled: the driver does not tell processes apart."""
+    options = run.options
+    words = [sys.executable, str(Path(__file__).parent / "peers" / "accelerate_offload.py"),
+             "--hbm-weights", str(options.hbm_budget - GIB), "--tokens", str(options.peer_tokens)]
+    for name in ("layers", "hidden", "ffn", "vocabulary", "prompt"):
+        words += [f"--{name}", str(getattr(options, name))]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+        def answer():
+            line = peer.stdout.readline()
+            if not line:
+                raise RuntimeError("the peer has ended; see what it wrote")
+            return json.loads(line)
+
+        held, ours, theirs = answer()["hbm_bytes"], [], []
+        for _ in range(options.rounds):
+            peer.stdin.write("\n")
+            peer.stdin.flush()
+            theirs.append(answer()["token_seconds"])
+            ours.append(setup.decode_seconds(run.where.synchronize, model, ids, options.tokens)[0])
+        peer.stdin.close()
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    run.say("accelerate_ms", f"{statistics.median(theirs) * 1e3:.0f} a token, with "
+            f"{held / GIB:.2f} GiB in HBM", [value * 1e3 for value in theirs])
+    run.say("ours_in_turns_ms", f"{statistics.median(ours) * 1e3:.1f} a token; alone "
+            f"{alone * 1e3:.1f}", [value * 1e3 for value in ours])
+    run.say("times_faster", f"{ratio:.2f}", ratio)
+
+
+def prefill_seconds(run, model, ids):
+    """Median of what the whole prompt takes, all layers and the last token's logits."""
+    seconds = []
+    with torch.no_grad():
+        for _ in range(2 + run.options.rounds):
+            run.where.synchronize()
+            started = time.perf_counter()
+            logits = model(ids, use_cache=True, logits_to_keep=1).logits
+            run.where.synchronize()
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[2:]), logits.cpu()
+
+
+def prefill(run):
+    options, where = run.options, run.where
+    model = setup.build(options).to(where.device)
+    prompts = [setup.prompt(options, tokens=n).to(where.device) for n in options.prompts]
+    resident = [prefill_seconds(run, model, ids) for ids in prompts]
+    model.to("cpu")
+    where.empty_cache()
+    run.enable()
+    model.to(where.device)
+    streamed = setup.streamed_bytes(model) / run.link
+    for ids, (alone, wanted) in zip(prompts, resident):
+        ours, logits = prefill_seconds(run, model, ids)
+        bound = max(alone, streamed)
+        run.say(f"prefill_{ids.shape[1]}", f"{ours * 1e3:.1f} ms, {ours / bound:.3f} of the bound; "
+                f"resident {alone * 1e3:.1f}, link {streamed * 1e3:.1f}", ours / bound)
+        run.check(f"logits_{ids.shape[1]}_equal_resident", torch.equal(logits, wanted))
+    run.check_memory()
+
+
+def logits(run):
+    options, where = run.options, run.where
+    original = setup.build(options)
+    cases = [(kind, setup.prompt(options, batch).to(where.device))
+             for kind in ("eager", "sdpa") for batch in (1, 4)]
+
+    def answers_of(model):
+        found = []
+        for kind, ids in cases:
+            model.set_attn_implementation(kind)
+            found.append(answers(model, ids))
+        return found
+
+    model = copy.deepcopy(original).to(where.device)
+    wanted = answers_of(model)
+    del model
+    for share in LOGITS_SHARES:
+        where.empty_cache()
+        options.hbm_budget = options.work + int(share * setup.bytes_of(original))
+        run.enable()
+        model = copy.deepcopy(original).to(where.device)
+        streamed = setup.streamed_bytes(model)
+        for (kind, ids), got, want in zip(cases, answers_of(model), wanted):
+            run.check(f"budget_{options.hbm_budget / GIB:.2f}GiB_streamed_{streamed / 1e9:.2f}GB_"
+                      f"{kind}_batch_{ids.shape[0]}", equal(got, want))
+        run.check_memory()
+        del model
+        where.disable()
+
+
+def large(run):
+    options, where = run.options, run.where
+    run.enable()
+    started = time.perf_counter()
+    with torch.device(where.device):
+        model = transformers.AutoModelForCausalLM.from_config(
+            setup.config_of(options), dtype=torch.bfloat16).eval()
+    where.synchronize()
+    seconds = time.perf_counter() - started
+    total = setup.bytes_of(model)
+    run.say("built_s", f"{seconds:.1f} for {total / 1e9:.1f} GB", seconds)
+    ids = setup.prompt(options).to(where.device)
+    run.check("logits_are_finite", all(part.isfinite().all() for part in answers(model, ids)))
+    decode_rounds(run, model, ids)
+    run.check_memory()
+    print(where.report())
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n")[0])
+    parser.add_argument("mode", nargs="?", choices=SHAPES, default="decode")
+    for name in ("layers", "hidden", "ffn", "vocabulary", "tokens", "rounds"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--prompt", type=int, default=128)
+    parser.add_argument("--prompts", type=int, nargs="+", default=[128, 4096])
+    for name in ("hbm-budget", "host-budget", "work"):
+        parser.add_argument(f"--{name}", type=parse_size, metavar="SIZE")
+    parser.add_argument("--check", action="store_true", help="decode: against the resident logits")
+    parser.add_argument("--peer", action="store_true", help="decode: in turns with Accelerate")
+    parser.add_argument("--peer-tokens", type=int, default=4)
+    parser.add_argument("--link-bytes", type=parse_size, default=GIB, metavar="SIZE")
+    parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(words)
+    large_mode = options.mode == "large"
+    defaults = dict(zip(("layers", "hidden", "ffn", "vocabulary"), SHAPES[options.mode]))
+    # A prompt of 4,096 has a KV cache of 640 MiB in the 13B shape, and activations beside it.
+    defaults |= {"tokens": 5 if large_mode else 17, "rounds": 3 if large_mode else 5,
+                 "hbm_budget": parse_size(BUDGETS.get(options.mode)),
+                 "work": 2 * GIB if options.mode == "prefill" else WORK_BYTES}
+    for name, value in defaults.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name, value in (("layers", 40), ("hidden", 5120), ("ffn", 13824), ("vocabulary", 32000),
-                        ("prompt", 128), ("tokens", 17), ("rounds", 3)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--hbm-budget", default="13GiB")
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    idle = idle_bytes()
-    link = link_rate()
-    torch.cuda.empty_cache()
-    model = build(options)
-    total = sum(p.numel() * 2 for p in model.parameters())
-    ids = torch.randint(0, options.vocabulary, (1, options.prompt),
-                        generator=torch.Generator().manual_seed(0)).cuda()
-    wanted = None
-    if options.check:
-        model.to("cuda")
-        with torch.no_grad():
-            wanted = [model(ids).logits.cpu(), model(ids[:, :1]).logits.cpu()]
-        model.to("cpu")
-        torch.cuda.empty_cache()
-    spillway.torch.enable(hbm_budget=options.hbm_budget)
-    sampler = Sampler()
-    started = time.perf_counter()
-    model.to("cuda")
-    print(f"{total / 2**30:.2f} GiB placed in {time.perf_counter() - started:.1f} s")
-    streamed = sum(p.numel() * 2 for p in model.parameters() if hasattr(p, "spillway_weight"))
-    if wanted:
-        with torch.no_grad():
-            same = [torch.equal(model(ids).logits.cpu(), wanted[0]),
-                    torch.equal(model(ids[:, :1]).logits.cpu(), wanted[1])]
-        print(f"logits equal to the resident model's, prompt and one token: {same}")
-        if not all(same):
-            sys.exit(1)
-    seconds(model, ids, 3)
-    decode, prefill = [], []
-    for _ in range(options.rounds):
-        prefill.append(seconds(model, ids, 1))
-        decode.append((seconds(model, ids, options.tokens) - prefill[-1]) / (options.tokens - 1))
-    budget = parse_size(options.hbm_budget)
-    bound = max(0, total - (budget - 2**30)) / link
-    median = statistics.median(decode)
-    print(f"decode {median * 1e3:.1f} ms a token "
-          f"({min(decode) * 1e3:.1f} to {max(decode) * 1e3:.1f}); "
-          f"link {link / 1e9:.1f} GB/s, bound {bound * 1e3:.1f} ms, {median / bound:.3f} of it")
-    print(f"prefill {statistics.median(prefill) * 1e3:.1f} ms; "
-          f"{streamed / 1e9:.2f} GB streamed a token")
-    print(f"HBM at most {sampler.stop() / 2**30:.2f} GiB; budget {budget / 2**30:.2f} and "
-          f"{idle / 2**30:.2f} of an idle process")
-    print(spillway.torch.report())
+    options = options_of(sys.argv[1:])
+    run = Run(options)
+    {"decode": decode, "prefill": prefill, "logits": logits, "large": large}[options.mode](run)
+    if options.json:
+        options.json.write_text(json.dumps({**run.result, "ok": run.ok}, indent=1) + "\n")
+    print("all right" if run.ok else "NOT all right: see the lines with NO")
+    sys.exit(0 if run.ok else 1)
 
 
 if __name__ == "__main__":

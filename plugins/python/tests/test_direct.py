@@ -33,7 +33,7 @@ def test_weights_beyond_the_budget_get_their_home_as_they_are_made(direct):
 def test_homes_are_spread_after_the_first_pass(direct):
     model, streamer = direct(lambda: network(12), 20)
     before = homes(model)
-    assert before == sorted(before)  # the last ones, one after the other
+    assert before == sorted(before, reverse=True)  # the first ones, one after the other
     x = torch.randn(2, WIDTH)
     wanted = x
     with torch.no_grad():

@@ -87,3 +87,61 @@ def test_a_copy_that_fails_leaves_nothing_behind():
     device.fails = False
     assert torch.equal(ring.fetch(weight).tensor, weight.home)
     assert ring.counts.misses == 2
+
+
+def weights_of(*sizes):
+    keeper = devices.Keeper(None, lambda: None)
+    made = [Weight(torch.full((size,), i, dtype=torch.uint8), keeper.weights)
+            for i, size in enumerate(sizes)]
+    made[0].keeper = keeper
+    return made
+
+
+def use(ring, weights):
+    for weight in weights:
+        lease = ring.fetch(weight)
+        assert torch.equal(lease.tensor, weight.home)
+        ring.release(lease)
+
+
+def test_small_weights_leave_room_for_more_ahead():
+    ring = Ring(devices.Cpu(), 2, 4096)  # 8192 bytes
+    weights = weights_of(4096, *[512] * 7, 4096, *[512] * 7)
+    for _ in range(2):
+        use(ring, weights)  # learns what comes next, and that the first comes after the last
+    misses = ring.counts.misses
+    use(ring, weights)
+    assert ring.counts.misses == misses
+    ring.release(ring.fetch(weights[0]))
+    copied = ring.counts.bytes
+    for weight in weights[1:8]:  # all of them came ahead of the second
+        ring.fetch(weight)
+    assert (ring.counts.misses, ring.counts.bytes) == (misses, copied)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_order_of_any_sizes(seed):
+    """Slots never lie over one that is in use, whatever is asked for."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(end):
+        return int(torch.randint(1, end, (1,), generator=generator))
+
+    weights = weights_of(*(draw(3000) for _ in range(12)))
+    ring = Ring(devices.Cpu(), 3, 3000)
+    held = []
+    for _ in range(300):
+        weight = weights[draw(12)]
+        lease = ring.fetch(weight)
+        held.append(lease)
+        for other in held:
+            assert torch.equal(other.tensor, other.weight.home)
+        ends = 0
+        for slot in ring._slots:
+            assert ends <= slot.begin < slot.end <= ring.size_bytes
+            ends = slot.end
+        while len(held) > draw(4):
+            ring.release(held.pop(draw(len(held) + 1) - 1))
+        if draw(5) == 1 and all(other.weight is not weight for other in held):
+            weight.home.add_(1)
+    assert ring.counts.hits and ring.counts.misses

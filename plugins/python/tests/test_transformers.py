@@ -99,6 +99,17 @@ def test_a_tied_head_is_counted_once_and_streams(stream, tmp_path):
     assert streamer.ring.counts.hits > 0
 
 
+def test_an_embedding_that_is_loaded_goes_first(stream, checkpoint):
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    total = sum(p.numel() * 4 for p in load(checkpoint, dtype=torch.float32).parameters())
+    streamer = stream(total - MIB // 2)
+    model = load(checkpoint, dtype=torch.float32)
+    assert [n for n, p in model.named_parameters() if hasattr(p, "spillway_weight")] \
+        == ["model.embed_tokens.weight"]
+    generate(model)
+    assert streamer.ring is None and streamer.allocated_bytes() == total - MIB
+
+
 def test_modules_that_are_no_plain_linear_stay(stream, tmp_path):
     kind = transformers.GPT2LMHeadModel
     model = kind(kind.config_class(**OTHERS["GPT2LMHeadModel"]))

@@ -3,13 +3,15 @@ thread."""
 from __future__ import annotations
 
 import torch
-from torch.nn import Linear, Module, Parameter
+from torch.nn import Embedding, Linear, Module, Parameter
 
 from spillway.torch.patches import Patches
 
 
 def install(streamer, patches: Patches) -> None:
     patches.set(Linear, "forward", lambda original: _forward(streamer, original))
+    patches.set(Linear, "__init__", lambda original: _make_linear(streamer, original))
+    patches.set(Embedding, "__init__", lambda original: _make_embedding(streamer, original))
     patches.set(Module, "to", lambda original: _to(streamer, original))
     patches.set(Module, "cuda", _cuda)
     patches.set(Module, "to_empty", lambda original: _to_empty(streamer, original))
@@ -28,6 +30,21 @@ def _forward(streamer, original):
             return original(self, input)
         return streamer.linear(input, weight, self.bias)
     return forward
+
+
+def _make_linear(streamer, original):
+    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+        streamer.making.expect(in_features * out_features, device, dtype)
+        original(self, in_features, out_features, bias, device, dtype)
+    return __init__
+
+
+def _make_embedding(streamer, original):
+    def __init__(self, num_embeddings, embedding_dim, *args, **kwargs):
+        count = num_embeddings * embedding_dim
+        streamer.making.expect(count, kwargs.get("device"), kwargs.get("dtype"))
+        original(self, num_embeddings, embedding_dim, *args, **kwargs)
+    return __init__
 
 
 def _to(streamer, original):
@@ -105,5 +122,5 @@ def _register(streamer, original):
     def register_parameter(self, name, param):
         original(self, name, param)
         if type(param) is Parameter:
-            streamer.settle(self, name, param)
+            streamer.making.settle(self, name, param)
     return register_parameter

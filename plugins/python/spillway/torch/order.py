@@ -12,6 +12,7 @@ import torch
 
 from spillway import library
 from spillway.torch import placement
+from spillway.torch.kinds import size_of
 from spillway.torch.weight import weight_of
 
 
@@ -41,6 +42,12 @@ class Order:
             if weight_of(layer.weight) is not None:
                 self.learning = True
 
+    def expected(self) -> list[torch.nn.Module]:
+        """The layers whose use is to come, in the order of their making."""
+        with self._lock:
+            layers = [layer() for layer in list(self._expected.values())]
+        return [layer for layer in layers if layer is not None and layer.weight is not None]
+
     def note(self, layer: torch.nn.Module) -> None:
         """The layer is about to be used."""
         with self._lock:
@@ -65,7 +72,11 @@ class Order:
     def _spread(self, parameters) -> None:
         """Moves as few as possible; what has no room to move stays, which is slower, and right."""
         streamer = self._streamer
-        sizes = [p.numel() * p.element_size() for p in parameters]
+        slot = streamer.ring.slot_bytes if streamer.ring is not None else 0
+        parameters = [p for p in parameters if size_of(p) <= slot]  # larger ones stay in HBM
+        if not parameters:
+            return
+        sizes = [size_of(p) for p in parameters]
         now = [weight_of(p) is not None for p in parameters]
         resident = sum(size for size, in_host in zip(sizes, now) if not in_host)
         room = streamer.hbm_bytes - streamer.allocated_bytes() + resident
@@ -76,25 +87,27 @@ class Order:
         try:
             with torch.inference_mode(False), torch.no_grad():
                 for parameter in (p for p in changes if weight_of(p) is not None):
-                    size = parameter.numel() * parameter.element_size()
+                    size = size_of(parameter)
                     while out and streamer.allocated_bytes() + size > streamer.hbm_bytes:
-                        _move_out(streamer, out.pop(0))
+                        move_out(streamer, out.pop(0))
                     if streamer.allocated_bytes() + size <= streamer.hbm_bytes:
-                        _move_in(parameter)
+                        move_in(parameter)
                 for parameter in out:
-                    _move_out(streamer, parameter)
+                    move_out(streamer, parameter)
         except (torch.OutOfMemoryError, library.Error):
             pass
 
 
-def _move_in(parameter) -> None:
+def move_in(parameter) -> None:
+    """To HBM, if nobody has a view of its bytes."""
     if not _is_shared(parameter, 4):  # the parameter, its Weight's home and alias, and the question
         parameter.data = parameter.detach().clone()
 
 
-def _move_out(streamer, parameter) -> None:
+def move_out(streamer, parameter, name: str = "weight") -> None:
+    """To the host, if nobody has a view of its bytes."""
     if not _is_shared(parameter, 2):
-        parameter.data = streamer.place(parameter.detach(), "weight")
+        parameter.data = streamer.place(parameter.detach(), name)
 
 
 def _is_shared(parameter, known: int) -> bool:

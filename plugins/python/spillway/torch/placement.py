@@ -1,7 +1,7 @@
 """Which weights have their home in HBM and which in the host. Pure functions of sizes."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]:
@@ -26,6 +26,41 @@ def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]
             owed -= size
         else:
             kept += size
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):  # what is left of HBM
+        if in_host[at] and kept + sizes[at] <= hbm_bytes:
+            in_host[at] = False
+            kept += sizes[at]
+    return in_host
+
+
+def stream(sizes: Sequence[int], hbm_bytes: int,
+           ring_bytes: Callable[[int], int]) -> list[bool]:
+    """As spread(), where the ring takes its part of hbm_bytes: ring_bytes(size) if the largest
+    weight that streams is of that size. A few large weights (the head of a model) would make the
+    ring larger than what they leave in HBM: the largest stay there, as long as the others do."""
+    if not sizes or sum(sizes) <= hbm_bytes:
+        return [False] * len(sizes)
+    taken = {}  # of HBM, by the largest size that streams: the ring, and what is larger and stays
+    for size in sorted(sizes):
+        taken[size] = ring_bytes(size) + sum(other for other in sizes if other > size)
+    fitting = [size for size in taken if taken[size] <= hbm_bytes]
+    most = _largest_of_same_ring(fitting, ring_bytes) if fitting else min(taken, key=taken.get)
+    goes = iter(spread([size for size in sizes if size <= most], hbm_bytes - taken[most]))
+    return [size <= most and next(goes) for size in sizes]
+
+
+def _largest_of_same_ring(sizes: Sequence[int], ring_bytes: Callable[[int], int]) -> int:
+    """The smallest size makes the smallest ring; others for which that is enough can stream too."""
+    return max(size for size in sizes if ring_bytes(size) == ring_bytes(sizes[0]))
+
+
+def look_ups(sizes: Sequence[int], over_bytes: int) -> list[bool]:
+    """Of weights that are only looked up: True where the home is the host, so that over_bytes
+    less lie in HBM, if there is so much. The largest first, and none that need not."""
+    in_host = [False] * len(sizes)
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):
+        in_host[at] = over_bytes > 0
+        over_bytes -= sizes[at] if in_host[at] else 0
     return in_host
 
 

@@ -1,11 +1,14 @@
-"""A ring of slots in the device's memory, filled ahead of use with weights whose home is the host.
+"""A ring in the device's memory, filled ahead of use with weights whose home is the host.
 
+One stretch of bytes, in which each weight takes a slot of its own size where the one before ended:
+small weights leave room for more of them ahead, which is what fills the time between two tokens.
 Which weight follows which is learned from use, forward and backward apart, so that copies run
 ahead across the end of a token. A weight that nobody foresaw is copied when it is asked for:
 slower, and as right. Thread-safe; a slot belongs to who fetched it until it is released.
 """
 from __future__ import annotations
 
+import bisect
 import threading
 import weakref
 from dataclasses import dataclass
@@ -15,28 +18,32 @@ import torch
 from spillway.torch.weight import Weight, nothing
 
 FORWARD, BACKWARD = 0, 1
+ALIGNMENT = 512  # of torch's own allocations: kernels are chosen by it, and results with them
+MOST_AHEAD = 32  # weights; learning an order anew costs the more, the longer the chain
+
+
+def slot_bytes_of(size_bytes: int) -> int:
+    """What a weight takes of a ring."""
+    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 class _Slot:
-    def __init__(self, device, size_bytes: int):
-        with torch.inference_mode(False):  # else it could be written in inference mode only
-            self.memory = torch.empty(size_bytes, dtype=torch.uint8, device=device.device)
+    """Bytes `begin` to `end` of the ring, and what was last copied there."""
+
+    def __init__(self, device, begin: int, end: int):
+        self.begin, self.end = begin, end
         self.holds = nothing  # weak: a weight that is gone leaves its slot
+        self.key = 0  # the id of that weight
         self.version = -1  # of the weight when it was copied
         self.users = 0
         self.ready = device.new_mark()
         self.free = {}  # by stream: the end of the last use there
-        self.mark_free(device)
 
     def mark_free(self, device) -> None:
         stream = device.stream()
         if stream not in self.free:
             self.free[stream] = device.new_mark()
         device.mark(self.free[stream])
-
-    def view(self, home: torch.Tensor) -> torch.Tensor:
-        size = home.numel() * home.element_size()
-        return self.memory[:size].view(home.dtype).view(home.shape)
 
 
 @dataclass
@@ -57,15 +64,20 @@ class Counts:
 
 
 class Ring:
-    """`slots` slots that hold the largest of the weights."""
+    """Has room for `slots` weights of `slot_bytes`, and takes no larger ones."""
 
     def __init__(self, device, slots: int, slot_bytes: int):
-        self.slot_bytes = slot_bytes
-        self.size_bytes = slots * slot_bytes
+        self.slot_bytes = slot_bytes_of(slot_bytes)
+        self.size_bytes = slots * self.slot_bytes
         self._device = device
         self._changed = threading.Condition()  # and the lock; told when a slot gets free
-        self._slots = [_Slot(device, slot_bytes) for _ in range(slots)]
-        self._next = 0
+        with torch.inference_mode(False):  # else it could be written in inference mode only
+            self._memory = torch.empty(self.size_bytes, dtype=torch.uint8, device=device.device)
+        self._slots = []  # in the order of their bytes, none over another
+        self._places = {}  # by the id of a weight: its slot
+        self._next = 0  # byte at which the next slot begins
+        self._made = device.new_mark()  # torch may have taken the memory from work under way
+        device.mark(self._made)
         self._written = device.new_mark()
         self._here = threading.local()  # of this thread: what it used last, and slots it holds
         self.counts = Counts()
@@ -94,7 +106,7 @@ class Ring:
             slot.users += 1
             self._here.held = held + 1
             self._device.wait(slot.ready)
-            return Lease(weight, way, slot, slot.view(weight.home))
+            return Lease(weight, way, slot, self._view(slot, weight.home))
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -119,36 +131,67 @@ class Ring:
         self._here.last[way] = reference
 
     def _ahead(self, weight: Weight, way: int) -> list[Weight]:
-        """What comes after it, as many as there are slots at most."""
-        chain = [weight]
-        while len(chain) <= len(self._slots):
-            following = chain[-1].follows[way]()
-            if following is None or following in chain or following.size_bytes > self.slot_bytes:
+        """What comes after it, as many as the ring has room for at most."""
+        ahead, known, size_bytes = [], {id(weight)}, 0
+        while len(ahead) < MOST_AHEAD:
+            weight = weight.follows[way]()
+            if weight is None or id(weight) in known or weight.size_bytes > self.slot_bytes:
                 break
-            chain.append(following)
-        return chain[1:]
+            size_bytes += slot_bytes_of(weight.size_bytes)
+            if size_bytes > self.size_bytes:
+                break
+            known.add(id(weight))
+            ahead.append(weight)
+        return ahead
 
     def _find(self, weight: Weight) -> _Slot | None:
-        version = weight.version
-        for slot in self._slots:
-            if slot.holds() is weight and slot.version == version:
-                return slot
-        return None
+        slot = self._places.get(id(weight))
+        found = slot is not None and slot.holds() is weight and slot.version == weight.version
+        return slot if found else None
 
     def _load(self, weight: Weight, keep=()) -> _Slot | None:
-        """Into the slot whose turn it is; None where all are in use or to be kept."""
-        for _ in self._slots:
-            slot = self._slots[self._next]
-            self._next = (self._next + 1) % len(self._slots)
-            if slot.users == 0 and slot.holds() not in keep:
-                slot.holds = nothing  # a copy that fails leaves nothing
-                version, after = weight.version, list(slot.free.values())
-                if weight.copied_version != version:  # the current stream may still write it
-                    self._device.mark(self._written)
-                    after.append(self._written)
-                self._device.copy(slot.view(weight.home), weight.home, after, slot.ready)
-                weight.copied_version = slot.version = version
-                slot.holds = weakref.ref(weight)
-                self.counts.bytes += weight.size_bytes
-                return slot
-        return None
+        """Over the oldest slots; None where they are in use or to be kept."""
+        after = [self._made]
+        slot = self._take(slot_bytes_of(weight.size_bytes), keep, after)
+        if slot is None:
+            return None
+        version = weight.version
+        if weight.copied_version != version:  # the current stream may still write it
+            self._device.mark(self._written)
+            after.append(self._written)
+        self._device.copy(self._view(slot, weight.home), weight.home, after, slot.ready)
+        weight.copied_version = slot.version = version
+        slot.holds, slot.key = weakref.ref(weight), id(weight)
+        self._places[slot.key] = slot
+        self.counts.bytes += weight.size_bytes
+        return slot
+
+    def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
+        """A slot of that size, in the place of those that are there. `after` gets the marks of
+        their last uses. (A slot that is taken in part only leaves bytes without marks: what is
+        copied there comes after all the same, as copies run one after the other.)"""
+        begin, once_around = self._next, False
+        while True:
+            if begin + size_bytes > self.size_bytes:
+                if once_around:
+                    return None
+                begin, once_around = 0, True
+            end = begin + size_bytes
+            there = [slot for slot in self._slots if slot.begin < end and slot.end > begin]
+            held = [slot for slot in there if slot.users or slot.holds() in keep]
+            if not held:
+                break
+            begin = held[-1].end
+        for slot in there:
+            after.extend(slot.free.values())
+            self._slots.remove(slot)
+            if self._places.get(slot.key) is slot:
+                del self._places[slot.key]
+        taken = _Slot(self._device, begin, end)
+        bisect.insort(self._slots, taken, key=lambda slot: slot.begin)
+        self._next = end
+        return taken
+
+    def _view(self, slot: _Slot, home: torch.Tensor) -> torch.Tensor:
+        size = home.numel() * home.element_size()
+        return self._memory[slot.begin:slot.begin + size].view(home.dtype).view(home.shape)

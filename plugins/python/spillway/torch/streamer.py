@@ -10,16 +10,16 @@ import torch
 from torch.nn import functional
 
 from spillway import library
+from spillway.torch import placement
 from spillway.torch.devices import Keeper
+from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
+from spillway.torch.making import Making
 from spillway.torch.order import Order
-from spillway.torch.placement import spread
-from spillway.torch.ring import Ring
+from spillway.torch.ring import Ring, slot_bytes_of
 from spillway.torch.sizes import format_size
 from spillway.torch.weight import Weight, weight_of
 
-# Smaller weights are not worth a slot: they stay in HBM.
-LEAST_BYTES = 1 << 20
 RING_SLOTS = 3
 
 
@@ -31,7 +31,9 @@ class Streamer:
         self.pool = pool
         self.hbm_bytes = hbm_bytes
         self.ring: Ring | None = None
+        self.ring_slots = RING_SLOTS
         self.order = Order(self)
+        self.making = Making(self)
         self._lock = threading.RLock()
         self._here = threading.local()
         self._homes: weakref.WeakValueDictionary[int, Keeper] = weakref.WeakValueDictionary()
@@ -43,30 +45,24 @@ class Streamer:
     # -- Homes
 
     def plan(self, root: torch.nn.Module, dtype=None, tied=None) -> dict[str, bool]:
-        """Of each weight of a linear layer that is not on our device yet, by its name: True where
-        its home is to be the host. The layers are taken in the order that the module has. Where
-        any goes, the ring is made: grown weight by weight it would leave holes in HBM.
+        """Of each weight of a linear layer or an embedding that is not on our device yet, by its
+        name: True where its home is to be the host. Embeddings go first; then layers, taken in the
+        order that the module has. Where any streams, the ring is made: grown weight by weight it
+        would leave holes in HBM.
 
         `tied` names parameters that are to be the same as others, which they are not yet."""
         coming = {name: p for name, p in root.named_parameters()
                   if not self.device.holds(p) and name not in (tied or {})}
-        names = {id(parameter): name for name, parameter in coming.items()}
-        found = {}  # tied ones once, where they come first
-        for path, module in root.named_modules():
-            if is_streamable(module, dtype):
-                name = (tied or {}).get(f"{path}.weight", names.get(id(module.weight)))
-                if name in coming:
-                    found.setdefault(name, size_of(coming[name], dtype))
-        weights = list(found.items())
-        total = sum(size for _, size in weights)
-        fixed = sum(size_of(p, dtype) for p in coming.values()) - total
-        room = self.hbm_bytes - self.allocated_bytes() - fixed
-        if weights and total > room:
-            room -= self.ring_growth(max(size for _, size in weights))
-        in_host = spread([size for _, size in weights], room)
-        if any(in_host):
-            self.ring_for(max(size for (_, size), goes in zip(weights, in_host) if goes))
-        return {name: goes for (name, _), goes in zip(weights, in_host)}
+        streams, looked_up = sort_weights(root, coming, dtype, tied or {})
+        total = sum(size_of(p, dtype) for p in coming.values())
+        room = self.hbm_bytes - self.allocated_bytes() - total
+        in_host = dict(zip(looked_up, placement.look_ups(list(looked_up.values()), -room)))
+        room += sum(size for name, size in looked_up.items() if in_host[name])
+        room += sum(streams.values())
+        goes = placement.stream(list(streams.values()), room, self.ring_growth)
+        if any(goes):
+            self.ring_for(max(size for size, goes in zip(streams.values(), goes) if goes))
+        return {**in_host, **dict(zip(streams, goes))}
 
     @contextlib.contextmanager
     def planned(self):
@@ -123,7 +119,6 @@ class Streamer:
         with torch.inference_mode(False):
             weight = Weight(parameter.detach(), keeper.weights)
         parameter.spillway_weight = weight
-        self.ring_for(weight.size_bytes)
 
     def place_module(self, root: torch.nn.Module, dtype=None) -> None:
         """Before root.to(device, dtype): the weights that do not go to HBM go to their homes."""
@@ -135,24 +130,6 @@ class Streamer:
             if dtype is not None and source.is_floating_point():
                 source = source.to(dtype)
             parameter.data = self.place(source, name)
-
-    def settle(self, module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
-        """A module has registered the parameter. Where it was made on our device beyond what
-        weights may take there, it gets its home; the order of use spreads those later."""
-        if not self.is_ours(parameter.device):
-            return
-        self.adopt(parameter)
-        if self.device.holds(parameter) and parameter.__dict__.get("spillway_settled"):
-            return
-        parameter.spillway_settled = True
-        self.device.keep(parameter)
-        if self.is_planned() or name != "weight" or not is_streamable(module, None, parameter):
-            return
-        size = size_of(parameter)
-        spills = self.allocated_bytes() + self.ring_growth(size) > self.hbm_bytes
-        if spills and weight_of(parameter) is None:
-            parameter.data = self.place(parameter.detach(), f"{type(module).__name__}.{name}")
-        self.order.expect(module)
 
     # -- The ring
 
@@ -166,7 +143,8 @@ class Streamer:
 
     def ring_growth(self, size_bytes: int) -> int:
         """What the ring would take more of HBM if such a weight streamed."""
-        return max(0, RING_SLOTS * size_bytes - (self.ring.size_bytes if self.ring else 0))
+        return max(0, RING_SLOTS * slot_bytes_of(size_bytes)
+                   - (self.ring.size_bytes if self.ring else 0))
 
     def ring_for(self, size_bytes: int) -> Ring:
         """The ring, with slots that hold so much."""
@@ -202,18 +180,3 @@ class Streamer:
                 and not torch._C._are_functorch_transforms_active()
                 and not torch._C._is_tracing() and torch._C._len_torch_dispatch_stack() == 0
                 and torch.autograd.forward_ad._current_level < 0)
-
-
-def is_streamable(module: torch.nn.Module, dtype=None, weight=None) -> bool:
-    """Subclasses of layers may do with their weights what they like, and those of parameters
-    (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
-    if type(module) is not torch.nn.Linear:
-        return False
-    weight = module.weight if weight is None else weight
-    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= LEAST_BYTES
-
-
-def size_of(tensor: torch.Tensor, dtype=None) -> int:
-    """In bytes, and of that dtype if it is a floating-point tensor."""
-    converts = dtype is not None and tensor.is_floating_point()
-    return tensor.numel() * (dtype.itemsize if converts else tensor.element_size())

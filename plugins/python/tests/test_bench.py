@@ -1,0 +1,80 @@
+"""bench/dropin.py on the CPU as a stand-in: each mode runs, its answers are those of the resident
+model, and it says so where they are not. Its times mean nothing here."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+
+BENCH = Path(__file__).resolve().parents[3] / "bench"
+SHAPE = ("--stand-in --layers 6 --hidden 1024 --ffn 2048 --vocabulary 3000 --prompt 8 --tokens 3 "
+         "--rounds 2 --link-bytes 1MiB --work 1MiB").split()
+MODES = {"decode": "--hbm-budget 30MiB --check", "prefill": "--hbm-budget 30MiB --prompts 8 64",
+         "logits": "", "large": "--hbm-budget 30MiB --host-budget 128MiB"}
+
+
+@pytest.fixture
+def dropin(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    import dropin
+    runs = []
+    monkeypatch.setattr(dropin, "Run", lambda options, made=dropin.Run: runs.append(made(options))
+                        or runs[-1])
+    yield dropin
+    for run in runs:
+        if hasattr(run.where, "_streamer"):
+            run.where.disable()
+
+
+def result(dropin, monkeypatch, mode, tmp_path, *more):
+    file = tmp_path / "result.json"
+    words = [mode, *SHAPE, *MODES[mode].split(), *more, "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["dropin.py", *words])
+    with pytest.raises(SystemExit) as end:
+        dropin.main()
+    found = json.loads(file.read_text())
+    assert found["ok"] == (end.value.code == 0)
+    return found
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_mode(dropin, monkeypatch, tmp_path, mode):
+    found = result(dropin, monkeypatch, mode, tmp_path)
+    assert found["ok"] and found["hbm_budget_holds"]
+    checks = [key for key in found if "equal" in key or "batch" in key]
+    assert len(checks) == {"decode": 1, "prefill": 2, "logits": 20, "large": 0}[mode]
+    if mode != "logits":
+        assert found["hbm_most"] > 20 << 20
+    if mode in ("decode", "large"):
+        assert found["streamed_bytes"] > 0 and len(found["decode_ms"]) == 2
+
+
+def test_answers_that_differ_are_no_success(dropin, monkeypatch, tmp_path):
+    original = dropin.answers
+    calls = []
+
+    def answers(model, ids):
+        calls.append(ids)
+        found = original(model, ids)
+        return found if len(calls) == 1 else [part + 1 for part in found]
+
+    monkeypatch.setattr(dropin, "answers", answers)
+    found = result(dropin, monkeypatch, "decode", tmp_path)
+    assert not found["ok"] and not found["logits_equal_resident"]
+
+
+def test_a_budget_that_is_broken_is_no_success(dropin, monkeypatch, tmp_path):
+    monkeypatch.setattr(dropin.setup.StandIn, "hbm_bytes", lambda self: 31 << 20)
+    found = result(dropin, monkeypatch, "large", tmp_path)
+    assert not found["ok"] and not found["hbm_budget_holds"]
+
+
+def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):
+    pytest.importorskip("accelerate")
+    if torch.cuda.is_available():
+        pytest.skip("the peer would take the GPU, and the stand-in has none")
+    found = result(dropin, monkeypatch, "decode", tmp_path, "--peer", "--peer-tokens", "2")
+    assert found["ok"] and found["times_faster"] > 0 and len(found["accelerate_ms"]) == 2
