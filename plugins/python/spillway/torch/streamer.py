@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from spillway import library
+from spillway.torch import compat
 from spillway.torch.devices import Keeper
 from spillway.torch.linear import streamed_linear
 from spillway.torch.order import Order
@@ -199,9 +200,7 @@ class Streamer:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional
         transforms and dispatch modes look into."""
         return (type(x) in (torch.Tensor, torch.nn.Parameter) and not self.device.capturing()
-                and not torch._C._are_functorch_transforms_active()
-                and not torch._C._is_tracing() and torch._C._len_torch_dispatch_stack() == 0
-                and torch.autograd.forward_ad._current_level < 0)
+                and not compat.observed())
 
 
 def is_streamable(module: torch.nn.Module, dtype=None, weight=None) -> bool:
