@@ -16,7 +16,8 @@ import threading
 import torch
 
 from spillway import library
-from spillway.torch import devices, loading
+from spillway.torch import devices, loading, reporting
+from spillway.torch.overview import Overview
 from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
@@ -68,6 +69,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         # HBM is torch's own here, so the pool gets no more of it than the driver takes for itself.
         pool = library.Pool(loaded, device=device, host_budget=host)
         streamer = Streamer(devices.Cuda(device), pool, weights)
+        streamer.work_bytes = work_bytes
         torch.cuda.set_per_process_memory_fraction(min(1.0, hbm / total), device)
         _active = _Active(streamer, loading.install(streamer))
 
@@ -99,17 +101,9 @@ def disable() -> None:
             _active = None
 
 
-def report() -> str:
-    """What lives where, and how the ring did."""
+def report(*models: torch.nn.Module) -> Overview | str:
+    """What lives where, of these models or of all, and how the ring did: print() it, show it in a
+    notebook, or take its to_dict()."""
     active = _active
-    if active is None:
-        return "spillway.torch is not enabled"
-    streamer = active.streamer
-    lines = [streamer.pool.text("pool_explain"),
-             f"HBM: {format_size(streamer.allocated_bytes())} of tensors; weights and ring may "
-             f"take {format_size(streamer.hbm_bytes)}"]
-    if (ring := streamer.ring) is not None:
-        counts = ring.counts
-        lines.append(f"ring: {counts.hits} weights came ahead of use, {counts.misses} when asked "
-                     f"for, {format_size(counts.bytes)} copied")
-    return "\n".join(lines)
+    return reporting.report(active.streamer, models or None) if active else \
+        "spillway.torch is not enabled"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
 FORWARD, BACKWARD = 0, 1
@@ -24,6 +25,7 @@ class _Slot:
         self.holds = nothing  # weak: a weight that is gone leaves its slot
         self.version = -1  # of the weight when it was copied
         self.users = 0
+        self.sample = None  # of the copy that filled it, where that is timed
         self.ready = device.new_mark()
         self.free = {}  # by stream: the end of the last use there
         self.mark_free(device)
@@ -69,6 +71,8 @@ class Ring:
         self._written = device.new_mark()
         self._here = threading.local()  # of this thread: what it used last, and slots it holds
         self.counts = Counts()
+        self.times = CopyTimes(device)
+        self.passes = Passes()
 
     def fetch(self, weight: Weight, way: int = FORWARD) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there.
@@ -78,21 +82,24 @@ class Ring:
         """
         with self._changed:
             self._learn(weight, way)
+            if way == FORWARD:
+                self.passes.note(weight, self.counts.bytes)
             slot = self._find(weight)
             if slot is not None:
                 self.counts.hits += 1
             else:
                 self.counts.misses += 1
-                slot = self._load(weight)
+                slot = self._load(weight, asked=True)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
                 self._changed.wait()
-                slot = self._find(weight) or self._load(weight)
+                slot = self._find(weight) or self._load(weight, asked=True)
             if slot is None:
                 self.counts.in_place += 1
                 return Lease(weight, way, None, weight.home)
             slot.users += 1
             self._here.held = held + 1
+            self.times.use(slot.sample)
             self._device.wait(slot.ready)
             return Lease(weight, way, slot, slot.view(weight.home))
 
@@ -135,7 +142,7 @@ class Ring:
                 return slot
         return None
 
-    def _load(self, weight: Weight, keep=()) -> _Slot | None:
+    def _load(self, weight: Weight, keep=(), asked=False) -> _Slot | None:
         """Into the slot whose turn it is; None where all are in use or to be kept."""
         for _ in self._slots:
             slot = self._slots[self._next]
@@ -146,7 +153,11 @@ class Ring:
                 if weight.copied_version != version:  # the current stream may still write it
                     self._device.mark(self._written)
                     after.append(self._written)
-                self._device.copy(slot.view(weight.home), weight.home, after, slot.ready)
+                slot.sample = self.times.begin(weight.size_bytes)
+                if asked:
+                    self.times.ask(slot.sample)
+                self._device.copy(slot.view(weight.home), weight.home, after, slot.ready,
+                                  slot.sample)
                 weight.copied_version = slot.version = version
                 slot.holds = weakref.ref(weight)
                 self.counts.bytes += weight.size_bytes

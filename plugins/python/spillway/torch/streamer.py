@@ -31,6 +31,7 @@ class Streamer:
         self.device = device
         self.pool = pool
         self.hbm_bytes = hbm_bytes
+        self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.order = Order(self)
         self._lock = threading.RLock()
