@@ -16,13 +16,13 @@ import threading
 import torch
 
 from spillway import library
-from spillway.torch import devices, loading, reporting
+from spillway.torch import devices, loading, planning, reporting
 from spillway.torch.overview import Overview
 from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
-__all__ = ["disable", "enable", "report"]
+__all__ = ["disable", "enable", "plan", "report"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
@@ -99,6 +99,41 @@ def disable() -> None:
             _active.patches.remove()
             torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None
+
+
+def plan(model_or_config, hbm_budget: str | int | None = None,
+         host_budget: str | int | None = None, *, dtype: torch.dtype | None = None,
+         link: str | int | None = None, work: str | int | None = None) -> Overview:
+    """Where the weights of a model would lie, and how long a pass over them takes at the least.
+
+    Loads nothing, and needs no GPU. Takes a module (none of whose weights is placed yet), a
+    configuration of transformers, or the folder of a checkpoint; `dtype` is what it is to be loaded
+    as. Budgets and `work` as for enable(), or those that are enabled; `link`: bytes a second from
+    the host to HBM, as a size such as '55GB', else measured where there is a GPU.
+    Raises library.BudgetError, with the least that would do, where it would not fit.
+    """
+    active = _active
+    live = active.streamer if active else None
+    work_bytes = _budget("work", work, None)
+    hbm = _budget("hbm_budget", hbm_budget, None if live else "SPILLWAY_HBM_BUDGET")
+    host = _budget("host_budget", host_budget, None if live else "SPILLWAY_HOST_BUDGET")
+    rate = _budget("link", link, None)
+    if work_bytes is None:
+        work_bytes = live.work_bytes if live else WORK_BYTES
+    if host is None and live:
+        host = reporting.host_use(live)["budget_bytes"]
+    if hbm is None:
+        hbm = live.hbm_bytes + live.work_bytes if live else _free_hbm()
+    weights_bytes(hbm, work_bytes)
+    model = planning.on_meta(model_or_config, dtype)
+    return planning.plan(model, dtype, planning.Budgets(hbm, work_bytes, host), live,
+                         planning.link_rate(live, rate))
+
+
+def _free_hbm() -> int:
+    if not torch.cuda.is_available():
+        raise ValueError("give hbm_budget: there is no GPU here whose free memory could be taken")
+    return int(0.9 * torch.cuda.mem_get_info()[0])
 
 
 def report(*models: torch.nn.Module) -> Overview | str:
