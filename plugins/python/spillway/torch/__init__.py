@@ -11,6 +11,7 @@ of use.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 import torch
@@ -50,7 +51,10 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     for which `work` of it is kept free of weights; beyond it torch raises its OutOfMemoryError.
     host_budget covers the weights whose home is the host. Raises ValueError for what is no size,
     RuntimeError where it is enabled already, library.Error for what the machine refuses.
+    Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
+    if _is_imported_by_worker(sys._getframe(1)):
+        return
     global _active
     hbm = _budget("hbm_budget", hbm_budget, "SPILLWAY_HBM_BUDGET")
     host = _budget("host_budget", host_budget, "SPILLWAY_HOST_BUDGET")
@@ -72,6 +76,11 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         streamer.work_bytes = work_bytes
         torch.cuda.set_per_process_memory_fraction(min(1.0, hbm / total), device)
         _active = _Active(streamer, loading.install(streamer))
+
+
+def _is_imported_by_worker(caller) -> bool:
+    """multiprocessing runs the main script under this name in processes that it spawns."""
+    return caller.f_globals.get("__name__") == "__mp_main__" and caller.f_code.co_name == "<module>"
 
 
 def _budget(name: str, value: str | int | None, variable: str | None) -> int | None:

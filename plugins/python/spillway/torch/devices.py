@@ -4,6 +4,7 @@ GPU, for tests and with the same ring. One thread a call."""
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 import weakref
 
@@ -19,8 +20,11 @@ class Keeper:
         self.region = region
         self.weights = weakref.WeakSet()  # over its bytes
         self._wait = wait
+        self._process = os.getpid()
 
     def __del__(self):
+        if os.getpid() != self._process:
+            return  # a copy in a process that was forked: the memory is its parent's
         try:
             self._wait()
             self.region.close()
