@@ -28,8 +28,10 @@ def test_a_cycle_that_holds_a_model_to_the_end(tmp_path, device):
 
 
 def test_an_exception_that_ends_the_script_is_the_only_one(tmp_path, device):
-    done = run_streaming(tmp_path, device, MODEL + "model.register_forward_hook(lambda *_: 1 / 0)\n"
-                                                   "model(x)")
+    done = run_streaming(tmp_path, device, MODEL + """
+model.register_forward_hook(lambda *_: 1 / 0)
+model(x)
+""")
     assert done.returncode == 1 and done.stderr.count("Traceback") == 1
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 

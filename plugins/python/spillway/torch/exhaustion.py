@@ -1,5 +1,5 @@
-"""What torch.OutOfMemoryError says more while streaming is on: who holds what of the HBM budget, and
-what would fit. Computed where the error is made, so it costs nothing before. Any thread."""
+"""What torch.OutOfMemoryError says more while streaming is on: who holds what of the HBM budget,
+and what would fit. Computed where the error is made, so it costs nothing before. Any thread."""
 from __future__ import annotations
 
 import re
