@@ -2,7 +2,7 @@
 """A model of the shape of Llama 3 70B, 141 GB of random bf16 weights, on one GPU of 80 GB.
 
 usage: llama70b.py [--hbm-budget 76GiB] [--host-budget 72GiB] [--link 54GB] [--plan-only]
-       [--layers 80 --hidden 8192 --ffn 28672] [--tokens 8]
+       [--layers 80 --hidden 8192 --ffn 28672 --vocabulary 128256] [--tokens 8]
 
 First the plan, which needs no GPU and stops here with --plan-only; then the model is made straight
 in its homes, answers, and says how long a token took beside what was planned.
@@ -20,7 +20,8 @@ parser.add_argument("--hbm-budget", default="76GiB")
 parser.add_argument("--host-budget", default="72GiB")
 parser.add_argument("--link", help="bytes a second from the host to the GPU; else measured")
 parser.add_argument("--plan-only", action="store_true")
-for name, value in (("layers", 80), ("hidden", 8192), ("ffn", 28672), ("tokens", 8)):
+for name, value in (("layers", 80), ("hidden", 8192), ("ffn", 28672),
+                    ("vocabulary", 128256), ("tokens", 8)):
     parser.add_argument(f"--{name}", type=int, default=value)
 options = parser.parse_args()
 budgets = {"hbm_budget": options.hbm_budget, "host_budget": options.host_budget}
@@ -28,7 +29,7 @@ budgets = {"hbm_budget": options.hbm_budget, "host_budget": options.host_budget}
 config = transformers.LlamaConfig(
     architectures=["LlamaForCausalLM"], hidden_size=options.hidden, intermediate_size=options.ffn,
     num_hidden_layers=options.layers, num_attention_heads=options.hidden // 128,
-    num_key_value_heads=8, vocab_size=128256, rope_theta=500000.0, max_position_embeddings=8192,
+    num_key_value_heads=8, vocab_size=options.vocabulary, rope_theta=500000.0, max_position_embeddings=8192,
     dtype="bfloat16")
 print(spillway.torch.plan(config, **budgets, link=options.link))
 if options.plan_only:

@@ -1,4 +1,5 @@
 """torch.OutOfMemoryError under streaming says who holds what of the HBM budget."""
+import ctypes
 import gc
 import re
 
@@ -20,6 +21,13 @@ def said(text):
     except RuntimeError as error:  # as programs catch it
         assert type(error) is torch.cuda.OutOfMemoryError
         return str(error)
+
+
+def test_it_is_so_where_c_raises_it(stream):
+    stream(14 * MIB)
+    with pytest.raises(torch.OutOfMemoryError, match="weights hold"):
+        ctypes.pythonapi.PyErr_SetString(ctypes.py_object(torch.OutOfMemoryError),
+                                         TORCH_SAYS.encode())
 
 
 def test_it_names_holders_and_what_would_fit(stream, device):

@@ -38,7 +38,9 @@ model(x)
 
 @pytest.mark.parametrize("ends", ["sys.exit(0)", "del model; sys.exit(0)", "os._exit(0)"])
 def test_a_child_that_is_forked_takes_nothing_with_it(tmp_path, device, ends):
-    done = run_streaming(tmp_path, device, "import os\nfrom spillway import library\n" + MODEL + f"""
+    done = run_streaming(tmp_path, device, MODEL + f"""
+import os
+from spillway import library
 if (child := os.fork()) == 0:
     library.Library.call = lambda *_: os._exit(9)
     {ends}
