@@ -29,7 +29,7 @@ budgets = {"hbm_budget": options.hbm_budget, "host_budget": options.host_budget}
 config = transformers.LlamaConfig(
     architectures=["LlamaForCausalLM"], hidden_size=options.hidden, intermediate_size=options.ffn,
     num_hidden_layers=options.layers, num_attention_heads=options.hidden // 128,
-    num_key_value_heads=8, vocab_size=options.vocabulary, rope_theta=500000.0, max_position_embeddings=8192,
+    num_key_value_heads=8, vocab_size=options.vocabulary, max_position_embeddings=8192,
     dtype="bfloat16")
 print(spillway.torch.plan(config, **budgets, link=options.link))
 if options.plan_only:
