@@ -41,7 +41,9 @@ def test_it_is_what_to_does(stream, device, planned, mib, dtype):
     if streamer.ring:
         assert plan["hbm"]["ring_bytes"] == streamer.ring.size_bytes
     taken = streamer.allocated_bytes() - before
-    assert abs(plan["hbm"]["used_bytes"] - taken) <= 512 * len(list(model.parameters()))
+    # torch's allocator may leave up to a MiB behind a tensor uncut; the stand-in has none.
+    uncut = MIB * len(list(model.parameters())) if device.type == "cuda" else 0
+    assert 0 <= taken - plan["hbm"]["used_bytes"] <= uncut
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -7,8 +7,8 @@ import threading
 import time
 from collections import deque
 
-# One copy in so many is timed (a prime, so that no layer is always or never it): two microseconds
-# a use, where all of them would take ten.
+# One copy in so many is timed: stamps, and reading them, are calls of the driver. A prime, so that
+# no layer is always or never it.
 SAMPLE_EVERY = 5
 STALL_SECONDS = 20e-6  # a shorter wait is what two launches are apart
 PASSES_KEPT = 32

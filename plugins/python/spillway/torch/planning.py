@@ -3,6 +3,7 @@ is the streamer's own planning, on paper. Any thread."""
 from __future__ import annotations
 
 import copy
+import mmap
 import statistics
 import time
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
 from spillway.torch.streamer import Streamer, is_streamable, size_of
 
-PAGE_BYTES = 4096  # what the memory core rounds a home up to
+PAGE_BYTES = mmap.PAGESIZE  # what the memory core rounds a home up to
 _MEASURED_BYTES, _MEASURED_TIMES = 64 << 20, 9
 
 
