@@ -1,4 +1,6 @@
 """Small models that several tests use."""
+import copy
+
 import torch
 
 MIB = 1 << 20
@@ -10,6 +12,11 @@ def network(layers=6, width=WIDTH):
     for _ in range(layers):
         parts += [torch.nn.Linear(width, width), torch.nn.ReLU()]
     return torch.nn.Sequential(*parts)
+
+
+def resident_twin(model, device):
+    """A copy that lies on the device; before anything streams."""
+    return copy.deepcopy(model).to(device)
 
 
 def homes(model):

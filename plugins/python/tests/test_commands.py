@@ -71,7 +71,7 @@ def test_enable_twice(monkeypatch):
 
 def test_what_is_not_enabled():
     spillway.torch.disable()
-    assert "not enabled" in spillway.torch.report()
+    assert "not enabled" in str(spillway.torch.report())
 
 
 @no_gpu

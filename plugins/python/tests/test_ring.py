@@ -41,10 +41,10 @@ class Clock(devices.Cpu):
         self.now += 1
         mark[0] = self.now
 
-    def copy(self, target, source, after, done):
+    def copy(self, target, source, after, done, sample=None):
         assert max(mark[0] for mark in after) > self.written, "the copy may overtake the write"
         self.waited = {mark[0] for mark in after}
-        super().copy(target, source, after, done)
+        super().copy(target, source, after, done, sample)
 
 
 def test_copies_come_after_writes_and_after_every_reader():
@@ -73,10 +73,10 @@ def test_a_copy_that_fails_leaves_nothing_behind():
     class Failing(devices.Cpu):
         fails = True
 
-        def copy(self, target, source, after, done):
+        def copy(self, target, source, after, done, sample=None):
             if self.fails:
                 raise RuntimeError("the link is down")
-            super().copy(target, source, after, done)
+            super().copy(target, source, after, done, sample)
 
     device = Failing()
     ring = Ring(device, 1, 64)

@@ -18,7 +18,7 @@ def checkpoint(tmp_path_factory):
 
 
 def generate(model):
-    ids = torch.arange(1, 9)[None]
+    ids = torch.arange(1, 9, device=model.device)[None]
     return model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12,
                           min_new_tokens=12, do_sample=False, return_dict_in_generate=True,
                           output_logits=True, pad_token_id=0)
@@ -27,12 +27,13 @@ def generate(model):
 @pytest.mark.parametrize("threads", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_generation_is_the_same(stream, checkpoint, monkeypatch, threads, dtype, attention):
+def test_generation_is_the_same(stream, checkpoint, monkeypatch, threads, dtype, attention,
+                                device):
     if not threads:
         monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", "1")
     load = transformers.AutoModelForCausalLM.from_pretrained
     arguments = {"dtype": dtype, "attn_implementation": attention}
-    wanted = generate(load(checkpoint, **arguments))
+    wanted = generate(load(checkpoint, **arguments).to(device))
     stream(10 * MIB)
     model = load(checkpoint, **arguments)
     streamed = [n for n, p in model.named_parameters() if hasattr(p, "spillway_weight")]
@@ -74,10 +75,10 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_other_architectures_answer_the_same(stream, tmp_path, name):
+def test_other_architectures_answer_the_same(stream, tmp_path, name, device):
     kind = getattr(transformers, name)
     kind(kind.config_class(**OTHERS[name])).save_pretrained(tmp_path)
-    wanted = generate(kind.from_pretrained(tmp_path, dtype=torch.float32))
+    wanted = generate(kind.from_pretrained(tmp_path, dtype=torch.float32).to(device))
     streamer = stream(0)
     model = kind.from_pretrained(tmp_path, dtype=torch.float32)
     for _ in range(2):
@@ -110,9 +111,9 @@ def test_an_embedding_that_is_loaded_goes_first(stream, checkpoint):
     assert streamer.ring is None and streamer.allocated_bytes() == total - MIB
 
 
-def test_modules_that_are_no_plain_linear_stay(stream, tmp_path):
+def test_modules_that_are_no_plain_linear_stay(stream, tmp_path, device):
     kind = transformers.GPT2LMHeadModel
     model = kind(kind.config_class(**OTHERS["GPT2LMHeadModel"]))
     stream(0)
-    model.to("cpu")
+    model.to(device)
     assert not any(hasattr(p, "spillway_weight") for p in model.transformer.h.parameters())

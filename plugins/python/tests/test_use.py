@@ -1,21 +1,20 @@
 """Ways to use streamed models: each gives what the resident model gives, bit for bit."""
-import copy
 import threading
 
 import pytest
 import torch
 from torch.nn import functional
 
-from models import WIDTH, Mixture, homes, network
+from models import WIDTH, Mixture, homes, network, resident_twin
 
 
 @pytest.fixture
-def streamed(stream):
+def streamed(stream, device):
     """streamed(model, hbm_bytes): the model, some of whose weights stream, and a resident twin."""
     def make(model, hbm_bytes=0):
-        resident = copy.deepcopy(model)
+        resident = resident_twin(model, device)
         make.streamer = stream(hbm_bytes)
-        model.to("cpu")
+        model.to(device)
         assert any(p.__dict__.get("spillway_weight") for p in model.parameters())
         return model, resident
     return make
@@ -30,27 +29,27 @@ def gradients(model, x):
 
 @pytest.mark.parametrize("shape", [(4, WIDTH), (2, 3, WIDTH)])
 @pytest.mark.parametrize("autocast", [False, True])
-def test_forward_and_backward(streamed, autocast, shape):
-    x = torch.randn(shape)
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+def test_forward_and_backward(streamed, autocast, shape, device):
+    x = torch.randn(shape, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         both = [gradients(model, x) for model in streamed(network(3))]
     for one, other in zip(*both, strict=True):
         assert one.dtype == other.dtype and torch.equal(one, other)
 
 
-def test_autocast_without_gradients(streamed):
+def test_autocast_without_gradients(streamed, device):
     model, resident = streamed(network(3))
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        x = torch.randn(2, WIDTH)
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        x = torch.randn(2, WIDTH, device=device)
         assert torch.equal(model(x), resident(x))
     with torch.no_grad():
         assert torch.equal(model(x), resident(x))
 
 
-def test_gradients_of_gradients(streamed):
+def test_gradients_of_gradients(streamed, device):
     both = []
     for model in streamed(network(2)):
-        x = torch.linspace(-1, 1, WIDTH)[None].requires_grad_()
+        x = torch.linspace(-1, 1, WIDTH, device=device)[None].requires_grad_()
         first, = torch.autograd.grad(model(x).square().sum(), x, create_graph=True)
         first.square().sum().backward()
         both.append([x.grad, *(p.grad for p in model.parameters())])
@@ -58,9 +57,9 @@ def test_gradients_of_gradients(streamed):
         assert one is None and other is None or torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_functional_transforms(streamed):
+def test_functional_transforms(streamed, device):
     model, resident = streamed(network(2))
-    x = torch.randn(5, WIDTH)
+    x = torch.randn(5, WIDTH, device=device)
     assert torch.equal(torch.func.vmap(model)(x), torch.func.vmap(resident)(x))
     one, other = (torch.func.jvp(m, (x,), (torch.ones_like(x),))[1] for m in (model, resident))
     assert torch.equal(one, other)
@@ -69,13 +68,13 @@ def test_functional_transforms(streamed):
                        torch.func.functional_call(resident, state, x))
 
 
-def test_inference_mode_from_the_beginning(stream):
+def test_inference_mode_from_the_beginning(stream, device):
     model = network(3)
-    resident = copy.deepcopy(model)
+    resident = resident_twin(model, device)
     streamer = stream(0)
     with torch.inference_mode():
-        model.to("cpu")
-        x = torch.randn(2, WIDTH)
+        model.to(device)
+        x = torch.randn(2, WIDTH, device=device)
         for _ in range(2):
             assert torch.equal(model(x), resident(x))
     assert streamer.ring.counts.hits > 0
@@ -83,9 +82,9 @@ def test_inference_mode_from_the_beginning(stream):
         assert torch.equal(one, other)
 
 
-def test_threads(streamed):
+def test_threads(streamed, device):
     model, resident = streamed(network(4))
-    inputs = [torch.randn(2, WIDTH) for _ in range(8)]
+    inputs = [torch.randn(2, WIDTH, device=device) for _ in range(8)]
     with torch.no_grad():
         wanted = [resident(x) for x in inputs]
     wrong = []
@@ -106,13 +105,13 @@ def test_threads(streamed):
     assert not wrong
 
 
-def test_an_exception_leaves_the_ring_usable(streamed):
+def test_an_exception_leaves_the_ring_usable(streamed, device):
     model, resident = streamed(network(4))
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     with torch.no_grad():
         for _ in range(5):
             with pytest.raises(RuntimeError):
-                model[0](torch.randn(2, WIDTH + 1))
+                model[0](torch.randn(2, WIDTH + 1, device=device))
             hook = model[4].register_forward_hook(lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 model(x)
@@ -121,13 +120,13 @@ def test_an_exception_leaves_the_ring_usable(streamed):
             assert torch.equal(model(x), resident(x))
 
 
-def test_several_models_and_enabling_again(stream):
+def test_several_models_and_enabling_again(stream, device):
     models = [network(2), network(3, 1024)]
-    twins = copy.deepcopy(models)
+    twins = [resident_twin(model, device) for model in models]
     streamer = stream(0)
-    x = [torch.randn(1, WIDTH), torch.randn(1, 1024)]
+    x = [torch.randn(1, WIDTH, device=device), torch.randn(1, 1024, device=device)]
     for model in models:
-        model.to("cpu")
+        model.to(device)
     stream(0)  # another one: the weights of the first meet its ring
     with torch.no_grad():
         for _ in range(3):
@@ -136,9 +135,9 @@ def test_several_models_and_enabling_again(stream):
     assert streamer.ring is not None
 
 
-def test_compiled(streamed):
+def test_compiled(streamed, device):
     model, resident = streamed(network(2))
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     with torch.no_grad():
         assert torch.equal(compiled(x), resident(x))
@@ -146,9 +145,9 @@ def test_compiled(streamed):
         assert torch.equal(one, other)
 
 
-def test_what_records_operations_reads_in_place(streamed):
+def test_what_records_operations_reads_in_place(streamed, device):
     model, resident = streamed(network(2))
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     with torch.no_grad():
         recorded = [torch.jit.trace(model, (x,)), torch.fx.symbolic_trace(model),
                     torch.export.export(model, (x,)).module()]
@@ -172,15 +171,15 @@ class Scaled(torch.nn.Linear):
         return super().forward(x) * 2
 
 
-def test_subclasses_and_others_that_read_the_weight(stream):
+def test_subclasses_and_others_that_read_the_weight(stream, device):
     transformer = torch.nn.TransformerEncoderLayer(512, 8, 1024, batch_first=True).eval()
     model = torch.nn.ModuleList([Scaled(WIDTH, WIDTH), transformer])
-    resident = copy.deepcopy(model)
+    resident = resident_twin(model, device)
     stream(0)
-    model.to("cpu")
+    model.to(device)
     assert not hasattr(model[0].weight, "spillway_weight")
     assert hasattr(model[1].linear1.weight, "spillway_weight")
-    x = torch.randn(2, 4, 512)
+    x = torch.randn(2, 4, 512, device=device)
     for mode in (torch.no_grad, torch.enable_grad):  # the first takes torch's fused path
         with mode():
             assert torch.equal(model[1](x), resident[1](x))
@@ -188,17 +187,17 @@ def test_subclasses_and_others_that_read_the_weight(stream):
                        functional.linear(x, resident[1].linear1.weight))
 
 
-def test_parametrised(streamed):
+def test_parametrised(streamed, device):
     both = streamed(network(2))
     for model in both:
         torch.nn.utils.parametrizations.weight_norm(model[0])
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     assert torch.equal(both[0](x), both[1](x))
 
 
-def test_a_mixture_whose_experts_change(streamed):
+def test_a_mixture_whose_experts_change(streamed, device):
     model, resident = streamed(Mixture())
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     generator = torch.Generator().manual_seed(3)
 
     def run(chosen):
@@ -220,9 +219,9 @@ def make_counts(streamed):
     return counts.hits, counts.misses
 
 
-def test_an_encoder_that_runs_once_for_many_steps_of_the_decoder(streamed):
+def test_an_encoder_that_runs_once_for_many_steps_of_the_decoder(streamed, device):
     model, resident = streamed(torch.nn.ModuleDict({"encoder": network(2), "decoder": network(4)}))
-    x = torch.randn(2, WIDTH)
+    x = torch.randn(2, WIDTH, device=device)
     with torch.no_grad():
         for _ in range(2):
             y, wanted = model["encoder"](x), resident["encoder"](x)
@@ -234,14 +233,15 @@ def test_an_encoder_that_runs_once_for_many_steps_of_the_decoder(streamed):
     assert all(homes(model))
 
 
-def test_lora(streamed):
-    peft = pytest.importorskip("peft", reason="peft is not installed")
+def test_lora(streamed, device):
+    peft = pytest.importorskip("peft", reason="peft is not installed",
+                               exc_type=ImportError)
     both = []
     for model in streamed(network(3)):
         torch.manual_seed(1)
         config = peft.LoraConfig(target_modules=["0", "2", "4"], init_lora_weights=False)
         adapted = peft.get_peft_model(model, config)
-        x = torch.linspace(-1, 1, WIDTH)[None]
+        x = torch.linspace(-1, 1, WIDTH, device=device)[None]
         trained = gradients(adapted, x)
         adapted.merge_adapter()
         merged = adapted(x)

@@ -11,17 +11,19 @@ of use.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 import torch
 
 from spillway import library
-from spillway.torch import devices, loading
+from spillway.torch import devices, loading, planning, reporting
+from spillway.torch.overview import Overview
 from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
-__all__ = ["disable", "enable", "report"]
+__all__ = ["disable", "enable", "plan", "report"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
@@ -49,7 +51,10 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     for which `work` of it is kept free of weights; beyond it torch raises its OutOfMemoryError.
     host_budget covers the weights whose home is the host. Raises ValueError for what is no size,
     RuntimeError where it is enabled already, library.Error for what the machine refuses.
+    Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
+    if _is_imported_by_worker(sys._getframe(1)):
+        return
     global _active
     hbm = _budget("hbm_budget", hbm_budget, "SPILLWAY_HBM_BUDGET")
     host = _budget("host_budget", host_budget, "SPILLWAY_HOST_BUDGET")
@@ -68,8 +73,14 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         # HBM is torch's own here, so the pool gets no more of it than the driver takes for itself.
         pool = library.Pool(loaded, device=device, host_budget=host)
         streamer = Streamer(devices.Cuda(device), pool, weights)
+        streamer.work_bytes = work_bytes
         torch.cuda.set_per_process_memory_fraction(min(1.0, hbm / total), device)
         _active = _Active(streamer, loading.install(streamer))
+
+
+def _is_imported_by_worker(caller) -> bool:
+    """multiprocessing runs the main script under this name in processes that it spawns."""
+    return caller.f_globals.get("__name__") == "__mp_main__" and caller.f_code.co_name == "<module>"
 
 
 def _budget(name: str, value: str | int | None, variable: str | None) -> int | None:
@@ -99,17 +110,44 @@ def disable() -> None:
             _active = None
 
 
-def report() -> str:
-    """What lives where, and how the ring did."""
+def plan(model_or_config, hbm_budget: str | int | None = None,
+         host_budget: str | int | None = None, *, dtype: torch.dtype | None = None,
+         link: str | int | None = None, work: str | int | None = None) -> Overview:
+    """Where the weights of a model would lie, and how long a pass over them takes at the least.
+
+    Loads nothing, and needs no GPU. Takes a module (none of whose weights is placed yet), a
+    configuration of transformers, or the folder of a checkpoint; `dtype` is what it is to be loaded
+    as. Budgets and `work` as for enable(), or those that are enabled; `link`: bytes a second from
+    the host to HBM, as a size such as '55GB', else measured where there is a GPU.
+    Raises library.BudgetError, with the least that would do, where it would not fit.
+    """
     active = _active
-    if active is None:
-        return "spillway.torch is not enabled"
-    streamer = active.streamer
-    lines = [streamer.pool.text("pool_explain"),
-             f"HBM: {format_size(streamer.allocated_bytes())} of tensors; weights and ring may "
-             f"take {format_size(streamer.hbm_bytes)}"]
-    if (ring := streamer.ring) is not None:
-        counts = ring.counts
-        lines.append(f"ring: {counts.hits} weights came ahead of use, {counts.misses} when asked "
-                     f"for, {format_size(counts.bytes)} copied")
-    return "\n".join(lines)
+    live = active.streamer if active else None
+    work_bytes = _budget("work", work, None)
+    hbm = _budget("hbm_budget", hbm_budget, None if live else "SPILLWAY_HBM_BUDGET")
+    host = _budget("host_budget", host_budget, None if live else "SPILLWAY_HOST_BUDGET")
+    rate = _budget("link", link, None)
+    if work_bytes is None:
+        work_bytes = live.work_bytes if live else WORK_BYTES
+    if host is None and live:
+        host = reporting.host_use(live)["budget_bytes"]
+    if hbm is None:
+        hbm = live.hbm_bytes + live.work_bytes if live else _free_hbm()
+    weights_bytes(hbm, work_bytes)
+    model = planning.on_meta(model_or_config, dtype)
+    return planning.plan(model, dtype, planning.Budgets(hbm, work_bytes, host), live,
+                         planning.link_rate(live, rate))
+
+
+def _free_hbm() -> int:
+    if not torch.cuda.is_available():
+        raise ValueError("give hbm_budget: there is no GPU here whose free memory could be taken")
+    return int(0.9 * torch.cuda.mem_get_info()[0])
+
+
+def report(*models: torch.nn.Module) -> Overview | str:
+    """What lives where, of these models or of all, and how the ring did: print() it, show it in a
+    notebook, or take its to_dict()."""
+    active = _active
+    return reporting.report(active.streamer, models or None) if active else \
+        "spillway.torch is not enabled"

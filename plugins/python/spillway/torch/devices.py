@@ -4,6 +4,8 @@ GPU, for tests and with the same ring. One thread a call."""
 from __future__ import annotations
 
 import ctypes
+import os
+import time
 import weakref
 
 import torch
@@ -18,8 +20,11 @@ class Keeper:
         self.region = region
         self.weights = weakref.WeakSet()  # over its bytes
         self._wait = wait
+        self._process = os.getpid()
 
     def __del__(self):
+        if os.getpid() != self._process:
+            return  # a copy in a process that was forked: the memory is its parent's
         try:
             self._wait()
             self.region.close()
@@ -74,13 +79,29 @@ class Cuda:
     def new_mark(self):
         return torch.cuda.Event()
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None) -> None:
         """Starts when the marks `after` have passed; `done` passes with the last byte."""
         with torch.cuda.stream(self._copies):
             for mark in after:
                 self._copies.wait_event(mark)
+            if sample is not None:
+                sample.start.record(self._copies)
             target.copy_(source, non_blocking=True)
             done.record(self._copies)
+            if sample is not None:
+                sample.end.record(self._copies)
+
+    def new_stamp(self):
+        """A mark that knows its time."""
+        return torch.cuda.Event(enable_timing=True)
+
+    def stamp(self, stamp) -> None:
+        """Now, as the current stream sees it."""
+        stamp.record(torch.cuda.current_stream(self.device))
+
+    def seconds_between(self, start, end) -> float | None:
+        """None until both have passed."""
+        return start.elapsed_time(end) / 1e3 if start.query() and end.query() else None
 
     def wait(self, mark) -> None:
         """What the current stream is given from now on comes after the mark."""
@@ -132,8 +153,21 @@ class Cpu:
     def new_mark(self):
         return None
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None) -> None:
+        if sample is not None:
+            self.stamp(sample.start)
         target.copy_(source)
+        if sample is not None:
+            self.stamp(sample.end)
+
+    def new_stamp(self):
+        return [0.0]
+
+    def stamp(self, stamp) -> None:
+        stamp[0] = time.perf_counter()
+
+    def seconds_between(self, start, end) -> float | None:
+        return end[0] - start[0]
 
     def wait(self, mark) -> None:
         pass

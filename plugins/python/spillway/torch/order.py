@@ -11,7 +11,7 @@ import weakref
 import torch
 
 from spillway import library
-from spillway.torch import placement
+from spillway.torch import compat, placement
 from spillway.torch.kinds import size_of
 from spillway.torch.weight import weight_of
 
@@ -112,6 +112,5 @@ def move_out(streamer, parameter, name: str = "weight") -> None:
 
 def _is_shared(parameter, known: int) -> bool:
     """Somebody else has a view of its bytes, and would not see what is written after a move."""
-    storage = parameter.untyped_storage()
-    count = getattr(torch._C, "_storage_Use_Count", None)
-    return count is not None and count(storage._cdata) > known
+    uses = compat.storage_uses(parameter.untyped_storage())
+    return uses is None or uses > known

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
 FORWARD, BACKWARD = 0, 1
@@ -36,6 +37,7 @@ class _Slot:
         self.key = 0  # the id of that weight
         self.version = -1  # of the weight when it was copied
         self.users = 0
+        self.sample = None  # of the copy that filled it, where that is timed
         self.ready = device.new_mark()
         self.free = {}  # by stream: the end of the last use there
 
@@ -81,6 +83,8 @@ class Ring:
         self._written = device.new_mark()
         self._here = threading.local()  # of this thread: what it used last, and slots it holds
         self.counts = Counts()
+        self.times = CopyTimes(device)
+        self.passes = Passes()
 
     def fetch(self, weight: Weight, way: int = FORWARD) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there.
@@ -90,21 +94,24 @@ class Ring:
         """
         with self._changed:
             self._learn(weight, way)
+            if way == FORWARD:
+                self.passes.note(weight, self.counts.bytes)
             slot = self._find(weight)
             if slot is not None:
                 self.counts.hits += 1
             else:
                 self.counts.misses += 1
-                slot = self._load(weight)
+                slot = self._load(weight, asked=True)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
                 self._changed.wait()
-                slot = self._find(weight) or self._load(weight)
+                slot = self._find(weight) or self._load(weight, asked=True)
             if slot is None:
                 self.counts.in_place += 1
                 return Lease(weight, way, None, weight.home)
             slot.users += 1
             self._here.held = held + 1
+            self.times.use(slot.sample)
             self._device.wait(slot.ready)
             return Lease(weight, way, slot, self._view(slot, weight.home))
 
@@ -149,7 +156,7 @@ class Ring:
         found = slot is not None and slot.holds() is weight and slot.version == weight.version
         return slot if found else None
 
-    def _load(self, weight: Weight, keep=()) -> _Slot | None:
+    def _load(self, weight: Weight, keep=(), asked=False) -> _Slot | None:
         """Over the oldest slots; None where they are in use or to be kept."""
         after = [self._made]
         slot = self._take(slot_bytes_of(weight.size_bytes), keep, after)
@@ -159,7 +166,11 @@ class Ring:
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
             after.append(self._written)
-        self._device.copy(self._view(slot, weight.home), weight.home, after, slot.ready)
+        slot.sample = self.times.begin(weight.size_bytes)
+        if asked:
+            self.times.ask(slot.sample)
+        self._device.copy(self._view(slot, weight.home), weight.home, after, slot.ready,
+                          slot.sample)
         weight.copied_version = slot.version = version
         slot.holds, slot.key = weakref.ref(weight), id(weight)
         self._places[slot.key] = slot

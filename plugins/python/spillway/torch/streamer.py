@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from spillway import library
-from spillway.torch import placement
+from spillway.torch import compat, placement
 from spillway.torch.devices import Keeper
 from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
@@ -30,6 +30,7 @@ class Streamer:
         self.device = device
         self.pool = pool
         self.hbm_bytes = hbm_bytes
+        self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.ring_slots = RING_SLOTS
         self.order = Order(self)
@@ -177,6 +178,4 @@ class Streamer:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional
         transforms and dispatch modes look into."""
         return (type(x) in (torch.Tensor, torch.nn.Parameter) and not self.device.capturing()
-                and not torch._C._are_functorch_transforms_active()
-                and not torch._C._is_tracing() and torch._C._len_torch_dispatch_stack() == 0
-                and torch.autograd.forward_ad._current_level < 0)
+                and not compat.observed())

@@ -1,0 +1,45 @@
+"""Names of torch that are not public, each looked up once. Where a torch lacks one, what depends on
+it takes the slower way that is right without it, and one warning says so. Any thread."""
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+
+import torch
+
+
+def _name(path: str):
+    """What torch has under a dotted name. AttributeError where it has nothing."""
+    return functools.reduce(getattr, path.split("."), torch)
+
+
+def find_observers() -> Callable[[], bool]:
+    """A function that says whether something looks into operations now, in this thread: a tracer, a
+    functional transform, a dispatch mode, forward-mode gradients. Where torch lacks a name that
+    would tell, the function always says yes."""
+    try:
+        transforms = _name("_C._are_functorch_transforms_active")
+        tracing = _name("_C._is_tracing")
+        modes = _name("_C._len_torch_dispatch_stack")
+        forward_ad = _name("autograd.forward_ad")
+        forward_ad._current_level  # noqa: B018  it is read anew at each call
+    except AttributeError as error:
+        warnings.warn(f"spillway.torch reads streamed weights in place, which is slow: torch "
+                      f"{torch.__version__} does not tell what looks into operations ({error})",
+                      RuntimeWarning, stacklevel=2)
+        return lambda: True
+    return lambda: (transforms() or tracing() or modes() > 0 or forward_ad._current_level >= 0)
+
+
+def find_storage_uses() -> Callable[[torch.UntypedStorage], int | None]:
+    """A function that counts the tensors over a storage; None where torch does not tell."""
+    try:
+        count = _name("_C._storage_Use_Count")
+    except AttributeError:
+        return lambda storage: None
+    return lambda storage: count(storage._cdata)
+
+
+observed = find_observers()
+storage_uses = find_storage_uses()

@@ -1,0 +1,46 @@
+"""A torch that lacks one of the names that are not public: slower, and as right."""
+import pytest
+import torch
+
+from models import MIB, WIDTH, homes, network, resident_twin
+from spillway.torch import compat
+
+OBSERVERS = [(torch._C, "_are_functorch_transforms_active"), (torch._C, "_is_tracing"),
+             (torch._C, "_len_torch_dispatch_stack"),
+             (torch.autograd.forward_ad, "_current_level")]
+
+
+@pytest.mark.parametrize("owner, name", OBSERVERS, ids=lambda value: str(value))
+def test_what_cannot_be_seen_is_read_in_place(stream, monkeypatch, device, owner, name):
+    model = network(2)
+    resident = resident_twin(model, device)
+    streamer = stream(0)
+    model.to(device)
+    assert all(homes(model))
+    x = torch.randn(2, WIDTH, device=device)
+    with torch.no_grad():
+        wanted = resident(x)
+        assert torch.equal(model(x), wanted)
+        before = streamer.ring.counts.hits + streamer.ring.counts.misses
+        with monkeypatch.context() as lacking:
+            lacking.delattr(owner, name)
+            with pytest.warns(RuntimeWarning, match=name):
+                always = compat.find_observers()
+        monkeypatch.setattr(compat, "observed", always)
+        assert torch.equal(model(x), wanted)
+    assert streamer.ring.counts.hits + streamer.ring.counts.misses == before
+
+
+def test_where_views_cannot_be_counted_nothing_moves(stream, monkeypatch, device):
+    with monkeypatch.context() as lacking:
+        lacking.delattr(torch._C, "_storage_Use_Count")
+        unknown = compat.find_storage_uses()
+    monkeypatch.setattr(compat, "storage_uses", unknown)
+    stream(20 * MIB)
+    with device:
+        model = network(12)
+    x = torch.randn(2, WIDTH, device=device)
+    with torch.no_grad():
+        for _ in range(3):
+            model(x)
+    assert not any(homes(model))

@@ -1,0 +1,85 @@
+"""The programs of examples/torch."""
+import os
+import re
+import runpy
+import subprocess
+import sys
+
+import pytest
+
+import spillway.torch
+from models import MIB
+from models_on_disk import save_llama
+from processes import TESTS
+from spillway.torch import reporting
+
+transformers = pytest.importorskip("transformers")
+EXAMPLES = TESTS.parents[2] / "examples" / "torch"
+
+
+def run(monkeypatch, name, *words):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
+@pytest.fixture
+def on_standin(monkeypatch, stream, device):
+    """enable() streams on the tests' device, within the budget that it is given, and pipelines are
+    made there."""
+    state = {}
+
+    def enable(hbm_budget, host_budget):
+        state["streamer"] = stream(int(hbm_budget), int(host_budget))
+
+    pipeline = transformers.pipeline
+    monkeypatch.setattr(spillway.torch, "enable", enable)
+    monkeypatch.setattr(spillway.torch, "report",
+                        lambda *models: reporting.report(state["streamer"], models or None))
+    # transformers puts another object in its own place while it loads what is asked for.
+    monkeypatch.setattr(sys.modules["transformers"], "pipeline",
+                        lambda task, device, **options: pipeline(
+                            task, device=state["streamer"].device.device, **options))
+
+
+@pytest.mark.usefixtures("on_standin")
+def test_the_mountain(monkeypatch, tmp_path, capsys):
+    save_llama(tmp_path)
+    run(monkeypatch, "mountain.py", tmp_path, "--hbm-budget", 12 * MIB, "--host-budget", 64 * MIB)
+    answer, _, table = capsys.readouterr().out.partition("+---")
+    assert answer.strip() and "model.layers.0-3.mlp.up_proj.weight" in table
+    hits = re.search(r"([\d,]+) weights came ahead of use", table)
+    assert int(hits[1].replace(",", "")) > 0
+
+
+def test_the_plan_of_70b_is_that_of_its_shape(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "llama70b.py", "--plan-only", "--link", "54GB")
+    assert not ended.value.code
+    text = capsys.readouterr().out
+    assert "model.layers.0-79.mlp.down_proj.weight" in text and "54.0 GB/s" in text
+
+
+def succeeds(name, *words):
+    """What the example prints, in a process of its own, with enable() itself."""
+    done = subprocess.run([sys.executable, EXAMPLES / name, *map(str, words)], text=True,
+                          env={**os.environ, "PYTHONPATH": str(TESTS.parent)}, timeout=300,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.gpu
+def test_a_small_one_of_that_shape_runs():
+    text = succeeds("llama70b.py", "--layers", 4, "--hidden", 1024, "--ffn", 4096, "--vocabulary",
+                    4096, "--hbm-budget", spillway.torch.WORK_BYTES + 80 * MIB,
+                    "--host-budget", "1GiB")
+    assert "spillway.torch plan" in text and "spillway.torch report" in text
+    assert "came ahead of use" in text
+
+
+@pytest.mark.gpu
+def test_the_mountain_with_enable_itself(tmp_path):
+    save_llama(tmp_path, hidden=1024)
+    text = succeeds("mountain.py", tmp_path, "--hbm-budget",
+                    spillway.torch.WORK_BYTES + 60 * MIB, "--host-budget", "1GiB")
+    assert "spillway.torch report" in text and "came ahead of use" in text
