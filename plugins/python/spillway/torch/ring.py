@@ -23,6 +23,7 @@ class _Slot:
             self.memory = torch.empty(size_bytes, dtype=torch.uint8, device=device.device)
         self.holds = nothing  # weak: a weight that is gone leaves its slot
         self.version = -1  # of the weight when it was copied
+        self.rows = 0  # of the weight, the first ones
         self.users = 0
         self.ready = device.new_mark()
         self.free = {}  # by stream: the end of the last use there
@@ -46,6 +47,7 @@ class Lease:
     way: int
     slot: _Slot | None
     tensor: torch.Tensor
+    part: bool = False
 
 
 @dataclass
@@ -70,31 +72,32 @@ class Ring:
         self._here = threading.local()  # of this thread: what it used last, and slots it holds
         self.counts = Counts()
 
-    def fetch(self, weight: Weight, way: int = FORWARD) -> Lease:
-        """The weight in the device's memory, for the current stream; release() it there.
+    def fetch(self, weight: Weight, way: int = FORWARD, part: bool = False) -> Lease:
+        """The weight in the device's memory, for the current stream; release() it there. `part`:
+        only the GPU's rows of it, and then of what comes next as well.
 
         Where other threads have all slots it waits for one. They hold theirs only while they tell
         the device what to compute; who holds one already never waits, and reads the weight at home.
         """
         with self._changed:
             self._learn(weight, way)
-            slot = self._find(weight)
+            slot = self._find(weight, part)
             if slot is not None:
                 self.counts.hits += 1
             else:
                 self.counts.misses += 1
-                slot = self._load(weight)
+                slot = self._load(weight, part)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
                 self._changed.wait()
-                slot = self._find(weight) or self._load(weight)
+                slot = self._find(weight, part) or self._load(weight, part)
             if slot is None:
                 self.counts.in_place += 1
-                return Lease(weight, way, None, weight.home)
+                return Lease(weight, way, None, weight.rows(part), part)
             slot.users += 1
             self._here.held = held + 1
             self._device.wait(slot.ready)
-            return Lease(weight, way, slot, slot.view(weight.home))
+            return Lease(weight, way, slot, slot.view(weight.rows(part)), part)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -106,7 +109,8 @@ class Ring:
             lease.slot.mark_free(self._device)
             ahead = self._ahead(lease.weight, lease.way)
             for weight in ahead:
-                if self._find(weight) is None and self._load(weight, ahead) is None:
+                if self._find(weight, lease.part) is None \
+                        and self._load(weight, lease.part, ahead) is None:
                     break
             self._changed.notify()
 
@@ -128,14 +132,15 @@ class Ring:
             chain.append(following)
         return chain[1:]
 
-    def _find(self, weight: Weight) -> _Slot | None:
+    def _find(self, weight: Weight, part: bool) -> _Slot | None:
         version = weight.version
         for slot in self._slots:
-            if slot.holds() is weight and slot.version == version:
+            if slot.holds() is weight and slot.version == version \
+                    and slot.rows >= weight.count(part):
                 return slot
         return None
 
-    def _load(self, weight: Weight, keep=()) -> _Slot | None:
+    def _load(self, weight: Weight, part: bool, keep=()) -> _Slot | None:
         """Into the slot whose turn it is; None where all are in use or to be kept."""
         for _ in self._slots:
             slot = self._slots[self._next]
@@ -146,9 +151,11 @@ class Ring:
                 if weight.copied_version != version:  # the current stream may still write it
                     self._device.mark(self._written)
                     after.append(self._written)
-                self._device.copy(slot.view(weight.home), weight.home, after, slot.ready)
+                rows = weight.rows(part)
+                self._device.copy(slot.view(rows), rows, after, slot.ready)
                 weight.copied_version = slot.version = version
+                slot.rows = weight.count(part)
                 slot.holds = weakref.ref(weight)
-                self.counts.bytes += weight.size_bytes
+                self.counts.bytes += rows.numel() * rows.element_size()
                 return slot
         return None
