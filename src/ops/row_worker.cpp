@@ -124,11 +124,14 @@ void RowWorker::compute(const Entry& entry) {
   const MatmulInput input{
       .tokens = entry.job.tokens, .columns = weight.columns, .floats = entry.channel->x()};
   ops_->matmul(input, weight, entry.channel->y(), weight.rows);
-  entry.channel->reach(&RowChannel::Flags::y, entry.number);
   account(&RowStatistics::busy_seconds);
-  const std::lock_guard lock(mutex_);
-  ++statistics_.jobs;
-  statistics_.bytes += weight.rows * row_bytes(weight.dtype, weight.columns);
+  {
+    const std::lock_guard lock(mutex_);
+    ++statistics_.jobs;
+    statistics_.bytes += weight.rows * row_bytes(weight.dtype, weight.columns);
+  }
+  // Last: whoever sees y finds it counted.
+  entry.channel->reach(&RowChannel::Flags::y, entry.number);
 }
 
 void RowWorker::account(double RowStatistics::*what) {
