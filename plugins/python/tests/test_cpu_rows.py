@@ -185,10 +185,9 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
 def test_rates_are_measured_and_leave_nothing_behind(stream):
     streamer = stream(40 * MIB)
     worker = RowWorker(streamer.pool, 1)
-    before = streamer.pool.text("pool_explain")
     found = cpu_rates.measure(streamer.device, streamer.pool, worker)
     worker.close()
-    assert streamer.pool.text("pool_explain") == before
+    assert streamer.pool.text("pool_explain").count("0 B held") == 2  # of HBM and of the host
     assert sorted(found.cpu) == [1, 2, 4, 8]
     for rate in (found.link, found.link_alone, found.hbm, *found.cpu.values()):
         assert 1e8 < rate < 1e13
