@@ -2,10 +2,12 @@
 """The PyTorch drop-in on a GPU: an unmodified Llama of random bf16 weights beyond its HBM budget.
 
 usage: dropin.py [--layers 40 --hidden 5120 --ffn 13824 --vocabulary 32000] [--hbm-budget 13GiB]
-       [--prompt 128] [--tokens 17] [--rounds 3] [--check]
+       [--prompt 128] [--tokens 17] [--rounds 3] [--check] [--cpu-rows auto|SHARE]
 
 Prints milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
 link's rate of the same run. --check compares the logits with the resident model's, bit for bit.
+--cpu-rows: the CPU takes part; the bound's rate is then the link's and the CPU's side by side, and
+--check compares the logits of one token within 1e-2, twice, and those of the prompt bit for bit.
 Needs torch, transformers and a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
 """
 import argparse
@@ -88,6 +90,40 @@ def seconds(model, ids, tokens):
     return time.perf_counter() - started
 
 
+def relative_error(got, wanted):
+    return ((got.float() - wanted.float()).norm() / wanted.float().norm()).item()
+
+
+def check(model, ids, wanted, cpu_rows):
+    """What the logits are against the resident model's; whether that will do."""
+    with torch.inference_mode():
+        prompt = torch.equal(model(ids).logits.cpu(), wanted[0])
+        one, again = (model(ids[:, :1]).logits.cpu() for _ in range(2))
+    error = relative_error(one, wanted[1])
+    print(f"logits of the prompt equal to the resident model's: {prompt}; of one token: relative "
+          f"error {error:.2e}, the same twice: {torch.equal(one, again)}")
+    return prompt and torch.equal(one, again) and error <= (1e-2 if cpu_rows else 0)
+
+
+def print_cpu_rows(before, tokens, needed_bytes):
+    """Where the CPU's time went a token, and the bound of both together."""
+    rows = spillway.torch._active.streamer.cpu_rows
+    rates, done = rows.rates, rows.worker.statistics()
+    cpu = rates.cpu[1]
+    print(f"link alone {rates.link_alone / 1e9:.1f} GB/s; side by side link "
+          f"{rates.link / 1e9:.1f}, CPU {cpu / 1e9:.1f}; by tokens at once "
+          f"{ {n: round(rate / 1e9, 1) for n, rate in rates.cpu.items()} }; "
+          f"HBM {rates.hbm / 1e9:.0f}")
+    names = {"busy": "busy_seconds", "waiting for x": "x_seconds",
+             "for the link": "link_seconds", "without work": "idle_seconds"}
+    times = [f"{name} {(getattr(done, field) - getattr(before, field)) * 1e3 / tokens:.1f} ms"
+             for name, field in names.items()]
+    moved = (done.bytes - before.bytes) / tokens
+    print(f"CPU, share {rows.share:.3f}, {done.threads} threads, a token: " + ", ".join(times) +
+          f"; {(done.jobs - before.jobs) / tokens:.0f} products, {moved / 1e9:.2f} GB")
+    return needed_bytes / (rates.link + cpu)
+
+
 def idle_bytes():
     """What a torch process holds after one cuBLAS call."""
     a = torch.ones(1024, 1024, device="cuda", dtype=torch.bfloat16)
@@ -103,6 +139,8 @@ def main():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--hbm-budget", default="13GiB")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--cpu-rows", default="off", help="auto, off, or a share of the rows")
+    parser.add_argument("--cpu-threads", type=int, default=0)
     options = parser.parse_args()
     idle = idle_bytes()
     link = link_rate()
@@ -118,26 +156,28 @@ def main():
             wanted = [model(ids).logits.cpu(), model(ids[:, :1]).logits.cpu()]
         model.to("cpu")
         torch.cuda.empty_cache()
-    spillway.torch.enable(hbm_budget=options.hbm_budget)
+    spillway.torch.enable(hbm_budget=options.hbm_budget, cpu_rows=options.cpu_rows,
+                          cpu_threads=options.cpu_threads)
     sampler = Sampler()
     started = time.perf_counter()
     model.to("cuda")
     print(f"{total / 2**30:.2f} GiB placed in {time.perf_counter() - started:.1f} s")
     streamed = sum(p.numel() * 2 for p in model.parameters() if hasattr(p, "spillway_weight"))
     if wanted:
-        with torch.no_grad():
-            same = [torch.equal(model(ids).logits.cpu(), wanted[0]),
-                    torch.equal(model(ids[:, :1]).logits.cpu(), wanted[1])]
-        print(f"logits equal to the resident model's, prompt and one token: {same}")
-        if not all(same):
+        if not check(model, ids, wanted, options.cpu_rows != "off"):
             sys.exit(1)
     seconds(model, ids, 3)
     decode, prefill = [], []
+    rows = spillway.torch._active.streamer.cpu_rows
+    before = rows and rows.worker.statistics()
     for _ in range(options.rounds):
         prefill.append(seconds(model, ids, 1))
         decode.append((seconds(model, ids, options.tokens) - prefill[-1]) / (options.tokens - 1))
     budget = parse_size(options.hbm_budget)
-    bound = max(0, total - (budget - 2**30)) / link
+    needed = max(0, total - (budget - 2**30))
+    bound = needed / link
+    if rows:
+        bound = print_cpu_rows(before, options.rounds * (options.tokens - 1), needed)
     median = statistics.median(decode)
     print(f"decode {median * 1e3:.1f} ms a token "
           f"({min(decode) * 1e3:.1f} to {max(decode) * 1e3:.1f}); "

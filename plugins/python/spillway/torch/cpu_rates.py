@@ -3,6 +3,7 @@ that: docs/decisions/cpu-rows.md. One thread."""
 from __future__ import annotations
 
 import ctypes
+import itertools
 import time
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from spillway.row_worker import BF16, Job, RowWorker
 from spillway.torch.devices import Keeper
 
 COLUMNS = 4096
-SCRATCH_BYTES = 128 << 20  # more than the caches of a processor keep of a token's weights
+CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go
+CHUNKS = 3  # together more than a processor's caches, as a token's weights are
 LINK_SECONDS = 0.2  # that the link is busy in a measurement
 HANDOVER_SECONDS = 30e-6  # of a product: x to the host, y from it, and the wait for each
 TYPICAL_BYTES = 80 << 20  # of a weight, to tell how many handovers there are
@@ -48,54 +50,78 @@ def share_of(rates: Rates, streamed_bytes: int, resident_bytes: int) -> float:
 
 
 def measure(device, pool: library.Pool, worker: RowWorker) -> Rates:
-    """Takes half a second, and 128 MiB in the host and in HBM each for that time."""
-    keeper = Keeper(pool.host_region(SCRATCH_BYTES, "measuring"), device.synchronize)
+    """Takes half a second, and meanwhile 384 MiB in the host and 128 MiB in HBM."""
+    keeper = Keeper(pool.host_region(CHUNKS * CHUNK_BYTES, "measuring"), device.synchronize)
+    rows = CHUNK_BYTES // 2 // COLUMNS
     with torch.inference_mode(False):
-        home = device.tensor(keeper, (SCRATCH_BYTES // 2 // COLUMNS, COLUMNS), torch.bfloat16)
-        target = torch.empty_like(home, device=device.device)
+        home = device.tensor(keeper, (CHUNKS * rows, COLUMNS), torch.bfloat16)
+        target = torch.empty((rows, COLUMNS), dtype=torch.bfloat16, device=device.device)
     home.zero_()
-    channel = worker.channel(8 * COLUMNS, 8 * len(home))
-    ctypes.memset(channel.x, 0, 4 * 8 * COLUMNS)
+    device.synchronize()
+    chunks = home.split(rows)
+    multiply = _Multiply(worker, chunks)
     try:
-        link_alone = _link_rate(device, home, target, lambda: None)
-        cpu = {}
-        link = _link_rate(device, home, target, lambda: _compute(worker, channel, home, 1, cpu))
-        for tokens in (1, 2, 4, 8):
-            if tokens not in cpu:
-                _compute(worker, channel, home, tokens, cpu)
-        half = len(target) // 2
-        return Rates(link_alone, link, cpu, 2 * _hbm_rate(device, target[:half], target[half:]))
+        link_alone = _link_rate(device, chunks, target, lambda: None)
+        link = _link_rate(device, chunks, target, multiply)
+        cpu = {1: multiply.rate}
+        for multiply.tokens in (2, 4, 8):
+            multiply()
+            cpu[multiply.tokens] = multiply.rate
+        half = rows // 2
+        hbm = 2 * _hbm_rate(device, target[:half], target[half:])
+        return Rates(link_alone, link, cpu, hbm)
     finally:
         device.synchronize()
-        channel.close()
+        multiply.close()
         del target
         torch.cuda.empty_cache()
 
 
-def _link_rate(device, home, target, beside) -> float:
+class _Multiply:
+    """Each call is a product of the next chunk; `rate`: of the calls since it was last asked for,
+    of one that it makes where there were none."""
+
+    def __init__(self, worker: RowWorker, chunks):
+        self.tokens = 1
+        self._worker = worker
+        self._chunks = itertools.cycle(reversed(chunks))  # copies go the other way
+        self._channel = worker.channel(8 * COLUMNS, 8 * len(chunks[0]))
+        ctypes.memset(self._channel.x, 0, 4 * 8 * COLUMNS)
+        self()
+        self._before = worker.statistics()
+
+    def __call__(self) -> None:
+        chunk = next(self._chunks)
+        self._channel.compute(Job(chunk.data_ptr(), tuple(chunk.shape), BF16, self.tokens))
+
+    @property
+    def rate(self) -> float:
+        if self._worker.statistics().jobs == self._before.jobs:
+            self()
+        before, self._before = self._before, self._worker.statistics()
+        return (self._before.bytes - before.bytes) / (
+            self._before.busy_seconds - before.busy_seconds)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _link_rate(device, chunks, target, beside) -> float:
     """beside() is called again and again while copies are under way."""
-    _copy_seconds(device, home, target, 2, beside)  # the first calls of everything
-    one = _copy_seconds(device, home, target, 1, lambda: None)
-    count = max(1, round(LINK_SECONDS / one))
-    return SCRATCH_BYTES * count / _copy_seconds(device, home, target, count, beside)
+    _copy_seconds(device, chunks, target, 1)  # the first call of everything
+    count = max(1, round(LINK_SECONDS / _copy_seconds(device, chunks, target, 1)))
+    return CHUNK_BYTES * count / _copy_seconds(device, chunks, target, count, beside)
 
 
-def _copy_seconds(device, home, target, count: int, beside) -> float:
+def _copy_seconds(device, chunks, target, count: int, beside=lambda: None) -> float:
     device.synchronize()
     done = device.new_mark()
     started = time.perf_counter()
-    for _ in range(count):
-        device.copy(target, home, (), done)
+    for chunk in itertools.islice(itertools.cycle(chunks), count):
+        device.copy(target, chunk, (), done)
     while not device.passed(done):
         beside()
     return time.perf_counter() - started
-
-
-def _compute(worker, channel, home, tokens: int, rates: dict) -> None:
-    before = worker.statistics()
-    channel.compute(Job(home.data_ptr(), (len(home), COLUMNS), BF16, tokens))
-    after = worker.statistics()
-    rates[tokens] = (after.bytes - before.bytes) / (after.busy_seconds - before.busy_seconds)
 
 
 def _hbm_rate(device, target, source) -> float:
