@@ -27,6 +27,7 @@ struct Tile {
   size_t columns;
   float* y;
   size_t y_stride;
+  bool first = true;  // tokens: the others find the weights in the cache
 };
 
 // Rows are read as streams too short for the processor to learn all of each: asking for what comes
@@ -80,7 +81,7 @@ void compute(const Tile& tile) {
   }
   size_t column = 0;
   for (; column + 2 * lanes <= tile.columns; column += 2 * lanes) {
-    prefetch<kType, kRows>(tile, column);
+    if (tile.first) prefetch<kType, kRows>(tile, column);
     add_products<kType>(df, tile, column, even);
     add_products<kType>(df, tile, column + lanes, odd);
   }
@@ -110,6 +111,7 @@ void compute_rows(const MatmulTask& task, size_t row) {
   size_t t = 0;
   const auto next = [&](size_t tokens) {
     t += tokens;
+    tile.first = false;
     tile.x += tokens * tile.columns;
     tile.y += tokens * tile.y_stride;
   };
