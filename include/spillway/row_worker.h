@@ -77,10 +77,11 @@ spillway_status spillway_row_channel_data(spillway_row_channel* channel, float**
 // copied.
 spillway_status spillway_row_channel_start(spillway_row_channel* channel,
                                            const spillway_row_job* job, spillway_stream stream);
-// The stream waits until y can be read. Once after each start, without fail: only then may the
+// The stream waits until y can be read. Once after each start that did not fail: only then may the
 // stream write x again. Between the two the stream can do something else.
 spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillway_stream stream);
-// Without a stream: x is there already, and y can be read when this returns.
+// Without a stream, nor one that still has something to do with the channel: x is there already,
+// and y can be read when this returns.
 spillway_status spillway_row_channel_compute(spillway_row_channel* channel,
                                              const spillway_row_job* job);
 

@@ -65,6 +65,16 @@ void RowWorker::put(const Entry& entry) {
   changed_.notify_all();
 }
 
+// Letting the flag of x reach the number would not do: the stream may yet write an earlier one.
+void RowWorker::withdraw(const Entry& entry) {
+  const std::lock_guard lock(mutex_);
+  const auto removed = std::erase_if(queue_, [&](const Entry& other) {
+    return other.channel == entry.channel && other.number == entry.number;
+  });
+  waiting_.fetch_sub(static_cast<unsigned>(removed), std::memory_order_relaxed);
+  if (removed == 0) entry.channel->withdrawn_.store(entry.number, std::memory_order_release);
+}
+
 void RowWorker::remove(const RowChannel& channel) {
   std::unique_lock lock(mutex_);
   const auto removed =
@@ -109,6 +119,7 @@ bool RowWorker::wait_for_x(const Entry& entry) {
   bool link = !channel.reached(&RowChannel::Flags::gpu_rows, entry.number - 1);
   while (!channel.reached(&RowChannel::Flags::x, entry.number)) {
     if (channel.closed_.load(std::memory_order_acquire)) return false;
+    if (channel.withdrawn_.load(std::memory_order_acquire) == entry.number) return false;
     relax(clock_.seconds() - start);
     if (link && channel.reached(&RowChannel::Flags::gpu_rows, entry.number - 1)) {
       account(&RowStatistics::link_seconds);
@@ -187,8 +198,7 @@ Result<void> RowChannel::start(const RowJob& job, Stream stream) {
   // that wait for each other come to them.
   worker_.put({this, job, number_});
   const auto written = worker_.gpu_.write_flag(&flags_.x.value, number_, stream);
-  // If not, it computes for nobody, or it would wait for ever.
-  if (!written) reach(&Flags::x, number_);
+  if (!written) worker_.withdraw({this, job, number_});  // or it would wait for ever
   return written;
 }
 

@@ -60,6 +60,8 @@ class RowWorker {
   };
 
   void put(const Entry& entry);
+  // Its x will not come.
+  void withdraw(const Entry& entry);
   // Takes the channel's jobs out of the queue and waits for the one under way.
   void remove(const RowChannel& channel);
   void run();
@@ -103,12 +105,14 @@ class RowChannel {
   float* x() const { return x_; }  // [tokens, columns] of the job
   float* y() const { return y_; }  // [tokens, rows]
 
-  // The CPU computes y once the stream has got here, having written x. kUsage: it does not fit.
+  // The CPU computes y once the stream has got here, having written x. kUsage: it does not fit. A
+  // job whose start fails is none.
   Result<void> start(const RowJob& job, Stream stream);
   // The stream waits here until y of the last job can be read. Once a job, also where the stream
   // does without y: only then may it write x again. In the stream, the GPU's own rows come between.
   Result<void> join(Stream stream);
-  // Without a stream: x is there already, and so is y on return.
+  // Without a stream, nor one that still has something to do with the channel: x is there already,
+  // and so is y on return.
   Result<void> compute(const RowJob& job);
 
  private:
@@ -133,7 +137,8 @@ class RowChannel {
   float* const y_;
   const size_t x_floats_;
   const size_t y_floats_;
-  uint32_t number_ = 0;  // of the last job
+  uint32_t number_ = 0;                  // of the last job
+  std::atomic<uint32_t> withdrawn_ = 0;  // that the worker had begun to wait for
   std::atomic<bool> closed_ = false;
 };
 

@@ -155,9 +155,24 @@ TEST_F(RowWorkers, StreamsGoOnWhenAChannelIsDestroyed) {
 }
 
 TEST_F(RowWorkers, AFlagThatCannotBeWrittenLeavesNobodyWaiting) {
-  gpu_.fail_call(GpuCall::kWriteFlag, 1, false);
+  // While the worker waits for the job before it, and while it waits for nothing else.
+  const Stream stream = gpu_.create_stream().value();
+  uint32_t* const gate = reinterpret_cast<uint32_t*>(memory_->bytes().data()) + 1;
   write_x(1);
-  EXPECT_FALSE(channel_->start(job(), stream_).has_value());
+  ASSERT_TRUE(gpu_.wait_flag(gate, 1, stream).has_value());
+  ASSERT_TRUE(channel_->start(job(), stream).has_value());
+  ASSERT_TRUE(channel_->join(stream).has_value());
+  gpu_.fail_call(GpuCall::kWriteFlag, 1, false);
+  EXPECT_FALSE(channel_->start(job(), stream).has_value());
+  std::atomic_ref(*gate).store(1, std::memory_order_release);
+  ASSERT_TRUE(gpu_.synchronise(stream).has_value());
+  ASSERT_TRUE(gpu_.destroy_stream(stream).has_value());
+  EXPECT_EQ(worker_->statistics().jobs, 1u);
+  expect_y(1);
+  for (int i = 0; i < 100; ++i) {  // the worker has often begun to wait when the call fails
+    gpu_.fail_call(GpuCall::kWriteFlag, 1, false);
+    EXPECT_FALSE(channel_->start(job(), stream_).has_value());
+  }
   ASSERT_TRUE(channel_->compute(job()).has_value());
   expect_y(1);
   for (const GpuCall call : {GpuCall::kWriteFlag, GpuCall::kWaitFlag}) {
