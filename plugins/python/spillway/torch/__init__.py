@@ -82,11 +82,15 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
 
 def _cpu_rows(streamer: Streamer, wanted: bool | str | float, threads: int) -> CpuRows | None:
     """ValueError for what is neither a share nor one of the words."""
-    if wanted is False or wanted == "off":
+    if wanted is None or wanted is False or wanted == "off":
         return None
     share = None if wanted is True or wanted == "auto" else _share(wanted)
     worker = RowWorker(streamer.pool, threads)
-    rates = cpu_rates.measure(streamer.device, streamer.pool, worker)
+    try:
+        rates = cpu_rates.measure(streamer.device, streamer.pool, worker)
+    except Exception:
+        worker.close()
+        raise
     return CpuRows(streamer.device, worker, streamer.amounts, share, rates)
 
 
