@@ -3,11 +3,13 @@
 
 usage: dropin.py [--layers 40 --hidden 5120 --ffn 13824 --vocabulary 32000] [--hbm-budget 13GiB]
        [--prompt 128] [--tokens 17] [--rounds 3] [--check] [--cpu-rows auto|SHARE]
+       [--shares 0.3,0.4,...]
 
 Prints milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
 link's rate of the same run. --check compares the logits with the resident model's, bit for bit.
 --cpu-rows: the CPU takes part; the bound's rate is then the link's and the CPU's side by side, and
 --check compares the logits of one token within 1e-2, twice, and those of the prompt bit for bit.
+--shares: afterwards the same with each of these shares, on the same weights.
 Needs torch, transformers and a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
 """
 import argparse
@@ -108,12 +110,19 @@ def check(model, ids, wanted, cpu_rows):
 def print_cpu_rows(before, tokens, needed_bytes):
     """Where the CPU's time went a token, and the bound of both together."""
     rows = spillway.torch._active.streamer.cpu_rows
-    rates, done = rows.rates, rows.worker.statistics()
+    rates = rows.rates
     cpu = rates.cpu[1]
     print(f"link alone {rates.link_alone / 1e9:.1f} GB/s; side by side link "
           f"{rates.link / 1e9:.1f}, CPU {cpu / 1e9:.1f}; by tokens at once "
           f"{ {n: round(rate / 1e9, 1) for n, rate in rates.cpu.items()} }; "
           f"HBM {rates.hbm / 1e9:.0f}")
+    print_cpu_times(before, tokens)
+    return needed_bytes / (rates.link + cpu)
+
+
+def print_cpu_times(before, tokens):
+    rows = spillway.torch._active.streamer.cpu_rows
+    done = rows.worker.statistics()
     names = {"busy": "busy_seconds", "waiting for x": "x_seconds",
              "for the link": "link_seconds", "without work": "idle_seconds"}
     times = [f"{name} {(getattr(done, field) - getattr(before, field)) * 1e3 / tokens:.1f} ms"
@@ -121,7 +130,22 @@ def print_cpu_rows(before, tokens, needed_bytes):
     moved = (done.bytes - before.bytes) / tokens
     print(f"CPU, share {rows.share:.3f}, {done.threads} threads, a token: " + ", ".join(times) +
           f"; {(done.jobs - before.jobs) / tokens:.0f} products, {moved / 1e9:.2f} GB")
-    return needed_bytes / (rates.link + cpu)
+
+
+def print_shares(model, ids, options):
+    """Milliseconds a token by share; weights are cut anew for each."""
+    rows = spillway.torch._active.streamer.cpu_rows
+    for share in options.shares.split(","):
+        rows.share = float(share)
+        for parameter in model.parameters():
+            if hasattr(parameter, "spillway_weight"):
+                parameter.spillway_weight.gpu_rows = None
+        seconds(model, ids, 3)
+        before = rows.worker.statistics()
+        first = seconds(model, ids, 1)
+        decode = (seconds(model, ids, options.tokens) - first) / (options.tokens - 1)
+        print(f"share {share}: decode {decode * 1e3:.1f} ms a token")
+        print_cpu_times(before, options.tokens - 1)
 
 
 def idle_bytes():
@@ -140,6 +164,7 @@ def main():
     parser.add_argument("--hbm-budget", default="13GiB")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cpu-rows", default="off", help="auto, off, or a share of the rows")
+    parser.add_argument("--shares", default="")
     parser.add_argument("--cpu-threads", type=int, default=0)
     options = parser.parse_args()
     idle = idle_bytes()
@@ -187,6 +212,8 @@ def main():
     print(f"HBM at most {sampler.stop() / 2**30:.2f} GiB; budget {budget / 2**30:.2f} and "
           f"{idle / 2**30:.2f} of an idle process")
     print(spillway.torch.report())
+    if rows and options.shares:
+        print_shares(model, ids, options)
 
 
 if __name__ == "__main__":
