@@ -60,7 +60,7 @@ class CpuRows:
     def takes(self, x: torch.Tensor, weight: Weight) -> bool:
         """It has rows of this product."""
         home = weight.home
-        if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
+        if torch.is_grad_enabled() or not x.numel() or x.dtype != home.dtype or home.dtype not in DTYPES:
             return False
         if torch.is_autocast_enabled(x.device.type) or x.shape[-1] != home.shape[1]:
             return False
@@ -105,18 +105,26 @@ class CpuRows:
             lane.x[:x.numel()].view(inputs.shape).copy_(inputs)
             self._device.start_rows(lane.channel, self._job(weight, len(inputs)))
             try:
-                self._multiply_ours(inputs, outputs, weight, ring)
+                self._multiply_ours(inputs, bias, outputs, weight, ring)
             finally:
                 self._device.join_rows(lane.channel)
             theirs = outputs[:, weight.gpu_rows:]
-            theirs.copy_(lane.y[:theirs.numel()].view(theirs.shape))
-        return y if bias is None else y.add_(bias)
+            given = lane.y[:theirs.numel()].view(theirs.shape)
+            if bias is None:
+                theirs.copy_(given)
+            else:
+                torch.add(given, bias[weight.gpu_rows:], out=theirs)  # as float32, rounded once
+        return y
 
-    def _multiply_ours(self, inputs, outputs, weight, ring) -> None:
+    def _multiply_ours(self, inputs, bias, outputs, weight, ring) -> None:
         """After the CPU has been told: from here on the stream waits for the link."""
         lease = ring.fetch(weight, FORWARD, part=True)
         try:
-            torch.mm(inputs, lease.tensor.t(), out=outputs[:, :weight.gpu_rows])
+            ours, rows = outputs[:, :weight.gpu_rows], lease.tensor.t()
+            if bias is None:
+                torch.mm(inputs, rows, out=ours)
+            else:
+                torch.addmm(bias[:weight.gpu_rows], inputs, rows, out=ours)
         finally:
             ring.release(lease)
 
