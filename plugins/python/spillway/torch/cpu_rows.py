@@ -62,7 +62,7 @@ class CpuRows:
         home = weight.home
         if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
             return False
-        if not x.numel() or torch.is_autocast_enabled(x.device.type) or x.shape[-1] != home.shape[1]:
+        if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
             return False
         tokens = x.numel() // home.shape[1]
         return 0 < tokens <= self.most_tokens and self._gpu_rows(weight) < len(home) \
