@@ -4,7 +4,8 @@
 usage: dropin.py [decode | prefill | logits | large] [--json FILE] [OPTION...]
 
 decode   milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
-         link's rate of the same run; with --peer in turns with Accelerate with as much HBM
+         link's rate of the same run; with --peer in turns with Accelerate with as much HBM; with
+         --cpu-rows the CPU takes part, and with --shares so by each of these
 prefill  of 128 and 4,096 tokens against the larger of the resident model's and the link's time
 logits   of a smaller model for 5 budgets, 2 kinds of attention and 2 batches, against the resident
          model's, bit for bit
@@ -26,6 +27,7 @@ from pathlib import Path
 import torch
 import transformers
 
+import dropin_cpu
 import dropin_setup as setup
 from dropin_setup import GIB
 from spillway.torch import WORK_BYTES
@@ -64,7 +66,8 @@ class Run:
 
     def enable(self):
         options = self.options
-        self.where.enable(options.hbm_budget, options.host_budget, options.work)
+        self.where.enable(options.hbm_budget, options.host_budget, options.work,
+                          options.cpu_rows, options.cpu_threads)
         self.sampler = setup.Sampler(self.where)
 
     def check_memory(self):
@@ -135,8 +138,15 @@ def decode(run):
     run.say("weights_placed", f"{setup.bytes_of(model) / GIB:.2f} GiB in "
             f"{time.perf_counter() - started:.1f} s", setup.bytes_of(model))
     if wanted:
-        run.check("logits_equal_resident", equal(answers(model, ids), wanted))
+        if options.cpu_rows == "off":
+            run.check("logits_equal_resident", equal(answers(model, ids), wanted))
+        else:
+            dropin_cpu.check_answers(run, answers, model, ids, wanted)
     median = decode_rounds(run, model, ids)
+    if options.cpu_rows != "off":
+        needed = max(0, setup.bytes_of(model) - (options.hbm_budget - GIB))
+        dropin_cpu.say_bound(run, median, needed)
+        dropin_cpu.say_shares(run, model, ids, options.shares)
     run.check_memory()
     print(where.report())
     if options.peer:
@@ -263,6 +273,9 @@ def options_of(words):
         parser.add_argument(f"--{name}", type=parse_size, metavar="SIZE")
     parser.add_argument("--check", action="store_true", help="decode: against the resident logits")
     parser.add_argument("--peer", action="store_true", help="decode: in turns with Accelerate")
+    parser.add_argument("--cpu-rows", default="off", help="decode, large: auto, off, or a share")
+    parser.add_argument("--cpu-threads", type=int, default=0)
+    parser.add_argument("--shares", type=float, nargs="+", default=[], help="decode, of CPU rows")
     parser.add_argument("--peer-tokens", type=int, default=4)
     parser.add_argument("--link-bytes", type=parse_size, default=GIB, metavar="SIZE")
     parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")

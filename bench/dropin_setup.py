@@ -26,8 +26,9 @@ class Gpu:
     def name(self):
         return torch.cuda.get_device_name()
 
-    def enable(self, hbm, host, work):
-        spillway.torch.enable(hbm_budget=hbm, host_budget=host, work=work)
+    def enable(self, hbm, host, work, cpu_rows="off", cpu_threads=0):
+        spillway.torch.enable(hbm_budget=hbm, host_budget=host, work=work, cpu_rows=cpu_rows,
+                              cpu_threads=cpu_threads)
 
     def disable(self):
         spillway.torch.disable()
@@ -62,7 +63,7 @@ class StandIn:
     def name(self):
         return "the CPU as a stand-in: times mean nothing"
 
-    def enable(self, hbm, host, work):
+    def enable(self, hbm, host, work, *_cpu_rows):
         pool = library.Pool(library.Library(), hbm_budget=64 * MIB, host_budget=host or GIB,
                             simulated_bytes=256 * MIB)
         self._streamer = Streamer(devices.Cpu(), pool, hbm - work)

@@ -272,3 +272,5 @@ void spillway_torch_deallocate(void* pointer, size_t bytes, int device, void* st
 #ifdef __cplusplus
 }
 #endif
+
+#include "spillway/row_worker.h"  // the rest of the interface

@@ -8,10 +8,6 @@
 namespace spillway {
 namespace {
 
-// Loops follow each other within microseconds while a token is computed: waiting in a short spin
-// saves two system calls a loop; then the thread sleeps, so that an idle engine costs nothing.
-constexpr int kSpins = 2000;
-
 void pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -24,10 +20,12 @@ constexpr unsigned kOpen = 0x1000;
 constexpr unsigned kNumber = ~(kInside | kOpen);
 constexpr unsigned kNextNumber = kOpen << 1;
 
-// Returns the value once `ready` says so of it.
+// Returns the value once `ready` says so of it. Loops follow each other within microseconds while a
+// token is computed: waiting in a short spin saves two system calls a loop; then the thread sleeps,
+// so that an idle engine costs nothing.
 template <typename Ready>
-unsigned wait_until(const std::atomic<unsigned>& value, Ready ready) {
-  for (int spin = 0; spin < kSpins; ++spin) {
+unsigned wait_until(const std::atomic<unsigned>& value, int spins, Ready ready) {
+  for (int spin = 0; spin < spins; ++spin) {
     const unsigned now = value.load(std::memory_order_acquire);
     if (ready(now)) return now;
     pause();
@@ -41,7 +39,7 @@ unsigned wait_until(const std::atomic<unsigned>& value, Ready ready) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads) {
+ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins) {
   SPILLWAY_CHECK(threads >= 1 && threads <= kInside);
   workers_.reserve(threads - 1);
   try {
@@ -73,7 +71,7 @@ void ThreadPool::run(size_t count, size_t grain, const std::function<void(size_t
   loop_.notify_all();
   take_ranges();
   loop_.fetch_and(~kOpen, std::memory_order_acq_rel);
-  wait_until(loop_, [](unsigned loop) { return (loop & kInside) == 0; });
+  wait_until(loop_, spins_, [](unsigned loop) { return (loop & kInside) == 0; });
 }
 
 void ThreadPool::take_ranges() {
@@ -101,7 +99,7 @@ void ThreadPool::work() {
   unsigned done = 0;  // the number of the last loop
   while (!stop_.load(std::memory_order_relaxed)) {
     const unsigned seen =
-        wait_until(loop_, [&](unsigned loop) { return (loop & kNumber) != done; });
+        wait_until(loop_, spins_, [&](unsigned loop) { return (loop & kNumber) != done; });
     done = seen & kNumber;
     if (!join(seen)) continue;
     take_ranges();

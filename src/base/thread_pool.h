@@ -13,8 +13,11 @@ namespace spillway {
 
 class ThreadPool {
  public:
+  // Looks at the next loop's number until a worker goes to sleep: about 0.1 ms.
+  static constexpr int kSpins = 2000;
+
   // threads ≥ 1, the caller's included; fewer where the system gives no more.
-  explicit ThreadPool(unsigned threads);
+  explicit ThreadPool(unsigned threads, int spins = kSpins);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -33,6 +36,7 @@ class ThreadPool {
   void leave();
   void take_ranges();
 
+  const int spins_;
   const std::function<void(size_t, size_t)>* body_ = nullptr;
   size_t count_ = 0;
   size_t grain_ = 1;

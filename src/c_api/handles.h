@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "ops/row_worker.h"
 #include "spillway/memory/pinned_memory.h"
 #include "spillway/memory/pool.h"
 #include "spillway/memory/region.h"
@@ -54,6 +55,21 @@ struct spillway_pinned_memory {
   explicit spillway_pinned_memory(spillway_pool& parent) : child(parent.children) {}
   spillway::c_api::Child child;
   std::unique_ptr<spillway::memory::PinnedMemory> memory;
+};
+
+struct spillway_row_worker {
+  explicit spillway_row_worker(spillway_pool& parent) : child(parent.children), pool(parent) {}
+  spillway::c_api::Child child;
+  spillway_pool& pool;
+  std::unique_ptr<spillway::ops::RowWorker> worker;
+  std::atomic<size_t> channels = 0;
+};
+
+struct spillway_row_channel {
+  explicit spillway_row_channel(spillway_row_worker& parent) : child(parent.channels) {}
+  spillway::c_api::Child child;
+  std::unique_ptr<spillway::memory::PinnedMemory> memory;
+  std::unique_ptr<spillway::ops::RowChannel> channel;  // goes before its memory
 };
 
 struct spillway_stream_allocator {

@@ -31,6 +31,8 @@ constexpr std::array<const char*, kGpuCalls> kNames = {"memory",
                                                        "ended",
                                                        "wait",
                                                        "wait_in_stream",
+                                                       "write_flag",
+                                                       "wait_flag",
                                                        "copy",
                                                        "copy_batch",
                                                        "fill",
@@ -223,6 +225,16 @@ Result<void> FaultyGpu::wait(EventId event) {
 Result<void> FaultyGpu::wait(Stream stream, EventId event) {
   SPILLWAY_TRY(pass(GpuCall::kStreamWait));
   return inside_.wait(stream, event);
+}
+
+Result<void> FaultyGpu::write_flag(uint32_t* flag, uint32_t value, Stream stream) {
+  SPILLWAY_TRY(pass(GpuCall::kWriteFlag));
+  return inside_.write_flag(flag, value, stream);
+}
+
+Result<void> FaultyGpu::wait_flag(uint32_t* flag, uint32_t value, Stream stream) {
+  SPILLWAY_TRY(pass(GpuCall::kWaitFlag));
+  return inside_.wait_flag(flag, value, stream);
 }
 
 Result<void> FaultyGpu::copy(const CopyRequest& request, Stream stream) {

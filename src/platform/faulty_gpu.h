@@ -39,6 +39,8 @@ enum class GpuCall {
   kEnded,
   kWait,
   kStreamWait,
+  kWriteFlag,
+  kWaitFlag,
   kCopy,
   kCopyBatch,
   kFill,
@@ -102,6 +104,8 @@ class FaultyGpu : public Gpu {
   Result<bool> ended(EventId event) override;
   Result<void> wait(EventId event) override;
   Result<void> wait(Stream stream, EventId event) override;
+  Result<void> write_flag(uint32_t* flag, uint32_t value, Stream stream) override;
+  Result<void> wait_flag(uint32_t* flag, uint32_t value, Stream stream) override;
   Result<void> copy(const CopyRequest& request, Stream stream) override;
   Result<void> copy(std::span<const CopyRequest> requests, Stream stream) override;
   Result<void> fill(std::byte* at, std::byte value, size_t bytes, Stream stream) override;

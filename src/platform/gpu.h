@@ -151,6 +151,14 @@ class Gpu {
   virtual Result<void> wait(EventId event) = 0;                 // blocks
   virtual Result<void> wait(Stream stream, EventId event) = 0;  // the stream waits, not the caller
 
+  // Flags: 32-bit words in host memory that the GPU reaches, through which streams and the CPU wait
+  // for each other. They count up and may wrap around: a flag has reached a value if it is less
+  // than 2^31 past it. What the stream did before a write can be seen by who sees the write.
+  virtual Result<void> write_flag(uint32_t* flag, uint32_t value, Stream stream) = 0;
+  // The stream waits, not the caller, until somebody has let the flag reach the value. Somebody
+  // must: such a stream cannot be stopped.
+  virtual Result<void> wait_flag(uint32_t* flag, uint32_t value, Stream stream) = 0;
+
   // Asynchronous. `from` and `to` may lie in either place, or in registered memory.
   virtual Result<void> copy(const CopyRequest& request, Stream stream) = 0;
   // All of them in one driver call where the driver can. In any order, so that none may read or

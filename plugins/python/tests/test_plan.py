@@ -107,7 +107,7 @@ def test_a_model_smaller_than_its_ring_needs_no_more_than_itself():
 
 def test_what_runs_already_is_taken_into_account(stream, device, monkeypatch):
     first, second = network(4), network(4)  # before: the stand-in's models are made on the device
-    streamer = stream(14 * MIB)
+    streamer = stream(18 * MIB)
     streamer.work_bytes = 2 * MIB
     monkeypatch.setattr(spillway.torch, "_active",
                         type("Active", (), {"streamer": streamer}))

@@ -46,6 +46,8 @@ namespace spillway::platform {
   X(stream_destroy, cuStreamDestroy)                    \
   X(stream_synchronize, cuStreamSynchronize)            \
   X(stream_wait_event, cuStreamWaitEvent)               \
+  X(stream_write_value, cuStreamWriteValue32)           \
+  X(stream_wait_value, cuStreamWaitValue32)             \
   X(event_create, cuEventCreate)                        \
   X(event_destroy, cuEventDestroy)                      \
   X(event_record, cuEventRecord)                        \

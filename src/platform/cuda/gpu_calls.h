@@ -12,6 +12,9 @@ namespace spillway::platform {
 inline CUdeviceptr device_pointer(const std::byte* at) {
   return reinterpret_cast<CUdeviceptr>(at);
 }
+inline CUdeviceptr flag_pointer(const uint32_t* flag) {
+  return reinterpret_cast<CUdeviceptr>(flag);
+}
 inline CUstream native(Stream stream) {
   return static_cast<CUstream>(stream.native);
 }
@@ -114,6 +117,15 @@ class CudaGpu : public Gpu {
   Result<void> wait(Stream stream, EventId event) override {
     return context_->checked("cuStreamWaitEvent", driver_.stream_wait_event, native(stream),
                              native(event), 0U);
+  }
+
+  Result<void> write_flag(uint32_t* flag, uint32_t value, Stream stream) override {
+    return context_->checked("cuStreamWriteValue32", driver_.stream_write_value, native(stream),
+                             flag_pointer(flag), value, unsigned{CU_STREAM_WRITE_VALUE_DEFAULT});
+  }
+  Result<void> wait_flag(uint32_t* flag, uint32_t value, Stream stream) override {
+    return context_->checked("cuStreamWaitValue32", driver_.stream_wait_value, native(stream),
+                             flag_pointer(flag), value, unsigned{CU_STREAM_WAIT_VALUE_GEQ});
   }
 
   Result<void> copy(const CopyRequest& request, Stream stream) override {

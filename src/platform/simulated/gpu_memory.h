@@ -42,6 +42,9 @@ class SimulatedGpuMemory {
   // kUsage if the GPU cannot reach all of the range.
   Result<void> check_reachable(const std::byte* at, size_t bytes) const;
 
+  // The same for a flag, and if it is not aligned.
+  Result<void> check_flag(const uint32_t* flag) const;
+
   // What a stream has to do for a copy or fill of reachable memory; it needs no lock for that, and
   // this object must live.
   using Work = std::function<void()>;

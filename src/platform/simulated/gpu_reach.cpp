@@ -64,6 +64,14 @@ Result<void> SimulatedGpuMemory::check_reachable(const std::byte* at, size_t byt
                    : "they are neither mapped nor registered");
 }
 
+Result<void> SimulatedGpuMemory::check_flag(const uint32_t* flag) const {
+  const auto* const at = reinterpret_cast<const std::byte*>(flag);
+  if (address(at) % sizeof(uint32_t) != 0) {
+    return fail(ErrorCode::kUsage, "a flag at {} is not aligned to 4 bytes", fmt::ptr(at));
+  }
+  return check_reachable(at, sizeof(uint32_t));
+}
+
 bool SimulatedGpuMemory::inside_reservation(uintptr_t start, size_t bytes) const {
   const auto after = reservations_.upper_bound(start);
   if (after == reservations_.begin()) return false;

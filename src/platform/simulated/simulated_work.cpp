@@ -1,4 +1,6 @@
 // Streams, events, and what a simulated GPU puts into streams.
+#include <atomic>
+#include <thread>
 #include <utility>
 
 #include "base/result.h"
@@ -101,6 +103,25 @@ Result<void> Simulation::wait(Stream stream, EventId event) {
   SPILLWAY_ASSIGN(SimulatedStream * found, find(stream));
   // What is recorded now counts, as for cuStreamWaitEvent, not what is recorded later.
   if (*mark != nullptr) found->put([mark = *mark] { mark->wait(); });
+  return {};
+}
+
+Result<void> Simulation::write_flag(uint32_t* flag, uint32_t value, Stream stream) {
+  const auto lock = enter();
+  SPILLWAY_ASSIGN(SimulatedStream * found, find(stream));
+  SPILLWAY_TRY(memory_.check_flag(flag));
+  found->put([flag, value] { std::atomic_ref(*flag).store(value, std::memory_order_release); });
+  return {};
+}
+
+Result<void> Simulation::wait_flag(uint32_t* flag, uint32_t value, Stream stream) {
+  const auto lock = enter();
+  SPILLWAY_ASSIGN(SimulatedStream * found, find(stream));
+  SPILLWAY_TRY(memory_.check_flag(flag));
+  found->put([flag, value] {
+    const std::atomic_ref now(*flag);
+    while (now.load(std::memory_order_acquire) - value >= 1U << 31) std::this_thread::yield();
+  });
   return {};
 }
 

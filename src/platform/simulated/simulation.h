@@ -92,6 +92,9 @@ class Simulation : public SimulatedGpu {
   Result<void> wait(EventId event) override;
   Result<void> wait(Stream stream, EventId event) override;
 
+  Result<void> write_flag(uint32_t* flag, uint32_t value, Stream stream) override;
+  Result<void> wait_flag(uint32_t* flag, uint32_t value, Stream stream) override;
+
   Result<void> copy(const CopyRequest& request, Stream stream) override {
     return copy(std::span(&request, 1), stream);
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Holds what libspillway.so exports against spillway.h: those functions, and nothing else.
+"""Holds what libspillway.so exports against its headers: those functions, and nothing else.
 
-usage: exports.py LIBRARY HEADER
+usage: exports.py LIBRARY HEADER...
 """
 import re
 import subprocess
@@ -15,13 +15,13 @@ def exported(library):
     return {line.split()[-1] for line in table.splitlines()}
 
 
-def declared(header):
-    code = re.sub(r"//.*", "", Path(header).read_text())
+def declared(headers):
+    code = re.sub(r"//.*", "", "".join(Path(header).read_text() for header in headers))
     return set(re.findall(r"\b(spillway_\w+)\s*\(", code))
 
 
 def main():
-    library, header = exported(sys.argv[1]), declared(sys.argv[2])
+    library, header = exported(sys.argv[1]), declared(sys.argv[2:])
     for name in sorted(header - library):
         print(f"{name} is declared and not exported")
     for name in sorted(library - header):

@@ -17,7 +17,9 @@ import threading
 import torch
 
 from spillway import library
-from spillway.torch import devices, loading, planning, reporting
+from spillway.row_worker import RowWorker
+from spillway.torch import cpu_rates, devices, loading, planning, reporting
+from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
 from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
@@ -43,13 +45,18 @@ class _Active:
 
 
 def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = None, *,
-           device: int = 0, work: str | int = WORK_BYTES) -> None:
+           device: int = 0, work: str | int = WORK_BYTES,
+           cpu_rows: bool | str | float = False, cpu_threads: int = 0) -> None:
     """From now on models get their homes within the budgets. Before the model is loaded.
 
     Sizes are bytes or texts such as '12GiB'; None: $SPILLWAY_HBM_BUDGET and $SPILLWAY_HOST_BUDGET,
     or 0.9 of what is free. hbm_budget covers weights, the ring, and what torch allocates otherwise,
     for which `work` of it is kept free of weights; beyond it torch raises its OutOfMemoryError.
-    host_budget covers the weights whose home is the host. Raises ValueError for what is no size,
+    host_budget covers the weights whose home is the host. cpu_rows: the CPU multiplies a share of
+    the rows of weights that stream, for a few tokens at once and without gradients; results are
+    then no longer the same bit for bit. 'auto' measures rates, which takes half a second, and
+    settles the share at the first use; a number above 0 and below 1 is the share. cpu_threads: 0 is
+    one less than there are cores. Raises ValueError for what is no size,
     RuntimeError where it is enabled already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
@@ -74,6 +81,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         pool = library.Pool(loaded, device=device, host_budget=host)
         streamer = Streamer(devices.Cuda(device), pool, weights)
         streamer.work_bytes = work_bytes
+        streamer.cpu_rows = _cpu_rows(streamer, cpu_rows, cpu_threads)
         torch.cuda.set_per_process_memory_fraction(min(1.0, hbm / total), device)
         _active = _Active(streamer, loading.install(streamer))
 
@@ -81,6 +89,31 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
 def _is_imported_by_worker(caller) -> bool:
     """multiprocessing runs the main script under this name in processes that it spawns."""
     return caller.f_globals.get("__name__") == "__mp_main__" and caller.f_code.co_name == "<module>"
+
+
+def _cpu_rows(streamer: Streamer, wanted: bool | str | float, threads: int) -> CpuRows | None:
+    """ValueError for what is neither a share nor one of the words."""
+    if wanted is None or wanted is False or wanted == "off":
+        return None
+    share = None if wanted is True or wanted == "auto" else _share(wanted)
+    worker = RowWorker(streamer.pool, threads)
+    try:
+        rates = cpu_rates.measure(streamer.device, streamer.pool, worker)
+    except Exception:
+        worker.close()
+        raise
+    return CpuRows(streamer.device, worker, streamer.amounts, share, rates)
+
+
+def _share(text: str | float) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0
+    if not 0 < share < 1:
+        raise ValueError(f"cpu_rows is {text!r}: write 'auto', False, or a share above 0 and "
+                         "below 1 of the rows")
+    return share
 
 
 def _budget(name: str, value: str | int | None, variable: str | None) -> int | None:
@@ -106,6 +139,9 @@ def disable() -> None:
     with _lock:
         if _active is not None:
             _active.patches.remove()
+            if (rows := _active.streamer.cpu_rows) is not None:
+                _active.streamer.cpu_rows = None
+                rows.close()
             torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None
 

@@ -23,11 +23,14 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m spillway.torch", description=__doc__, allow_abbrev=False,
-        usage="%(prog)s [--hbm-budget SIZE] [--host-budget SIZE] (SCRIPT | -m MODULE) [ARGUMENT…]",
+        usage="%(prog)s [--hbm-budget SIZE] [--host-budget SIZE] [--cpu-rows auto] "
+              "(SCRIPT | -m MODULE) [ARGUMENT…]",
         epilog="A budget that is not given is $SPILLWAY_HBM_BUDGET or $SPILLWAY_HOST_BUDGET, else "
                "0.9 of what is free. Sizes: 12GiB, 1.5GB, 800MiB.")
     parser.add_argument("--hbm-budget", metavar="SIZE", help="of the GPU's memory")
     parser.add_argument("--host-budget", metavar="SIZE", help="of the host's memory, for weights")
+    parser.add_argument("--cpu-rows", metavar="auto|SHARE", default="off",
+                        help="let the CPU multiply a share of the rows of weights that stream")
     return parser
 
 
@@ -40,7 +43,8 @@ def main(words: list[str]) -> None:
     if theirs[0] != "-m" and not Path(theirs[0]).exists():
         parser.error(f"there is no {theirs[0]}")
     try:
-        spillway.torch.enable(options.hbm_budget, options.host_budget)
+        spillway.torch.enable(options.hbm_budget, options.host_budget,
+                              cpu_rows=options.cpu_rows)
     except ValueError as error:
         parser.error(str(error))
     except library.Error as error:

@@ -111,6 +111,17 @@ class Cuda:
         """The end of what the current stream has been given by now."""
         mark.record(torch.cuda.current_stream(self.device))
 
+    def passed(self, mark) -> bool:
+        return mark.query()
+
+    def start_rows(self, channel, job) -> None:
+        """The CPU begins when the current stream is here (spillway/row_worker.py)."""
+        channel.start(job, self.stream())
+
+    def join_rows(self, channel) -> None:
+        """What the current stream is given from now on comes after the CPU's rows."""
+        channel.join(self.stream())
+
     def synchronize(self) -> None:
         """All streams have done what they were given."""
         torch.cuda.synchronize(self.device)
@@ -173,6 +184,15 @@ class Cpu:
         pass
 
     def mark(self, mark) -> None:
+        pass
+
+    def passed(self, mark) -> bool:
+        return True
+
+    def start_rows(self, channel, job) -> None:
+        channel.compute(job)
+
+    def join_rows(self, channel) -> None:
         pass
 
     def synchronize(self) -> None:

@@ -23,7 +23,7 @@ def report(streamer, roots=None) -> Overview:
         "ring": ring_numbers(ring) if ring else None,
         "pass": _pass(ring, rate),
         "modules": inventory.rows(tensors),
-        "notes": []})
+        "notes": [streamer.cpu_rows.report()] if streamer.cpu_rows else []})
 
 
 def device_name(device: torch.device) -> str:

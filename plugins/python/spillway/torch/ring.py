@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from spillway.torch.kinds import size_of
 from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
@@ -36,6 +37,7 @@ class _Slot:
         self.holds = nothing  # weak: a weight that is gone leaves its slot
         self.key = 0  # the id of that weight
         self.version = -1  # of the weight when it was copied
+        self.rows = 0  # of the weight, the first ones
         self.users = 0
         self.sample = None  # of the copy that filled it, where that is timed
         self.ready = device.new_mark()
@@ -55,6 +57,7 @@ class Lease:
     way: int
     slot: _Slot | None
     tensor: torch.Tensor
+    part: bool = False
 
 
 @dataclass
@@ -86,8 +89,9 @@ class Ring:
         self.times = CopyTimes(device)
         self.passes = Passes()
 
-    def fetch(self, weight: Weight, way: int = FORWARD) -> Lease:
-        """The weight in the device's memory, for the current stream; release() it there.
+    def fetch(self, weight: Weight, way: int = FORWARD, part: bool = False) -> Lease:
+        """The weight in the device's memory, for the current stream; release() it there. `part`:
+        only the GPU's rows of it, and then of what comes next as well.
 
         Where other threads have all slots it waits for one. They hold theirs only while they tell
         the device what to compute; who holds one already never waits, and reads the weight at home.
@@ -96,24 +100,24 @@ class Ring:
             self._learn(weight, way)
             if way == FORWARD:
                 self.passes.note(weight, self.counts.bytes)
-            slot = self._find(weight)
+            slot = self._find(weight, part)
             if slot is not None:
                 self.counts.hits += 1
             else:
                 self.counts.misses += 1
-                slot = self._load(weight, asked=True)
+                slot = self._load(weight, part, asked=True)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
                 self._changed.wait()
-                slot = self._find(weight) or self._load(weight, asked=True)
+                slot = self._find(weight, part) or self._load(weight, part, asked=True)
             if slot is None:
                 self.counts.in_place += 1
-                return Lease(weight, way, None, weight.home)
+                return Lease(weight, way, None, weight.rows(part), part)
             slot.users += 1
             self._here.held = held + 1
             self.times.use(slot.sample)
             self._device.wait(slot.ready)
-            return Lease(weight, way, slot, self._view(slot, weight.home))
+            return Lease(weight, way, slot, self._view(slot, weight.rows(part)), part)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -123,9 +127,10 @@ class Ring:
             lease.slot.users -= 1
             self._here.held -= 1
             lease.slot.mark_free(self._device)
-            ahead = self._ahead(lease.weight, lease.way)
+            ahead = self._ahead(lease)
             for weight in ahead:
-                if self._find(weight) is None and self._load(weight, ahead) is None:
+                if self._find(weight, lease.part) is None \
+                        and self._load(weight, lease.part, ahead) is None:
                     break
             self._changed.notify()
 
@@ -137,44 +142,48 @@ class Ring:
             last.follows[way] = reference
         self._here.last[way] = reference
 
-    def _ahead(self, weight: Weight, way: int) -> list[Weight]:
+    def _ahead(self, lease: Lease) -> list[Weight]:
         """What comes after it, as many as the ring has room for at most."""
+        weight, way = lease.weight, lease.way
         ahead, known, size_bytes = [], {id(weight)}, 0
         while len(ahead) < MOST_AHEAD:
             weight = weight.follows[way]()
             if weight is None or id(weight) in known or weight.size_bytes > self.slot_bytes:
                 break
-            size_bytes += slot_bytes_of(weight.size_bytes)
+            size_bytes += slot_bytes_of(size_of(weight.rows(lease.part)))
             if size_bytes > self.size_bytes:
                 break
             known.add(id(weight))
             ahead.append(weight)
         return ahead
 
-    def _find(self, weight: Weight) -> _Slot | None:
+    def _find(self, weight: Weight, part: bool) -> _Slot | None:
         slot = self._places.get(id(weight))
-        found = slot is not None and slot.holds() is weight and slot.version == weight.version
+        found = slot is not None and slot.holds() is weight and slot.version == weight.version \
+            and slot.rows >= weight.count(part)
         return slot if found else None
 
-    def _load(self, weight: Weight, keep=(), asked=False) -> _Slot | None:
+    def _load(self, weight: Weight, part: bool, keep=(), asked=False) -> _Slot | None:
         """Over the oldest slots; None where they are in use or to be kept."""
         after = [self._made]
-        slot = self._take(slot_bytes_of(weight.size_bytes), keep, after)
+        rows = weight.rows(part)
+        size_bytes = size_of(rows)
+        slot = self._take(slot_bytes_of(size_bytes), keep, after)
         if slot is None:
             return None
         version = weight.version
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
             after.append(self._written)
-        slot.sample = self.times.begin(weight.size_bytes)
+        slot.sample = self.times.begin(size_bytes)
         if asked:
             self.times.ask(slot.sample)
-        self._device.copy(self._view(slot, weight.home), weight.home, after, slot.ready,
-                          slot.sample)
+        self._device.copy(self._view(slot, rows), rows, after, slot.ready, slot.sample)
         weight.copied_version = slot.version = version
         slot.holds, slot.key = weakref.ref(weight), id(weight)
         self._places[slot.key] = slot
-        self.counts.bytes += weight.size_bytes
+        slot.rows = weight.count(part)
+        self.counts.bytes += size_bytes
         return slot
 
     def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
@@ -203,6 +212,6 @@ class Ring:
         self._next = end
         return taken
 
-    def _view(self, slot: _Slot, home: torch.Tensor) -> torch.Tensor:
-        size = home.numel() * home.element_size()
-        return self._memory[slot.begin:slot.begin + size].view(home.dtype).view(home.shape)
+    def _view(self, slot: _Slot, rows: torch.Tensor) -> torch.Tensor:
+        memory = self._memory[slot.begin:slot.begin + size_of(rows)]
+        return memory.view(rows.dtype).view(rows.shape)

@@ -33,6 +33,7 @@ class Streamer:
         self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.ring_slots = RING_SLOTS
+        self.cpu_rows = None  # a CpuRows, where the CPU takes part
         self.order = Order(self)
         self.making = Making(self)
         self._lock = threading.RLock()
@@ -157,6 +158,11 @@ class Streamer:
                 self.ring = ring = Ring(self.device, RING_SLOTS, size_bytes)
             return ring
 
+    def amounts(self) -> tuple[int, int]:
+        """Bytes whose home is the host, and bytes in HBM."""
+        homes = list(self._homes.values())
+        return sum(keeper.region.size_bytes for keeper in homes), self.allocated_bytes()
+
     def _drop_ring(self) -> None:
         """When no weight has its home in the host any more, the ring goes as well."""
         if not list(self._homes.values()):
@@ -172,7 +178,9 @@ class Streamer:
         ring = self.ring
         if ring is None or ring.slot_bytes < weight.size_bytes:
             ring = self.ring_for(weight.size_bytes)
-        return streamed_linear(x, parameter, bias, weight, ring)
+        rows = self.cpu_rows
+        y = rows.linear(x, bias, weight, ring) if rows and rows.takes(x, weight) else None
+        return streamed_linear(x, parameter, bias, weight, ring) if y is None else y
 
     def _may_stream(self, x) -> bool:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional

@@ -25,6 +25,7 @@ class Weight:
         self.alias = home.data
         self.size_bytes = home.numel() * home.element_size()
         self.copied_version = -1  # of the last copy that was started
+        self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
         self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
         self._sharers = sharers
         sharers.add(self)
@@ -33,6 +34,14 @@ class Weight:
     def version(self) -> int:
         """Counts writes."""
         return self.home._version + self.alias._version
+
+    def count(self, part: bool) -> int:
+        """How many rows() are."""
+        return self.gpu_rows if part and self.gpu_rows is not None else len(self.home)
+
+    def rows(self, part: bool) -> torch.Tensor:
+        """All of it; `part`: without the rows that the CPU computes."""
+        return self.home[:self.gpu_rows] if part and self.gpu_rows is not None else self.home
 
     def alone(self) -> bool:
         """Nobody else can write the bytes without being counted here."""

@@ -5,6 +5,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/simd/matmul_floats.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // compiles this file once per target
 #include "hwy/highway.h"
 // After it:
@@ -26,7 +27,20 @@ struct Tile {
   size_t columns;
   float* y;
   size_t y_stride;
+  bool first = true;  // tokens: the others find the weights in the cache
 };
+
+// Rows are read as streams too short for the processor to learn all of each: asking for what comes
+// gave 0.94 of the read rate for 0.87 (one token, bf16; ops_bench). 1 KiB to 4 KiB do as well.
+constexpr size_t kAheadBytes = 2048;
+
+template <DType kType, size_t kRows>
+HWY_INLINE void prefetch(const Tile& tile, size_t column) {
+  for (size_t r = 0; r < kRows; ++r) {
+    const std::byte* from = tile.weights + r * tile.row_bytes + column * kElementBytes<kType>;
+    hwy::Prefetch(from + kAheadBytes);
+  }
+}
 
 template <DType kType, size_t kRows, size_t kTokens>
 HWY_INLINE void add_products(Floats df, const Tile& tile, size_t column,
@@ -67,6 +81,7 @@ void compute(const Tile& tile) {
   }
   size_t column = 0;
   for (; column + 2 * lanes <= tile.columns; column += 2 * lanes) {
+    if (tile.first) prefetch<kType, kRows>(tile, column);
     add_products<kType>(df, tile, column, even);
     add_products<kType>(df, tile, column + lanes, odd);
   }
@@ -96,6 +111,7 @@ void compute_rows(const MatmulTask& task, size_t row) {
   size_t t = 0;
   const auto next = [&](size_t tokens) {
     t += tokens;
+    tile.first = false;
     tile.x += tokens * tile.columns;
     tile.y += tokens * tile.y_stride;
   };

@@ -1,0 +1,63 @@
+"""What dropin.py decode shows of CPU rows: answers, where the CPU's time goes, the share. A GPU's
+only."""
+import dropin_setup as setup
+import spillway.torch
+import torch
+
+MOST_ERROR = 1e-2  # relative, of 16-bit logits
+
+
+def rows():
+    """The CpuRows of spillway.torch; None: off."""
+    return spillway.torch._active.streamer.cpu_rows
+
+
+def check_answers(run, answers, model, ids, wanted):
+    """The prompt is the GPU's alone; a token's logits differ by rounding, always the same."""
+    got, again = answers(model, ids), answers(model, ids)
+    run.check("logits_of_the_prompt_equal_resident", torch.equal(got[0], wanted[0]))
+    errors = [relative_error(one, other) for one, other in zip(got[1:], wanted[1:], strict=True)]
+    run.say("relative_error", f"{max(errors):.2e} in the logits of a token", errors)
+    run.check("relative_error_is_small", max(errors) <= MOST_ERROR)
+    run.check("the_same_twice", all(torch.equal(*pair) for pair in zip(got, again, strict=True)))
+
+
+def relative_error(got, wanted):
+    return ((got.float() - wanted.float()).norm() / wanted.float().norm()).item()
+
+
+def say_bound(run, decode_seconds, needed_bytes):
+    """`needed_bytes`: of weights that HBM has no room for."""
+    rates = rows().rates
+    both = rates.link + rates.cpu[1]
+    bound = needed_bytes / both
+    run.say("rates", f"link alone {rates.link_alone / 1e9:.1f} GB/s; side by side link "
+            f"{rates.link / 1e9:.1f}, CPU {rates.cpu[1] / 1e9:.1f}; HBM {rates.hbm / 1e9:.0f}",
+            {"link_alone": rates.link_alone, "link": rates.link, "hbm": rates.hbm,
+             "cpu_by_tokens": rates.cpu})
+    run.say("of_link_and_cpu_bound", f"{decode_seconds / bound:.3f}; the bound is "
+            f"{bound * 1e3:.1f} ms", decode_seconds / bound)
+
+
+def say_shares(run, model, ids, shares):
+    """Milliseconds a token by share; weights are cut anew for each."""
+    cpu, options = rows(), run.options
+    for share in shares:
+        cpu.share = share
+        for parameter in model.parameters():
+            if hasattr(parameter, "spillway_weight"):
+                parameter.spillway_weight.gpu_rows = None
+        setup.generate_seconds(run.where.synchronize, model, ids, 3)
+        before = cpu.worker.statistics()
+        seconds, _ = setup.decode_seconds(run.where.synchronize, model, ids, options.tokens)
+        run.say(f"share_{share}", f"{seconds * 1e3:.1f} ms a token; {times(before, options)}",
+                seconds * 1e3)
+
+
+def times(before, options):
+    """Of the CPU since `before`, a token."""
+    done, tokens = rows().worker.statistics(), options.tokens - 1
+    names = {"busy": "busy_seconds", "waiting for x": "x_seconds",
+             "for the link": "link_seconds", "without work": "idle_seconds"}
+    return ", ".join(f"{name} {(getattr(done, field) - getattr(before, field)) * 1e3 / tokens:.1f}"
+                     for name, field in names.items())

@@ -1,0 +1,91 @@
+// Spillway's row workers for C: rows of matrix products that the CPU computes inside a GPU's
+// stream, while the GPU computes the others. A part of spillway/spillway.h, whose rules hold here.
+#pragma once
+
+#include "spillway/spillway.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+// NOLINTBEGIN(modernize-use-using): C has no other way to name a type
+
+// A thread with helpers, which does the jobs of its channels in the order in which they were
+// started. It makes no call of the driver.
+typedef struct spillway_row_worker spillway_row_worker;
+// Buffers for x and y in host memory that the GPU reaches, for the jobs of one stream: one thread
+// at a time, one job after the other.
+typedef struct spillway_row_channel spillway_row_channel;
+
+typedef struct spillway_row_worker_options {
+  size_t size;
+  uint32_t threads;   // the helpers and it; 0: one less than there are cores for the process
+  uint32_t reserved;  // 0
+} spillway_row_worker_options;
+
+// Where the worker's time went since it was made, in seconds.
+typedef struct spillway_row_statistics {
+  size_t size;
+  double busy_seconds;
+  double x_seconds;     // waiting: the stream had not come to the job yet,
+  double link_seconds;  // nor had it finished its own rows of the job before
+  double idle_seconds;  // there was no job
+  uint64_t jobs;
+  uint64_t bytes;    // of weights
+  uint32_t threads;  // that there are
+  uint32_t reserved;
+} spillway_row_statistics;
+
+typedef struct spillway_row_channel_options {
+  size_t size;
+  uint64_t x_floats;  // of a job at most
+  uint64_t y_floats;
+} spillway_row_channel_options;
+
+typedef int32_t spillway_dtype;
+enum {
+  SPILLWAY_F32 = 0,
+  SPILLWAY_F16 = 1,
+  SPILLWAY_BF16 = 30,
+};
+
+// y[t, r] = sum over c of weight[r, c] * x[t, c], added up as float.
+typedef struct spillway_row_job {
+  size_t size;
+  const void* weight;  // [rows, columns], in memory that the CPU reaches until y has been read
+  uint64_t rows;
+  uint64_t columns;
+  uint64_t tokens;
+  spillway_dtype dtype;  // of the weight
+  int32_t reserved;
+} spillway_row_job;
+
+spillway_status spillway_row_worker_create(spillway_pool* pool,
+                                           const spillway_row_worker_options* options,
+                                           spillway_row_worker** worker);
+// SPILLWAY_USAGE while there are channels.
+spillway_status spillway_row_worker_destroy(spillway_row_worker* worker);
+spillway_status spillway_row_worker_read_statistics(spillway_row_worker* worker,
+                                                    spillway_row_statistics* statistics);
+spillway_status spillway_row_channel_create(spillway_row_worker* worker,
+                                            const spillway_row_channel_options* options,
+                                            spillway_row_channel** channel);
+// No stream has anything to do with it any more.
+spillway_status spillway_row_channel_destroy(spillway_row_channel* channel);
+// Of both: the CPU's address and the GPU's.
+spillway_status spillway_row_channel_data(spillway_row_channel* channel, float** x, float** y);
+// The CPU computes y when the stream has got here; what was put into it before writes x. The job is
+// copied.
+spillway_status spillway_row_channel_start(spillway_row_channel* channel,
+                                           const spillway_row_job* job, spillway_stream stream);
+// The stream waits until y can be read. Once after each start that did not fail: only then may the
+// stream write x again. Between the two the stream can do something else.
+spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillway_stream stream);
+// Without a stream, nor one that still has something to do with the channel: x is there already,
+// and y can be read when this returns.
+spillway_status spillway_row_channel_compute(spillway_row_channel* channel,
+                                             const spillway_row_job* job);
+
+// NOLINTEND(modernize-use-using)
+#ifdef __cplusplus
+}
+#endif

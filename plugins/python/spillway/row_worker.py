@@ -1,0 +1,97 @@
+"""Rows of matrix products that the CPU computes inside a GPU's stream: the row workers of
+include/spillway/spillway.h through ctypes. Any thread; a channel: one at a time."""
+from __future__ import annotations
+
+import ctypes
+
+from spillway.library import Pool
+
+F32, F16, BF16 = 0, 1, 30
+
+
+class _WorkerOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("threads", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32)]
+
+
+class _ChannelOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("x_floats", ctypes.c_uint64),
+                ("y_floats", ctypes.c_uint64)]
+
+
+class Statistics(ctypes.Structure):
+    """Seconds since the worker was made: computing; waiting for a stream to come to the job, or for
+    the GPU to end its own rows of the one before; without a job. And of weights, the bytes."""
+    _fields_ = [("size", ctypes.c_size_t), ("busy_seconds", ctypes.c_double),
+                ("x_seconds", ctypes.c_double), ("link_seconds", ctypes.c_double),
+                ("idle_seconds", ctypes.c_double), ("jobs", ctypes.c_uint64),
+                ("bytes", ctypes.c_uint64), ("threads", ctypes.c_uint32),
+                ("reserved", ctypes.c_uint32)]
+
+
+class Job(ctypes.Structure):
+    """y[t, r] = sum over c of weight[r, c] * x[t, c]; the weight's bytes outlive it."""
+    _fields_ = [("size", ctypes.c_size_t), ("weight", ctypes.c_void_p), ("rows", ctypes.c_uint64),
+                ("columns", ctypes.c_uint64), ("tokens", ctypes.c_uint64),
+                ("dtype", ctypes.c_int32), ("reserved", ctypes.c_int32)]
+
+    def __init__(self, weight: int, shape: tuple[int, int], dtype: int, tokens: int):
+        super().__init__(ctypes.sizeof(Job), weight, shape[0], shape[1], tokens, dtype, 0)
+
+
+class RowWorker:
+    """`threads` of the CPU; 0: one less than the process may use cores. close() ends them."""
+
+    def __init__(self, pool: Pool, threads: int = 0):
+        self._pool = pool  # outlives it
+        self.call = pool.library.call
+        self._handle = ctypes.c_void_p()
+        options = _WorkerOptions(ctypes.sizeof(_WorkerOptions), threads, 0)
+        self.call("row_worker_create", pool._handle, ctypes.byref(options),
+                  ctypes.byref(self._handle))
+
+    def channel(self, x_floats: int, y_floats: int) -> Channel:
+        return Channel(self, x_floats, y_floats)
+
+    def statistics(self) -> Statistics:
+        values = Statistics(ctypes.sizeof(Statistics))
+        self.call("row_worker_read_statistics", self._handle, ctypes.byref(values))
+        return values
+
+    def close(self) -> None:
+        """Its channels are closed."""
+        if self._handle:
+            handle, self._handle = self._handle, None
+            self.call("row_worker_destroy", handle)
+
+
+class Channel:
+    """`x` and `y`: addresses of float32 buffers in host memory, the CPU's and the GPU's."""
+
+    def __init__(self, worker: RowWorker, x_floats: int, y_floats: int):
+        self._call = worker.call
+        self._handle = ctypes.c_void_p()
+        options = _ChannelOptions(ctypes.sizeof(_ChannelOptions), x_floats, y_floats)
+        self._call("row_channel_create", worker._handle, ctypes.byref(options),
+                   ctypes.byref(self._handle))
+        x, y = ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("row_channel_data", self._handle, ctypes.byref(x), ctypes.byref(y))
+        self.x, self.y = x.value, y.value
+
+    def start(self, job: Job, stream: int | None) -> None:
+        """The CPU computes y when the stream is here; what was put into it before writes x."""
+        self._call("row_channel_start", self._handle, ctypes.byref(job), ctypes.c_void_p(stream))
+
+    def join(self, stream: int | None) -> None:
+        """The stream waits for y. Once after each start()."""
+        self._call("row_channel_join", self._handle, ctypes.c_void_p(stream))
+
+    def compute(self, job: Job) -> None:
+        """x is there, and y is on return."""
+        self._call("row_channel_compute", self._handle, ctypes.byref(job))
+
+    def close(self) -> None:
+        """No stream has anything to do with it any more."""
+        if self._handle:
+            handle, self._handle = self._handle, None
+            self._call("row_channel_destroy", handle)

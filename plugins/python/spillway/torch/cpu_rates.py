@@ -1,0 +1,134 @@
+"""How fast the CPU and the link are side by side, and which share of the rows the CPU gets from
+that: docs/decisions/cpu-rows.md. One thread."""
+from __future__ import annotations
+
+import ctypes
+import itertools
+import time
+from dataclasses import dataclass
+
+import torch
+
+from spillway import library
+from spillway.row_worker import BF16, Job, RowWorker
+from spillway.torch.devices import Keeper
+
+COLUMNS = 4096
+CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go
+CHUNKS = 3  # together more than a processor's caches, as a token's weights are
+LINK_SECONDS = 0.2  # that the link is busy in a measurement
+HANDOVER_SECONDS = 30e-6  # of a product: x to the host, y from it, and the wait for each
+TYPICAL_BYTES = 80 << 20  # of a weight, to tell how many handovers there are
+LEAST_GAIN = 1.05  # in bytes a second, or the CPU stays out of it
+
+
+@dataclass
+class Rates:
+    """In bytes a second, of weights."""
+    link_alone: float
+    link: float  # while the CPU computes
+    cpu: dict[int, float]  # by the number of tokens at once, while the link is busy
+    hbm: float
+
+    def most_tokens(self, share: float) -> int:
+        """For so many at once the CPU's share takes no longer than the link for the whole
+        weight."""
+        fits = [tokens for tokens, rate in self.cpu.items()
+                if share > 0 and share / rate <= 1 / self.link_alone]
+        return max(fits, default=0)
+
+
+def share_of(rates: Rates, streamed_bytes: int, resident_bytes: int) -> float:
+    """Of the rows, so that the CPU and the link are done with a token together. The link runs ahead
+    and is busy all the time; the CPU cannot compute while the GPU does what comes between."""
+    cpu = rates.cpu[1]
+    if rates.link + cpu < LEAST_GAIN * rates.link_alone or not streamed_bytes:
+        return 0.0
+    link_seconds, cpu_seconds = streamed_bytes / rates.link, streamed_bytes / cpu
+    between = resident_bytes / rates.hbm + HANDOVER_SECONDS * streamed_bytes / TYPICAL_BYTES
+    return max(0.0, link_seconds - between) / (link_seconds + cpu_seconds)
+
+
+def measure(device, pool: library.Pool, worker: RowWorker) -> Rates:
+    """Takes half a second, and meanwhile 384 MiB in the host and 128 MiB in HBM."""
+    keeper = Keeper(pool.host_region(CHUNKS * CHUNK_BYTES, "measuring"), device.synchronize)
+    rows = CHUNK_BYTES // 2 // COLUMNS
+    with torch.inference_mode(False):
+        home = device.tensor(keeper, (CHUNKS * rows, COLUMNS), torch.bfloat16)
+        target = torch.empty((rows, COLUMNS), dtype=torch.bfloat16, device=device.device)
+    home.zero_()
+    device.synchronize()
+    chunks = home.split(rows)
+    multiply = _Multiply(worker, chunks)
+    try:
+        link_alone = _link_rate(device, chunks, target, lambda: None)
+        link = _link_rate(device, chunks, target, multiply)
+        cpu = {1: multiply.rate}
+        for multiply.tokens in (2, 4, 8):
+            multiply()
+            cpu[multiply.tokens] = multiply.rate
+        half = rows // 2
+        hbm = 2 * _hbm_rate(device, target[:half], target[half:])
+        return Rates(link_alone, link, cpu, hbm)
+    finally:
+        device.synchronize()
+        multiply.close()
+        del target
+        torch.cuda.empty_cache()
+
+
+class _Multiply:
+    """Each call is a product of the next chunk; `rate`: of the calls since it was last asked for,
+    of one that it makes where there were none."""
+
+    def __init__(self, worker: RowWorker, chunks):
+        self.tokens = 1
+        self._worker = worker
+        self._chunks = itertools.cycle(reversed(chunks))  # copies go the other way
+        self._channel = worker.channel(8 * COLUMNS, 8 * len(chunks[0]))
+        ctypes.memset(self._channel.x, 0, 4 * 8 * COLUMNS)
+        self()
+        self._before = worker.statistics()
+
+    def __call__(self) -> None:
+        chunk = next(self._chunks)
+        self._channel.compute(Job(chunk.data_ptr(), tuple(chunk.shape), BF16, self.tokens))
+
+    @property
+    def rate(self) -> float:
+        if self._worker.statistics().jobs == self._before.jobs:
+            self()
+        before, self._before = self._before, self._worker.statistics()
+        return (self._before.bytes - before.bytes) / (
+            self._before.busy_seconds - before.busy_seconds)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _link_rate(device, chunks, target, beside) -> float:
+    """beside() is called again and again while copies are under way."""
+    _copy_seconds(device, chunks, target, 1)  # the first call of everything
+    count = max(1, round(LINK_SECONDS / _copy_seconds(device, chunks, target, 1)))
+    return CHUNK_BYTES * count / _copy_seconds(device, chunks, target, count, beside)
+
+
+def _copy_seconds(device, chunks, target, count: int, beside=lambda: None) -> float:
+    device.synchronize()
+    done = device.new_mark()
+    started = time.perf_counter()
+    for chunk in itertools.islice(itertools.cycle(chunks), count):
+        device.copy(target, chunk, (), done)
+    while not device.passed(done):
+        beside()
+    return time.perf_counter() - started
+
+
+def _hbm_rate(device, target, source) -> float:
+    """Of one direction."""
+    device.synchronize()
+    started = time.perf_counter()
+    for _ in range(8):
+        target.copy_(source)
+    device.synchronize()
+    return 8 * source.numel() * source.element_size() / (time.perf_counter() - started)

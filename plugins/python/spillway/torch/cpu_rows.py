@@ -1,0 +1,165 @@
+"""The last rows of weights that stream are multiplied by the CPU, where they lie, while the link
+brings the others: docs/decisions/cpu-rows.md. Any thread; a stream's jobs come one by one.
+
+Only without gradients and for a few tokens at once. Results differ from the GPU's by rounding.
+"""
+from __future__ import annotations
+
+import threading
+import types
+
+import torch
+
+from spillway.row_worker import BF16, F16, F32, Channel, Job, RowWorker
+from spillway.torch.cpu_rates import Rates, share_of
+from spillway.torch.ring import FORWARD, Ring
+from spillway.torch.weight import Weight
+
+DTYPES = {torch.bfloat16: BF16, torch.float16: F16, torch.float32: F32}
+ALIGNMENT = 128  # of the GPU's rows: what its kernels like
+LEAST_BYTES = 4 << 20  # of a weight: handing a smaller one over costs more than the link's time
+MOST_LANES = 8  # streams that the CPU serves
+X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
+Y_FLOATS = 1 << 20
+
+
+class _Lane:
+    """What one stream needs for its jobs. `lock`: from one's start to its end in the stream."""
+
+    def __init__(self, worker: RowWorker, device):
+        self.lock = threading.Lock()
+        self.channel = Channel(worker, X_FLOATS, Y_FLOATS)
+        self.x = _floats(device, self.channel.x, X_FLOATS)
+        self.y = _floats(device, self.channel.y, Y_FLOATS)
+
+
+def _floats(device, address: int, count: int) -> torch.Tensor:
+    region = types.SimpleNamespace(address=address, size_bytes=4 * count)
+    with torch.inference_mode(False):
+        return device.tensor(types.SimpleNamespace(region=region), (count,), torch.float32)
+
+
+class CpuRows:
+    """`share` of the rows, above 0 and below 1, for `most_tokens` at once; None: found out at the
+    first use from `rates`, and fixed from then on. `amounts()` are the bytes of weights that
+    stream and of what lies in HBM."""
+
+    def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
+                 rates: Rates | None = None):
+        self.worker = worker
+        self.rates = rates
+        self.share = share
+        self._device = device
+        self._amounts = amounts
+        self._lanes = {}  # by stream
+        self._lock = threading.Lock()
+        self._most_tokens = 1 if rates is None else None
+
+    # -- Which work is the CPU's
+
+    def takes(self, x: torch.Tensor, weight: Weight) -> bool:
+        """It has rows of this product."""
+        home = weight.home
+        if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
+            return False
+        if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
+            return False
+        tokens = x.numel() // home.shape[1]
+        return 0 < tokens <= self.most_tokens and self._gpu_rows(weight) < len(home) \
+            and tokens * home.shape[1] <= X_FLOATS and tokens * home.shape[0] <= Y_FLOATS
+
+    @property
+    def most_tokens(self) -> int:
+        if self._most_tokens is None:
+            self._settle()
+        return self._most_tokens
+
+    def _settle(self) -> None:
+        """Once: rows that moved between processors would change results."""
+        with self._lock:
+            if self._most_tokens is not None:
+                return
+            if self.share is None:
+                self.share = share_of(self.rates, *self._amounts())
+            self._most_tokens = self.rates.most_tokens(self.share)
+
+    def _gpu_rows(self, weight: Weight) -> int:
+        if weight.gpu_rows is None:
+            rows = len(weight.home)
+            ours = round(rows * (1 - self.share) / ALIGNMENT) * ALIGNMENT
+            splits = weight.size_bytes >= LEAST_BYTES and 0 < ours < rows
+            weight.gpu_rows = ours if splits else rows
+        return weight.gpu_rows
+
+    # -- Doing it
+
+    def linear(self, x: torch.Tensor, bias, weight: Weight, ring: Ring) -> torch.Tensor | None:
+        """functional.linear(x, weight, bias), nearly; None: this stream cannot be served."""
+        lane = self._lane()
+        if lane is None:
+            return None
+        rows, columns = weight.home.shape
+        y = x.new_empty((*x.shape[:-1], rows))
+        inputs, outputs = x.reshape(-1, columns), y.view(-1, rows)
+        with lane.lock:
+            lane.x[:x.numel()].view(inputs.shape).copy_(inputs)
+            self._device.start_rows(lane.channel, self._job(weight, len(inputs)))
+            try:
+                self._multiply_ours(inputs, bias, outputs, weight, ring)
+            finally:
+                self._device.join_rows(lane.channel)
+            theirs = outputs[:, weight.gpu_rows:]
+            given = lane.y[:theirs.numel()].view(theirs.shape)
+            if bias is None:
+                theirs.copy_(given)
+            else:
+                torch.add(given, bias[weight.gpu_rows:], out=theirs)  # as float32, rounded once
+        return y
+
+    def _multiply_ours(self, inputs, bias, outputs, weight, ring) -> None:
+        """After the CPU has been told: from here on the stream waits for the link."""
+        lease = ring.fetch(weight, FORWARD, part=True)
+        try:
+            ours, rows = outputs[:, :weight.gpu_rows], lease.tensor.t()
+            if bias is None:
+                torch.mm(inputs, rows, out=ours)
+            else:
+                torch.addmm(bias[:weight.gpu_rows], inputs, rows, out=ours)
+        finally:
+            ring.release(lease)
+
+    def _job(self, weight: Weight, tokens: int) -> Job:
+        home = weight.home
+        first = weight.gpu_rows * home.shape[1] * home.element_size()
+        return Job(home.data_ptr() + first, (len(home) - weight.gpu_rows, home.shape[1]),
+                   DTYPES[home.dtype], tokens)
+
+    def _lane(self) -> _Lane | None:
+        stream = self._device.stream()
+        lane = self._lanes.get(stream)
+        if lane is None:
+            with self._lock:
+                lane = self._lanes.get(stream)
+                if lane is None and len(self._lanes) < MOST_LANES:
+                    lane = self._lanes[stream] = _Lane(self.worker, self._device)
+        return lane
+
+    def close(self) -> None:
+        """Nobody asks for anything any more."""
+        self._device.synchronize()
+        for lane in self._lanes.values():
+            lane.channel.close()
+        self._lanes.clear()
+        self.worker.close()
+
+    def report(self) -> str:
+        """What the CPU did, for people."""
+        done = self.worker.statistics()
+        if not done.jobs:
+            return "CPU rows: none yet"
+        rate = done.bytes / done.busy_seconds / 1e9 if done.busy_seconds else 0
+        return (f"CPU rows: {self.share:.1%} of each weight that streams, for up to "
+                f"{self._most_tokens} tokens, by {done.threads} threads: {done.jobs} products; "
+                f"busy {done.busy_seconds:.2f} s at {rate:.1f} GB/s, waiting for x "
+                f"{done.x_seconds:.2f} s, for the link {done.link_seconds:.2f} s, "
+                f"without work {done.idle_seconds:.2f} s")

@@ -1,0 +1,199 @@
+"""The CPU's share of the rows of weights that stream, against the same model without."""
+import threading
+
+import models
+import pytest
+import torch
+
+import spillway.torch
+from spillway.row_worker import RowWorker
+from spillway.torch import cpu_rates
+from spillway.torch.cpu_rates import Rates, share_of
+from spillway.torch.cpu_rows import CpuRows
+
+MIB = models.MIB
+WIDTH = 2048  # of a layer of 8 MiB in bfloat16
+GB = 1e9
+
+
+def rates(cpu=50 * GB, link=50 * GB, many=50 * GB):
+    return Rates(link_alone=link, link=link, cpu={1: cpu, 4: many}, hbm=3000 * GB)
+
+
+@pytest.fixture
+def with_rows(stream):
+    """with_rows(share): all weights stream; returns the streamer and a counter of products."""
+    open_ones = []
+
+    def start(share, given=None):
+        streamer = stream(40 * MIB)
+        worker = RowWorker(streamer.pool, 1)
+        streamer.cpu_rows = CpuRows(streamer.device, worker, streamer.amounts, share,
+                                    given or rates())
+        open_ones.append(streamer.cpu_rows)
+        return streamer, lambda: worker.statistics().jobs
+
+    yield start
+    for rows in open_ones:
+        rows.close()
+
+
+def model_of(dtype, bias=True):
+    layers = [torch.nn.Linear(WIDTH, WIDTH, bias=bias, dtype=dtype) for _ in range(6)]
+    return torch.nn.Sequential(*layers).eval()
+
+
+def error(got, wanted):
+    return float((got.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+@pytest.mark.parametrize("dtype, most", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2),
+                                         (torch.float16, 1e-2)])
+@pytest.mark.parametrize("shape", [(WIDTH,), (1, WIDTH), (1, 1, WIDTH), (2, 2, WIDTH)])
+def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dtype, most, shape):
+    model = model_of(dtype)
+    x = torch.randn(shape).to(dtype)
+    with torch.no_grad():
+        wanted = model(x)
+        streamer, jobs = with_rows(0.4)
+        model.to("cpu")
+        streams = sum(models.homes(model))
+        got = [model(x) for _ in range(3)]
+    assert 0 < streams and jobs() == 3 * streams
+    assert got[0].shape == wanted.shape and got[0].dtype == dtype
+    assert error(got[0], wanted) <= most
+    assert all(torch.equal(got[0], other) for other in got[1:])
+
+
+def test_only_the_gpus_rows_are_copied_and_whole_weights_where_they_are_needed(with_rows):
+    model = model_of(torch.bfloat16)
+    streamer, jobs = with_rows(0.5)
+    model.to("cpu")
+    one, many = (torch.randn(n, WIDTH).bfloat16() for n in (1, 64))
+    ring = streamer.ring
+
+    def copied(x):
+        before = ring.counts.bytes
+        with torch.no_grad():
+            for _ in range(4):
+                model(x)
+        return ring.counts.bytes - before
+
+    whole, part, again = copied(many), copied(one), copied(many)
+    assert jobs() == 4 * sum(models.homes(model))
+    assert part < 0.6 * whole
+    assert 0.9 * whole < again < 1.4 * whole
+
+
+@pytest.mark.parametrize("uses", ["gradients", "many tokens", "autocast", "share 0"])
+def test_the_cpu_keeps_out_of(with_rows, uses):
+    model = model_of(torch.bfloat16 if uses != "autocast" else torch.float32)
+    weight = next(model.parameters())
+    x = torch.randn(64 if uses == "many tokens" else 1, WIDTH).to(weight.dtype)
+    slow = rates(cpu=1 * GB)
+    with torch.autocast("cpu", torch.bfloat16, enabled=uses == "autocast"), \
+            torch.set_grad_enabled(uses == "gradients"):
+        wanted = model(x)
+        _, jobs = with_rows(None if uses == "share 0" else 0.4, slow if uses == "share 0" else None)
+        model.to("cpu")
+        got = model(x)
+    assert any(models.homes(model)) and jobs() == 0
+    assert torch.equal(got, wanted)
+
+
+def test_a_write_is_seen_by_both(with_rows):
+    model = model_of(torch.bfloat16, bias=False)
+    _, jobs = with_rows(0.4)
+    model.to("cpu")
+    x = torch.randn(1, WIDTH).bfloat16()
+    with torch.no_grad():
+        first = model(x)
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        assert torch.equal(model(x), first * 2 ** 6)  # exact: powers of two
+    assert jobs() == 2 * sum(models.homes(model))
+
+
+def test_threads_that_use_one_model(with_rows):
+    model = model_of(torch.float32)
+    streamer, _ = with_rows(0.4)
+    model.to("cpu")
+    inputs = [torch.randn(1, WIDTH) for _ in range(4)]
+    with torch.no_grad():
+        wanted = [model(x) for x in inputs]
+    got = [None] * len(inputs)
+
+    def use(index):
+        with torch.no_grad():
+            for _ in range(3):
+                got[index] = model(inputs[index])
+    threads = [threading.Thread(target=use, args=(i,)) for i in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted))
+
+
+def test_a_shape_that_is_wrong_raises_and_the_next_one_works(with_rows):
+    model = model_of(torch.float32)
+    with_rows(0.4)
+    model.to("cpu")
+    with torch.no_grad():
+        with pytest.raises(RuntimeError):
+            model(torch.randn(1, WIDTH + 1))
+        assert model(torch.randn(1, WIDTH)).shape == (1, WIDTH)
+
+
+def test_the_report_says_where_the_time_went(with_rows):
+    model = model_of(torch.float32)
+    streamer, _ = with_rows(0.4)
+    assert streamer.cpu_rows.report() == "CPU rows: none yet"
+    model.to("cpu")
+    with torch.no_grad():
+        model(torch.randn(1, WIDTH))
+    text = streamer.cpu_rows.report()
+    assert "40.0% of each" in text and "waiting for x" in text and "for the link" in text
+
+
+# -- The share
+
+def test_both_are_done_together():
+    streamed, resident = 10 * GB, 12 * GB
+    found = rates(cpu=40 * GB, link=50 * GB)
+    share = share_of(found, streamed, resident)
+    link_seconds = (1 - share) * streamed / 50 / GB
+    cpu_seconds = share * streamed / 40 / GB
+    between = resident / 3000 / GB + streamed / cpu_rates.TYPICAL_BYTES * \
+        cpu_rates.HANDOVER_SECONDS
+    assert link_seconds == pytest.approx(cpu_seconds + between)
+    assert link_seconds < 0.65 * streamed / 50 / GB
+
+
+def test_a_cpu_that_takes_the_links_bandwidth_away_gets_nothing():
+    shared = Rates(link_alone=400 * GB, link=200 * GB, cpu={1: 200 * GB}, hbm=3000 * GB)
+    assert share_of(shared, 10 * GB, 12 * GB) == 0
+
+
+def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
+    found = rates(cpu=50 * GB, link=50 * GB, many=10 * GB)
+    assert found.most_tokens(0.15) == 4
+    assert found.most_tokens(0.45) == 1
+    assert found.most_tokens(0) == 0
+
+
+def test_rates_are_measured_and_leave_nothing_behind(stream):
+    streamer = stream(40 * MIB)
+    worker = RowWorker(streamer.pool, 1)
+    found = cpu_rates.measure(streamer.device, streamer.pool, worker)
+    worker.close()
+    assert streamer.pool.text("pool_explain").count("0 B held") == 2  # of HBM and of the host
+    assert sorted(found.cpu) == [1, 2, 4, 8]
+    for rate in (found.link, found.link_alone, found.hbm, *found.cpu.values()):
+        assert 1e8 < rate < 1e13
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 1.5, -0.1, "some"])
+def test_what_is_no_share_is_refused(wrong):
+    with pytest.raises(ValueError, match="cpu_rows"):
+        spillway.torch._share(wrong)
