@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "base/statistics.h"
-#include "base/thread_pool.h"
 #include "base/units.h"
 #include "cli/memory_bench.h"
 
@@ -18,7 +17,6 @@ using memory::Tier;
 
 constexpr size_t kExtent = 32 * kMiB;
 constexpr size_t kSource = 256 * kMiB;  // beyond the caches
-constexpr unsigned kMostThreads = 4;    // that fill
 // Extents that are made in one call: the driver takes a millisecond longer for it while a copy
 // runs.
 constexpr size_t kAtOnce = 4;
@@ -28,8 +26,8 @@ constexpr size_t kAtOnce = 4;
 class Filler {
  public:
   static Result<std::unique_ptr<Filler>> create(platform::Gpu& gpu, memory::Pool& pool,
-                                                memory::Region& region, unsigned threads) {
-    std::unique_ptr<Filler> filler(new Filler(gpu, region, threads));
+                                                memory::Region& region) {
+    std::unique_ptr<Filler> filler(new Filler(gpu, region));
     for (Staging& staging : filler->staging_) {
       SPILLWAY_ASSIGN(staging.memory, memory::PinnedMemory::create(pool, {.bytes = kExtent}));
       SPILLWAY_ASSIGN(staging.copied, gpu.create_event());
@@ -49,9 +47,7 @@ class Filler {
     SPILLWAY_TRY(gpu_.wait(staging.copied));
     const std::span<std::byte> bytes = staging.memory->bytes();
     const std::byte* const from = source_.data() + extent * kExtent % kSource;
-    threads_.run(kExtent, kMiB, [&](size_t begin, size_t end) {
-      std::memcpy(bytes.data() + begin, from + begin, end - begin);
-    });
+    std::memcpy(bytes.data(), from, kExtent);
     SPILLWAY_ASSIGN(const auto pin, region_.pin(extent * kExtent, kExtent, stream_));
     SPILLWAY_TRY(gpu_.copy({pin.data(), bytes.data(), kExtent}, stream_));
     return gpu_.record(staging.copied, stream_);
@@ -69,15 +65,14 @@ class Filler {
     platform::EventId copied;
   };
 
-  Filler(platform::Gpu& gpu, memory::Region& region, unsigned threads)
-      : gpu_(gpu), region_(region), source_(kSource, std::byte{1}), threads_(threads) {}
+  Filler(platform::Gpu& gpu, memory::Region& region)
+      : gpu_(gpu), region_(region), source_(kSource, std::byte{1}) {}
 
   platform::Gpu& gpu_;
   memory::Region& region_;
   const std::vector<std::byte> source_;
   std::array<Staging, 2> staging_;
   Stream stream_;
-  ThreadPool threads_;
 };
 
 // Fills each extent once another thread has made it.
@@ -115,9 +110,7 @@ Result<std::vector<Figure>> MemoryBench::loading() {
   SPILLWAY_ASSIGN(
       const auto region,
       pool->create_region({.size_bytes = bytes, .extent_bytes = kExtent, .name = "loading"}));
-  SPILLWAY_ASSIGN(const auto filler,
-                  Filler::create(*gpu_, *pool, *region,
-                                 std::clamp(platform_->processor().cores - 1, 1U, kMostThreads)));
+  SPILLWAY_ASSIGN(const auto filler, Filler::create(*gpu_, *pool, *region));
   std::vector<double> loads;
   std::vector<double> making;
   std::vector<double> filling;
