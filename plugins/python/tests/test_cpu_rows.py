@@ -55,7 +55,8 @@ def error(got, wanted):
 @pytest.mark.parametrize("dtype, most", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2),
                                          (torch.float16, 1e-2)])
 @pytest.mark.parametrize("shape", [(WIDTH,), (1, WIDTH), (1, 1, WIDTH), (2, 2, WIDTH)])
-def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dtype, most, shape, device):
+def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dtype, most, shape,
+                                                                  device):
     model = model_of(dtype)
     resident = models.resident_twin(model, device)
     x = torch.randn(shape).to(device, dtype)

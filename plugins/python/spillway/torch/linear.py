@@ -51,7 +51,7 @@ class _StreamedLinear(torch.autograd.Function):
             x_gradient = _x_gradient(ctx, gradient, parameter)
         rows = gradient.reshape(-1, gradient.shape[-1])
         if ctx.needs_input_grad[1]:
-            # Autocast may be on here, of another type: autograd's threads on a GPU have its default.
+            # Autocast may be on, of another type: autograd's threads on a GPU have its default.
             weight_gradient = (rows.t() @ x.reshape(-1, x.shape[-1]).to(rows.dtype)).to(rows.dtype)
         if ctx.needs_input_grad[2]:
             bias_gradient = rows.sum(0)
