@@ -25,6 +25,12 @@ def homes(model):
             for name, parameter in model.named_parameters() if name.endswith("weight")]
 
 
+def rounding(device):
+    """Bytes that torch counts more than it was asked for, of one tensor at most: its allocator
+    splits off no remainder of less."""
+    return MIB if device.type == "cuda" else 0
+
+
 class Mixture(torch.nn.Module):
     """Of experts: which ones are used is the caller's choice."""
 

@@ -32,3 +32,9 @@ def run_script(folder, text, *words, **variables):
 def run_streaming(folder, device, text):
     """After BEGIN; begin() switches streaming on."""
     return run_script(folder, BEGIN + text, device)
+
+
+def assert_done(done, stdout="done\n"):
+    """It ended well, and said that and nothing else."""
+    assert (done.returncode, done.stdout, done.stderr) == (0, stdout, ""), \
+        f"it ended with {done.returncode}, wrote\n{done.stdout}\nand to stderr\n{done.stderr}"

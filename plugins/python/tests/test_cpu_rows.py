@@ -1,4 +1,5 @@
 """The CPU's share of the rows of weights that stream, against the same model without."""
+import json
 import threading
 
 import models
@@ -31,7 +32,11 @@ def with_rows(stream):
         streamer.cpu_rows = CpuRows(streamer.device, worker, streamer.amounts, share,
                                     given or rates())
         open_ones.append(streamer.cpu_rows)
-        return streamer, lambda: worker.statistics().jobs
+
+        def jobs():
+            streamer.device.synchronize()
+            return worker.statistics().jobs
+        return streamer, jobs
 
     yield start
     for rows in open_ones:
@@ -50,13 +55,15 @@ def error(got, wanted):
 @pytest.mark.parametrize("dtype, most", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2),
                                          (torch.float16, 1e-2)])
 @pytest.mark.parametrize("shape", [(WIDTH,), (1, WIDTH), (1, 1, WIDTH), (2, 2, WIDTH)])
-def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dtype, most, shape):
+def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dtype, most, shape,
+                                                                  device):
     model = model_of(dtype)
-    x = torch.randn(shape).to(dtype)
+    resident = models.resident_twin(model, device)
+    x = torch.randn(shape).to(device, dtype)
     with torch.no_grad():
-        wanted = model(x)
+        wanted = resident(x)
         streamer, jobs = with_rows(0.4)
-        model.to("cpu")
+        model.to(device)
         streams = sum(models.homes(model))
         got = [model(x) for _ in range(3)]
     assert 0 < streams and jobs() == 3 * streams
@@ -65,11 +72,11 @@ def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dty
     assert all(torch.equal(got[0], other) for other in got[1:])
 
 
-def test_only_the_gpus_rows_are_copied_and_whole_weights_where_they_are_needed(with_rows):
+def test_only_the_gpus_rows_are_copied_and_whole_weights_where_they_are_needed(with_rows, device):
     model = model_of(torch.bfloat16)
     streamer, jobs = with_rows(0.5)
-    model.to("cpu")
-    one, many = (torch.randn(n, WIDTH).bfloat16() for n in (1, 64))
+    model.to(device)
+    one, many = (torch.randn(n, WIDTH).to(device, torch.bfloat16) for n in (1, 64))
     ring = streamer.ring
 
     def copied(x):
@@ -86,26 +93,26 @@ def test_only_the_gpus_rows_are_copied_and_whole_weights_where_they_are_needed(w
 
 
 @pytest.mark.parametrize("uses", ["gradients", "many tokens", "autocast", "share 0"])
-def test_the_cpu_keeps_out_of(with_rows, uses):
+def test_the_cpu_keeps_out_of(with_rows, uses, device):
     model = model_of(torch.bfloat16 if uses != "autocast" else torch.float32)
-    weight = next(model.parameters())
-    x = torch.randn(64 if uses == "many tokens" else 1, WIDTH).to(weight.dtype)
+    resident = models.resident_twin(model, device)
+    x = torch.randn(64 if uses == "many tokens" else 1, WIDTH).to(device, model[0].weight.dtype)
     slow = rates(cpu=1 * GB)
-    with torch.autocast("cpu", torch.bfloat16, enabled=uses == "autocast"), \
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses == "autocast"), \
             torch.set_grad_enabled(uses == "gradients"):
-        wanted = model(x)
+        wanted = resident(x)
         _, jobs = with_rows(None if uses == "share 0" else 0.4, slow if uses == "share 0" else None)
-        model.to("cpu")
+        model.to(device)
         got = model(x)
     assert any(models.homes(model)) and jobs() == 0
     assert torch.equal(got, wanted)
 
 
-def test_a_write_is_seen_by_both(with_rows):
+def test_a_write_is_seen_by_both(with_rows, device):
     model = model_of(torch.bfloat16, bias=False)
     _, jobs = with_rows(0.4)
-    model.to("cpu")
-    x = torch.randn(1, WIDTH).bfloat16()
+    model.to(device)
+    x = torch.randn(1, WIDTH).to(device, torch.bfloat16)
     with torch.no_grad():
         first = model(x)
         for parameter in model.parameters():
@@ -114,11 +121,11 @@ def test_a_write_is_seen_by_both(with_rows):
     assert jobs() == 2 * sum(models.homes(model))
 
 
-def test_threads_that_use_one_model(with_rows):
+def test_threads_that_use_one_model(with_rows, device):
     model = model_of(torch.float32)
     streamer, _ = with_rows(0.4)
-    model.to("cpu")
-    inputs = [torch.randn(1, WIDTH) for _ in range(4)]
+    model.to(device)
+    inputs = [torch.randn(1, WIDTH, device=device) for _ in range(4)]
     with torch.no_grad():
         wanted = [model(x) for x in inputs]
     got = [None] * len(inputs)
@@ -135,23 +142,24 @@ def test_threads_that_use_one_model(with_rows):
     assert all(torch.equal(a, b) for a, b in zip(got, wanted))
 
 
-def test_a_shape_that_is_wrong_raises_and_the_next_one_works(with_rows):
+def test_a_shape_that_is_wrong_raises_and_the_next_one_works(with_rows, device):
     model = model_of(torch.float32)
     with_rows(0.4)
-    model.to("cpu")
+    model.to(device)
     with torch.no_grad():
         with pytest.raises(RuntimeError):
-            model(torch.randn(1, WIDTH + 1))
-        assert model(torch.randn(1, WIDTH)).shape == (1, WIDTH)
+            model(torch.randn(1, WIDTH + 1, device=device))
+        assert model(torch.randn(1, WIDTH, device=device)).shape == (1, WIDTH)
 
 
-def test_the_report_says_where_the_time_went(with_rows):
+def test_the_report_says_where_the_time_went(with_rows, device):
     model = model_of(torch.float32)
-    streamer, _ = with_rows(0.4)
+    streamer, jobs = with_rows(0.4)
     assert streamer.cpu_rows.report() == "CPU rows: none yet"
-    model.to("cpu")
+    model.to(device)
     with torch.no_grad():
-        model(torch.randn(1, WIDTH))
+        model(torch.randn(1, WIDTH, device=device))
+    assert jobs() > 0
     text = streamer.cpu_rows.report()
     assert "40.0% of each" in text and "waiting for x" in text and "for the link" in text
 
@@ -182,12 +190,19 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
     assert found.most_tokens(0) == 0
 
 
+def held_bytes(streamer):
+    """Of the host by the pool, and of HBM."""
+    report = json.loads(streamer.pool.text("pool_report"))
+    return report["tiers"]["host"]["bytes"], streamer.allocated_bytes()
+
+
 def test_rates_are_measured_and_leave_nothing_behind(stream):
     streamer = stream(40 * MIB)
+    before = held_bytes(streamer)
     worker = RowWorker(streamer.pool, 1)
     found = cpu_rates.measure(streamer.device, streamer.pool, worker)
     worker.close()
-    assert streamer.pool.text("pool_explain").count("0 B held") == 2  # of HBM and of the host
+    assert held_bytes(streamer) == before
     assert sorted(found.cpu) == [1, 2, 4, 8]
     for rate in (found.link, found.link_alone, found.hbm, *found.cpu.values()):
         assert 1e8 < rate < 1e13

@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-MIB = 1 << 20
+from models import MIB, rounding
+
 transformers = pytest.importorskip("transformers")
 
 
@@ -100,7 +101,7 @@ def test_a_tied_head_is_counted_once_and_streams(stream, tmp_path):
     assert streamer.ring.counts.hits > 0
 
 
-def test_an_embedding_that_is_loaded_goes_first(stream, checkpoint):
+def test_an_embedding_that_is_loaded_goes_first(stream, checkpoint, device):
     load = transformers.AutoModelForCausalLM.from_pretrained
     total = sum(p.numel() * 4 for p in load(checkpoint, dtype=torch.float32).parameters())
     streamer = stream(total - MIB // 2)
@@ -108,7 +109,8 @@ def test_an_embedding_that_is_loaded_goes_first(stream, checkpoint):
     assert [n for n, p in model.named_parameters() if hasattr(p, "spillway_weight")] \
         == ["model.embed_tokens.weight"]
     generate(model)
-    assert streamer.ring is None and streamer.allocated_bytes() == total - MIB
+    left = streamer.hbm_bytes - streamer.allocated_bytes()
+    assert streamer.ring is None and abs(left - MIB // 2) <= rounding(device)
 
 
 def test_modules_that_are_no_plain_linear_stay(stream, tmp_path, device):

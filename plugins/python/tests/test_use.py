@@ -37,6 +37,34 @@ def test_forward_and_backward(streamed, autocast, shape, device):
         assert one.dtype == other.dtype and torch.equal(one, other)
 
 
+@pytest.mark.parametrize("of", [torch.bfloat16, torch.float16, None])
+def test_backward_under_another_autocast(streamed, of, device):
+    """Autograd's threads on a GPU have float16 for it whatever the caller has."""
+    both = []
+    for model in streamed(network(3)):
+        x = torch.linspace(-1, 1, 6 * WIDTH, device=device).view(2, 3, WIDTH).requires_grad_()
+        with torch.autocast(device.type, torch.bfloat16):
+            y = model(x)
+        with torch.autocast(device.type, of, enabled=of is not None):
+            y.float().square().sum().backward()
+        both.append([y, x.grad, *(p.grad for p in model.parameters())])
+    for one, other in zip(*both, strict=True):
+        assert one.dtype == other.dtype and torch.equal(one, other)
+
+
+def test_a_layer_used_twice_under_autocast_is_as_without_its_cache(streamed, device):
+    """With it, torch sums the two gradients in 16 bits."""
+    both = []
+    for model, cached in zip(streamed(network(1)), (True, False)):
+        x = torch.linspace(-1, 1, 4 * WIDTH, device=device).view(4, WIDTH)
+        with torch.autocast(device.type, torch.bfloat16, cache_enabled=cached):
+            y = model(model(x))
+        y.float().square().sum().backward()
+        both.append([y, *(p.grad for p in model.parameters())])
+    for one, other in zip(*both, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_autocast_without_gradients(streamed, device):
     model, resident = streamed(network(3))
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):

@@ -13,8 +13,17 @@ def streamed_linear(x: torch.Tensor, parameter: torch.Tensor, bias, weight: Weig
     """What functional.linear(x, parameter, bias) gives, bit for bit."""
     if torch.is_grad_enabled() and (x.requires_grad or parameter.requires_grad
                                     or bias is not None and bias.requires_grad):
+        if torch.is_autocast_enabled(x.device.type):
+            x, bias = _as_autocast(x), _as_autocast(bias)
         return _StreamedLinear.apply(x, parameter, bias, weight, ring)
     return _multiply(x, bias, weight, ring)
+
+
+def _as_autocast(tensor):
+    """As functional.linear() is given it under autocast. Here, not in forward(): gradients are then
+    rounded as autograd rounds them, and autocast caches nothing that has no gradient."""
+    casts = tensor is not None and tensor.is_floating_point() and tensor.dtype != torch.float64
+    return tensor.to(torch.get_autocast_dtype(tensor.device.type)) if casts else tensor
 
 
 def _multiply(x, bias, weight, ring):
@@ -42,7 +51,8 @@ class _StreamedLinear(torch.autograd.Function):
             x_gradient = _x_gradient(ctx, gradient, parameter)
         rows = gradient.reshape(-1, gradient.shape[-1])
         if ctx.needs_input_grad[1]:
-            weight_gradient = rows.t() @ x.reshape(-1, x.shape[-1]).to(rows.dtype)
+            # Autocast may be on, of another type: autograd's threads on a GPU have its default.
+            weight_gradient = (rows.t() @ x.reshape(-1, x.shape[-1]).to(rows.dtype)).to(rows.dtype)
         if ctx.needs_input_grad[2]:
             bias_gradient = rows.sum(0)
         return x_gradient, weight_gradient, bias_gradient, None, None
