@@ -37,7 +37,30 @@ class _CudaBytes:
             "data": (keeper.region.address, False)}
 
 
-class Cuda:
+class _Device:
+    """What is the same for all of them."""
+
+    reader = None  # of checkpoints (direct_file.Reader); None: as safetensors reads them
+    ring_slots = 3
+    least_bytes = 1 << 20  # smaller weights are not worth a slot: they stay in HBM
+
+    def slot_memory(self, size_bytes: int) -> torch.Tensor:
+        return torch.empty(size_bytes, dtype=torch.uint8, device=self.device)
+
+    def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
+        """Of a slot's memory, for a copy of this home."""
+        size = home.numel() * home.element_size()
+        return memory[:size].view(home.dtype).view(home.shape)
+
+    def place_file(self, streamer, tensor, name: str) -> torch.Tensor:
+        """A home with what lies in a file (checkpoint.FileTensor)."""
+        return streamer.place(tensor.read(), name)
+
+    def adopted(self, weight, region) -> None:
+        """A weight streams from now on, from the region."""
+
+
+class Cuda(_Device):
     """A CUDA device and a stream for copies to it."""
 
     def __init__(self, index: int):
@@ -98,7 +121,7 @@ class Cuda:
         return torch.cuda.is_current_stream_capturing()
 
 
-class Cpu:
+class Cpu(_Device):
     """Copies at once; marks are nothing; HBM is what it was told to keep."""
 
     def __init__(self):

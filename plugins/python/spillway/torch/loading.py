@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from spillway.torch import modules, parameters
+from spillway.torch import checkpoint, modules, parameters
 from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
 
@@ -22,6 +22,8 @@ def install(streamer: Streamer) -> Patches:
         return patches
     loading = _TransformersLoading(streamer)
     patches.set(modeling_utils, "caching_allocator_warmup", lambda original: _nothing)
+    if streamer.device.reader is not None:
+        patches.set(modeling_utils, "safe_open", checkpoint.opens(streamer.device.reader))
     for module in (core_model_loading, modeling_utils):
         if hasattr(module, "convert_and_load_state_dict_in_model"):
             patches.set(module, "convert_and_load_state_dict_in_model", loading.load)
@@ -84,6 +86,8 @@ class _TransformersLoading:
                 return original(thread_pool, tensor, device, dtype, *args, **kwargs)
 
             def job():
+                if isinstance(tensor, checkpoint.FileTensor) and dtype in (None, tensor.dtype):
+                    return self._streamer.device.place_file(self._streamer, tensor, name)
                 source = tensor[...]
                 return self._streamer.place(source if dtype is None else source.to(dtype), name)
             return thread_pool.submit(job) if thread_pool is not None else job

@@ -34,3 +34,16 @@ def spread_near(sizes: Sequence[int], hbm_bytes: int, now: Sequence[bool]) -> li
     def moved(in_host: list[bool]) -> int:
         return sum(size for size, here, there in zip(sizes, now, in_host) if here != there)
     return min((spread(sizes, hbm_bytes, phase / 8) for phase in range(8)), key=moved)
+
+
+def largest_in_ring(sizes: Sequence[int], hbm_bytes: int, ring_bytes) -> int:
+    """The largest of the weights that may stream: larger ones stay in HBM, so that the slots of the
+    ring need not hold them. The choice for which the fewest bytes stream. ring_bytes(size): what
+    the ring takes of HBM with slots of that size."""
+    def room(largest: int) -> int:
+        return hbm_bytes - ring_bytes(largest) - sum(size for size in sizes if size > largest)
+
+    def streamed(largest: int) -> int:
+        return sum(size for size in sizes if size <= largest) - room(largest)
+    fitting = [size for size in sorted(set(sizes), reverse=True) if room(size) >= 0]
+    return min(fitting, key=streamed, default=max(sizes))

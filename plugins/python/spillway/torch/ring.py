@@ -20,7 +20,8 @@ FORWARD, BACKWARD = 0, 1
 class _Slot:
     def __init__(self, device, size_bytes: int):
         with torch.inference_mode(False):  # else it could be written in inference mode only
-            self.memory = torch.empty(size_bytes, dtype=torch.uint8, device=device.device)
+            self.memory = device.slot_memory(size_bytes)
+        self._view = device.slot_view
         self.holds = nothing  # weak: a weight that is gone leaves its slot
         self.version = -1  # of the weight when it was copied
         self.users = 0
@@ -35,8 +36,7 @@ class _Slot:
         device.mark(self.free[stream])
 
     def view(self, home: torch.Tensor) -> torch.Tensor:
-        size = home.numel() * home.element_size()
-        return self.memory[:size].view(home.dtype).view(home.shape)
+        return self._view(self.memory, home)
 
 
 @dataclass
@@ -93,8 +93,12 @@ class Ring:
                 return Lease(weight, way, None, weight.home)
             slot.users += 1
             self._here.held = held + 1
-            self._device.wait(slot.ready)
-            return Lease(weight, way, slot, slot.view(weight.home))
+        try:
+            self._device.wait(slot.ready)  # without the lock: a disk takes its time
+        except OSError:
+            self._give_up(slot)
+            raise
+        return Lease(weight, way, slot, slot.view(weight.home))
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -108,6 +112,14 @@ class Ring:
             for weight in ahead:
                 if self._find(weight) is None and self._load(weight, ahead) is None:
                     break
+            self._changed.notify()
+
+    def _give_up(self, slot: _Slot) -> None:
+        """What was to come did not."""
+        with self._changed:
+            slot.holds = nothing
+            slot.users -= 1
+            self._here.held -= 1
             self._changed.notify()
 
     def _learn(self, weight: Weight, way: int) -> None:

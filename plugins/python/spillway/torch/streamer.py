@@ -13,14 +13,10 @@ from spillway import library
 from spillway.torch.devices import Keeper
 from spillway.torch.linear import streamed_linear
 from spillway.torch.order import Order
-from spillway.torch.placement import spread
+from spillway.torch.placement import largest_in_ring, spread
 from spillway.torch.ring import Ring
 from spillway.torch.sizes import format_size
 from spillway.torch.weight import Weight, weight_of
-
-# Smaller weights are not worth a slot: they stay in HBM.
-LEAST_BYTES = 1 << 20
-RING_SLOTS = 3
 
 
 class Streamer:
@@ -53,7 +49,7 @@ class Streamer:
         names = {id(parameter): name for name, parameter in coming.items()}
         found = {}  # tied ones once, where they come first
         for path, module in root.named_modules():
-            if is_streamable(module, dtype):
+            if is_streamable(module, self.device.least_bytes, dtype):
                 name = (tied or {}).get(f"{path}.weight", names.get(id(module.weight)))
                 if name in coming:
                     found.setdefault(name, size_of(coming[name], dtype))
@@ -62,7 +58,9 @@ class Streamer:
         fixed = sum(size_of(p, dtype) for p in coming.values()) - total
         room = self.hbm_bytes - self.allocated_bytes() - fixed
         if weights and total > room:
-            room -= self.ring_growth(max(size for _, size in weights))
+            largest = largest_in_ring([size for _, size in weights], room, self.ring_growth)
+            room -= self.ring_growth(largest) + sum(s for _, s in weights if s > largest)
+            weights = [(name, size) for name, size in weights if size <= largest]
         in_host = spread([size for _, size in weights], room)
         if any(in_host):
             self.ring_for(max(size for (_, size), goes in zip(weights, in_host) if goes))
@@ -99,6 +97,10 @@ class Streamer:
         except library.BudgetError as error:
             raise torch.OutOfMemoryError(
                 f"{name} has no room in host memory, {format_size(size)}: {error}") from error
+        return self.home_over(region, like)
+
+    def home_over(self, region, like) -> torch.Tensor:
+        """A tensor of our device, of the shape and dtype of `like`, over the region's bytes."""
         keeper = Keeper(region, self.device.synchronize)
         with torch.inference_mode(False):
             home = self.device.tensor(keeper, like.shape, like.dtype)
@@ -123,6 +125,7 @@ class Streamer:
         with torch.inference_mode(False):
             weight = Weight(parameter.detach(), keeper.weights)
         parameter.spillway_weight = weight
+        self.device.adopted(weight, keeper.region)
         self.ring_for(weight.size_bytes)
 
     def place_module(self, root: torch.nn.Module, dtype=None) -> None:
@@ -146,7 +149,8 @@ class Streamer:
             return
         parameter.spillway_settled = True
         self.device.keep(parameter)
-        if self.is_planned() or name != "weight" or not is_streamable(module, None, parameter):
+        if self.is_planned() or name != "weight" \
+                or not is_streamable(module, self.device.least_bytes, None, parameter):
             return
         size = size_of(parameter)
         spills = self.allocated_bytes() + self.ring_growth(size) > self.hbm_bytes
@@ -166,7 +170,7 @@ class Streamer:
 
     def ring_growth(self, size_bytes: int) -> int:
         """What the ring would take more of HBM if such a weight streamed."""
-        return max(0, RING_SLOTS * size_bytes - (self.ring.size_bytes if self.ring else 0))
+        return max(0, self.device.ring_slots * size_bytes - (self.ring.size_bytes if self.ring else 0))
 
     def ring_for(self, size_bytes: int) -> Ring:
         """The ring, with slots that hold so much."""
@@ -175,7 +179,7 @@ class Streamer:
             if ring is None or ring.slot_bytes < size_bytes:
                 self.device.synchronize()  # copies into the old one are under way
                 self.ring = None  # first: both would not fit
-                self.ring = ring = Ring(self.device, RING_SLOTS, size_bytes)
+                self.ring = ring = Ring(self.device, self.device.ring_slots, size_bytes)
             return ring
 
     def _drop_ring(self) -> None:
@@ -204,13 +208,13 @@ class Streamer:
                 and torch.autograd.forward_ad._current_level < 0)
 
 
-def is_streamable(module: torch.nn.Module, dtype=None, weight=None) -> bool:
+def is_streamable(module: torch.nn.Module, least_bytes: int, dtype=None, weight=None) -> bool:
     """Subclasses of layers may do with their weights what they like, and those of parameters
     (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
     if type(module) is not torch.nn.Linear:
         return False
     weight = module.weight if weight is None else weight
-    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= LEAST_BYTES
+    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= least_bytes
 
 
 def size_of(tensor: torch.Tensor, dtype=None) -> int:
