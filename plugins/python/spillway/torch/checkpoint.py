@@ -67,6 +67,7 @@ class Checkpoint:
         self._original, self._reader = original, reader
         self._file = DirectFile(path)
         self._entries, self._data_start = _header(path)
+        self._file.forget()  # mapping it made the system read ahead
 
     def get_slice(self, name: str):
         entry = self._entries.get(name)

@@ -49,6 +49,10 @@ class DirectFile:
             os.posix_fadvise(self.descriptor, offset, size_bytes, os.POSIX_FADV_DONTNEED)
         return done
 
+    def forget(self) -> None:
+        """Nothing of the file needs to stay in the page cache."""
+        os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
 
 def _page():
     memory = (ctypes.c_char * (2 * PAGE))()

@@ -61,18 +61,18 @@ class DiskPool:
 
     def host_region(self, size_bytes: int, name: str) -> FileRange:
         """In a file without a name. OSError where the disk is full."""
-        draft, path = tempfile.mkstemp(prefix="spillway-", dir=self.folder)
+        writes, path = tempfile.mkstemp(prefix="spillway-", dir=self.folder)
         try:
-            os.posix_fallocate(draft, 0, size_bytes)
+            os.posix_fallocate(writes, 0, max(1, size_bytes))
             file = DirectFile(path)
         except OSError as error:
+            os.close(writes)
             raise OSError(error.errno, f"{name} has no room, {format_size(size_bytes)}: "
                           f"{error.strerror}; TMPDIR names another folder", self.folder) from error
         finally:
-            file_of_writes = draft
             os.unlink(path)
-        file.writes = file_of_writes
-        weakref.finalize(file, os.close, file_of_writes).atexit = False
+        file.writes = writes
+        weakref.finalize(file, os.close, writes).atexit = False
         return self._add(FileRange(file, 0, size_bytes, True))
 
     def file_region(self, tensor) -> FileRange:

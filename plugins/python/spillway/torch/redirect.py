@@ -38,6 +38,7 @@ class _Redirect:
             if kwargs.get("device") is not None:
                 kwargs["device"] = self.device(kwargs["device"])
             return original(*[self.device(one) for one in args], **kwargs)
+        _tell_torchscript(redirected, original)
         return redirected
 
     def cuda(self, original):
@@ -56,6 +57,15 @@ class _Redirect:
                 kwargs["device_map"] = self.device("cuda" if type(where) is int else where)
             return original.__func__(cls, *args, **kwargs)
         return classmethod(from_pretrained)
+
+
+def _tell_torchscript(redirected, original) -> None:
+    """Scripted code knows torch's own functions by identity."""
+    builtins = getattr(torch.jit, "_builtins", None)
+    find, register = (getattr(builtins, name, None)
+                      for name in ("_find_builtin", "_register_builtin"))
+    if find is not None and register is not None and (operation := find(original)) is not None:
+        register(redirected, operation)
 
 
 def install(patches: Patches) -> None:
