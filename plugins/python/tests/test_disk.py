@@ -180,18 +180,21 @@ def test_a_file_that_got_shorter_is_an_error_that_names_it(on_disk, folder):
         logits(model)
 
 
-def test_reads_land_where_they_are_wanted(tmp_path):
+@pytest.mark.parametrize("use_cache", [False, True])
+def test_reads_land_where_they_are_wanted(tmp_path, use_cache):
     path = tmp_path / "bytes"
     content = torch.randint(0, 256, (300_001,), dtype=torch.uint8)
     path.write_bytes(content.numpy().tobytes())
-    reader, file = direct_file.Reader(3, 8192), direct_file.DirectFile(path)
+    reader, file = direct_file.Reader(3, 8192), direct_file.DirectFile(path, use_cache)
     for offset, size in ((0, 1), (4095, 2), (5000, 100_000), (8192, 8192), (299_999, 2)):
         memory = torch.zeros(size + 3 * 4096, dtype=torch.uint8)
-        start = -memory.data_ptr() % 4096 + offset % 4096
+        page = -memory.data_ptr() % 4096
         ticket = direct_file.Ticket()
-        reader.start(file, offset, size, (memory.data_ptr() + start, memory), ticket)
-        reader.wait(ticket)
-        assert torch.equal(memory[start:start + size], content[offset:offset + size])
+        for start in (page + offset % 4096, page + (offset + 17) % 4096):  # straight, and not
+            reader.start(file, offset, size, (memory.data_ptr() + start, memory), ticket)
+            reader.wait(ticket)
+            assert torch.equal(memory[start:start + size], content[offset:offset + size])
+            memory.zero_()
     with pytest.raises(OSError, match="shorter"):
         reader.start(file, 299_999, 3, (memory.data_ptr() + start, memory), ticket)
         reader.wait(ticket)
@@ -202,7 +205,7 @@ def test_slices_are_those_of_safetensors(tmp_path):
     tensors = {"a": torch.randn(5, 7), "b": torch.randn(3).bfloat16(), "none": torch.zeros(0, 4),
                "flags": torch.tensor([True, False, True]), "one": torch.tensor(4)}
     safetensors.save_file(tensors, path)
-    open_ = checkpoint.opens(direct_file.Reader())(__import__("safetensors").safe_open)
+    open_ = checkpoint.opens(disk.Disk())(__import__("safetensors").safe_open)
     with open_(path, framework="pt") as opened:
         assert sorted(opened.keys()) == sorted(tensors)
         for name, wanted in tensors.items():

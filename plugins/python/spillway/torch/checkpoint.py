@@ -53,21 +53,29 @@ class FileTensor:
         start = -memory.data_ptr() % PAGE + self.offset % PAGE  # whole pages are read around it
         flat = memory[start:start + self.size_bytes]
         if self.size_bytes:
-            ticket = Ticket()
-            self._reader.start(self.file, self.offset, self.size_bytes,
-                               (flat.data_ptr(), memory), ticket)
-            self._reader.wait(ticket)
+            self._reader.wait(self.start(0, self.size_bytes, flat))
         return flat.view(self.dtype).view(self.shape)
+
+    def start(self, begin: int, size_bytes: int, target: torch.Tensor) -> Ticket:
+        """Bytes [begin, begin + size_bytes) of the tensor are on their way to host memory."""
+        ticket = Ticket()
+        self._reader.start(self.file, self.offset + begin, size_bytes,
+                           (target.data_ptr(), target), ticket)
+        return ticket
+
+    def wait(self, ticket: Ticket) -> None:
+        self._reader.wait(ticket)
 
 
 class Checkpoint:
     """What safe_open() gives, whose slices are FileTensors where the file is plain."""
 
-    def __init__(self, original, path: str | os.PathLike, reader: Reader):
-        self._original, self._reader = original, reader
-        self._file = DirectFile(path)
+    def __init__(self, original, path: str | os.PathLike, device):
+        self._original, self._reader = original, device.reader
+        self._file = DirectFile(path, device.uses_page_cache)
         self._entries, self._data_start = _header(path)
-        self._file.forget()  # mapping it made the system read ahead
+        if not device.uses_page_cache:
+            self._file.forget()  # mapping it made the system read ahead
 
     def get_slice(self, name: str):
         entry = self._entries.get(name)
@@ -100,13 +108,13 @@ def _header(path) -> tuple[dict, int]:
     return entries, 8 + length
 
 
-def opens(reader: Reader):
+def opens(device):
     """A patch for a module that calls safe_open()."""
     def patch(original):
         def safe_open(filename, *args, **kwargs):
             opened = original(filename, *args, **kwargs)
             try:
-                return Checkpoint(opened, filename, reader)
+                return Checkpoint(opened, filename, device)
             except (OSError, ValueError):
                 return opened  # it is good enough for safetensors: so be it
         return safe_open

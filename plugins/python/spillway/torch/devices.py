@@ -9,6 +9,8 @@ import weakref
 import torch
 
 from spillway import library
+from spillway.torch.direct_file import Reader
+from spillway.torch.staging import Staging
 
 
 class Keeper:
@@ -41,6 +43,7 @@ class _Device:
     """What is the same for all of them."""
 
     reader = None  # of checkpoints (direct_file.Reader); None: as safetensors reads them
+    uses_page_cache = False  # by that reader
     ring_slots = 3
     least_bytes = 1 << 20  # smaller weights are not worth a slot: they stay in HBM
 
@@ -56,6 +59,10 @@ class _Device:
         """A home with what lies in a file (checkpoint.FileTensor)."""
         return streamer.place(tensor.read(), name)
 
+    def load_file(self, tensor) -> torch.Tensor:
+        """What lies in a file, in memory of the device."""
+        return tensor.read()
+
     def adopted(self, weight, region) -> None:
         """A weight streams from now on, from the region."""
 
@@ -63,8 +70,12 @@ class _Device:
 class Cuda(_Device):
     """A CUDA device and a stream for copies to it."""
 
+    uses_page_cache = True
+
     def __init__(self, index: int):
         self.device = torch.device("cuda", index)
+        self.reader = Reader(threads=16, block_bytes=2 << 20)
+        self._staging = Staging(self)
         self._copies = torch.cuda.Stream(self.device)
 
     def holds(self, tensor: torch.Tensor) -> bool:
@@ -83,6 +94,17 @@ class Cuda(_Device):
         with torch.cuda.device(self.device):
             flat = torch.as_tensor(_CudaBytes(keeper), device=self.device)
         return flat.view(dtype).view(shape)
+
+    def place_file(self, streamer, tensor, name: str) -> torch.Tensor:
+        """Straight into the home: pinned pages are written once, by the disk."""
+        with torch.inference_mode(False), torch.no_grad():
+            home = streamer.empty_home(tensor, name)
+            tensor.wait(tensor.start(0, tensor.size_bytes, home))
+            return home
+
+    def load_file(self, tensor) -> torch.Tensor:
+        """By way of pinned memory, the reads ahead of the copies."""
+        return self._staging.load(tensor)
 
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """From the CPU into memory of the host, without the GPU."""

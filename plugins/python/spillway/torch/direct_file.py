@@ -19,10 +19,12 @@ THREADS = 4
 class DirectFile:
     """Open for reading until nobody refers to it. OSError where it cannot be opened."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, use_cache: bool = False):
+        """use_cache: what lies in the page cache already comes from there."""
         self.path = os.fspath(path)
         self.direct = True  # past the page cache
         flags = os.O_RDONLY | os.O_CLOEXEC
+        self._cached = os.open(self.path, flags) if use_cache else None
         try:
             self.descriptor = os.open(self.path, flags | getattr(os, "O_DIRECT", 0))
             os.preadv(self.descriptor, [memoryview(_page())], 0)
@@ -33,11 +35,14 @@ class DirectFile:
             self.direct = False
 
     def __del__(self):
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+        for name in ("descriptor", "_cached"):
+            if getattr(self, name, None) is not None:
+                os.close(getattr(self, name))
 
     def read(self, offset: int, address: int, size_bytes: int) -> int:
         """Whole pages into memory that begins at one; fewer bytes only where the file ends."""
+        if self._cached is not None and self._read_cached(offset, address, size_bytes):
+            return size_bytes
         done = 0
         while done < size_bytes:
             target = (ctypes.c_char * (size_bytes - done)).from_address(address + done)
@@ -49,6 +54,14 @@ class DirectFile:
             os.posix_fadvise(self.descriptor, offset, size_bytes, os.POSIX_FADV_DONTNEED)
         return done
 
+    def _read_cached(self, offset: int, address: int, size_bytes: int) -> bool:
+        """All of it, and without the disk."""
+        target = (ctypes.c_char * size_bytes).from_address(address)
+        try:
+            return os.preadv(self._cached, [target], offset, os.RWF_NOWAIT) == size_bytes
+        except OSError:  # it is not there, or nobody can say
+            return False
+
     def forget(self) -> None:
         """Nothing of the file needs to stay in the page cache."""
         os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -58,6 +71,34 @@ def _page():
     memory = (ctypes.c_char * (2 * PAGE))()
     start = -ctypes.addressof(memory) % PAGE
     return memoryview(memory)[start:start + PAGE]
+
+
+class _Piece:
+    """Bytes of a file, within a block, and the address that they go to."""
+
+    def __init__(self, file: DirectFile, offset: int, size_bytes: int, address: int):
+        self.file, self.offset, self.size_bytes = file, offset, size_bytes
+        self.address = address
+
+    def read(self, block: list, block_bytes: int) -> None:
+        lead = self.offset % PAGE
+        straight = self.address % PAGE == lead
+        if not straight and not block:
+            block.append((ctypes.c_char * (block_bytes + 2 * PAGE))())
+        begin = self.address - lead if straight else ctypes.addressof(block[0]) + \
+            -ctypes.addressof(block[0]) % PAGE
+        size = lead + self.size_bytes
+        try:
+            got = self.file.read(self.offset - lead, begin, size + -size % PAGE)
+        except OSError as failed:
+            raise OSError(failed.errno, f"reading {size} bytes at {self.offset - lead}: "
+                          f"{failed.strerror}", self.file.path) from None
+        if got < size:
+            raise OSError(f"{self.file.path} has become shorter: {size} bytes at "
+                          f"{self.offset - lead} are needed, {got} are there; restore it and load "
+                          f"it again")
+        if not straight:
+            ctypes.memmove(self.address, begin + lead, self.size_bytes)
 
 
 class Ticket:
@@ -82,16 +123,16 @@ class Reader:
         self._process = None  # threads do not survive a fork
 
     def start(self, file: DirectFile, offset: int, size_bytes: int, target, ticket: Ticket) -> None:
-        """Bytes of the file go to the address target[0], which lies in its page as `offset` does in
-        the file's; the pages around them are read whole. target[1] is kept until they have come."""
+        """Bytes of the file go to the address target[0]. target[1] is kept until they have come.
+        Where the address lies in its page as `offset` does in the file's, the pages around them are
+        read whole, straight there; elsewhere they come by way of a thread's own block."""
         self._start_threads()
-        address = target[0] - offset % PAGE
         first, end = offset - offset % PAGE, offset + size_bytes
         jobs = []
         for at in range(first, end, self.block_bytes):
-            size = min(self.block_bytes, end + -end % PAGE - at)
-            needed = min(size, end - at)
-            jobs.append((file, at, address + at - first, size, needed, target[1], ticket))
+            begin, until = max(at, offset), min(at + self.block_bytes, end)
+            piece = _Piece(file, begin, until - begin, target[0] + begin - offset)
+            jobs.append((piece, target[1], ticket))
         with self._changed:
             ticket.error = None
             ticket.pending += len(jobs)
@@ -127,18 +168,15 @@ class Reader:
                                      name="spillway-disk").start()
 
     def _run(self, jobs) -> None:
+        block = []  # made when it is needed
         while True:
-            file, at, address, size, needed, target, ticket = jobs.get()
-            error = None
+            piece, target, ticket = jobs.get()
+            error, size = None, piece.size_bytes
             try:
-                got = file.read(at, address, size)
-                if got < needed:
-                    error = OSError(f"{file.path} has become shorter: {needed} bytes at {at} are "
-                                    f"needed, {got} are there; restore it and load it again")
+                piece.read(block, self.block_bytes)
             except OSError as failed:
-                error = OSError(failed.errno, f"reading {size} bytes at {at}: {failed.strerror}",
-                                file.path)
-            del target, file  # an idle thread keeps neither
+                error = failed
+            del target, piece  # an idle thread keeps neither
             with self._changed:
                 self.bytes += size
                 ticket.error = ticket.error or error
