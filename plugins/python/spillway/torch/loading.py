@@ -22,7 +22,7 @@ def install(streamer: Streamer) -> Patches:
         return patches
     loading = _TransformersLoading(streamer)
     patches.set(modeling_utils, "caching_allocator_warmup", lambda original: _nothing)
-    if streamer.device.reader is not None:
+    if streamer.device.reader is not None and hasattr(modeling_utils, "safe_open"):
         patches.set(modeling_utils, "safe_open", checkpoint.opens(streamer.device))
     for module in (core_model_loading, modeling_utils):
         if hasattr(module, "convert_and_load_state_dict_in_model"):
