@@ -7,9 +7,9 @@ usage: dropin_disk.py FOLDER [--host-budget 85MiB] [--tokens 33] [--rounds 5] [-
 FOLDER: a Hugging Face folder (python -m spillway.convert makes one). Prints milliseconds a token
 against the disk bound: bytes streamed a token over the disk's rate, measured between the rounds by
 the same reader over the same ranges, as many under way, and nothing computed. `outside` is the rate
-that bench/disk_rate.py measures, the best of 4 settings. --limit runs it all in a memory group with a hard limit (root) of
-so many bytes over an idle process with torch and transformers' pipeline. Exit code 1 where the
-median is below 0.75 of the bound, or the limit was met.
+that bench/disk_rate.py measures, the best of 4 settings. --limit runs it all in a memory group with
+a hard limit (root) of so many bytes over an idle process with torch and transformers' pipeline.
+Exit code 1 where the median is below 0.75 of the bound, or the limit was met.
 """
 import argparse
 import json
@@ -68,7 +68,7 @@ def measure(options):
     streamer = spillway.torch._active.streamer
     weights = streamed(pipe.model)
     if not weights:
-        sys.exit(f"dropin_disk: nothing streams within {options.host_budget}; name a smaller budget")
+        sys.exit(f"dropin_disk: nothing streams within {options.host_budget}; name a smaller one")
     reader = streamer.device.reader
     file = next(iter(Path(options.folder).glob("*.safetensors")))
     seconds(pipe.model, 3)
@@ -89,7 +89,8 @@ def measure(options):
                        "share_of_outside": a_token / outside / token, "outside": outside,
                        "wait_seconds_a_token": (reader.wait_seconds - waited) / options.tokens})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    return {"answer": answer, "report": spillway.torch.report(), "peak_resident_bytes": peak, "rounds": rounds,
+    return {"answer": answer, "report": spillway.torch.report(),
+            "peak_resident_bytes": peak, "rounds": rounds,
             **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]}}
 
 

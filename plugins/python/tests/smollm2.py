@@ -14,7 +14,8 @@ QUESTION = [{"role": "user", "content": "Which is the tallest mountain in the wo
 @functools.cache
 def gguf_file():
     pytest.importorskip("gguf", reason="the converter needs the package gguf")
-    done = subprocess.run([sys.executable, ROOT / "tools" / "model"], capture_output=True, text=True)
+    command = [sys.executable, ROOT / "tools" / "model"]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"the model did not come: {done.stderr.strip()}")
     return ROOT / done.stdout.strip()

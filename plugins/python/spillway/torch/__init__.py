@@ -126,8 +126,8 @@ def report() -> str:
         return "spillway.torch is not enabled"
     streamer = active.streamer
     lines = [streamer.pool.text("pool_explain"),
-             f"{_first_tier(streamer)}: {format_size(streamer.allocated_bytes())} of tensors; weights and ring may "
-             f"take {format_size(streamer.hbm_bytes)}"]
+             f"{_first_tier(streamer)}: {format_size(streamer.allocated_bytes())} of tensors; "
+             f"weights and ring may take {format_size(streamer.hbm_bytes)}"]
     if (ring := streamer.ring) is not None:
         counts = ring.counts
         lines.append(f"ring: {counts.hits} weights came ahead of use, {counts.misses} when asked "

@@ -170,7 +170,8 @@ class Streamer:
 
     def ring_growth(self, size_bytes: int) -> int:
         """What the ring would take more of HBM if such a weight streamed."""
-        return max(0, self.device.ring_slots * size_bytes - (self.ring.size_bytes if self.ring else 0))
+        now = self.ring.size_bytes if self.ring else 0
+        return max(0, self.device.ring_slots * size_bytes - now)
 
     def ring_for(self, size_bytes: int) -> Ring:
         """The ring, with slots that hold so much."""
