@@ -29,7 +29,7 @@ import transformers
 
 import dropin_cpu
 import dropin_setup as setup
-from dropin_setup import GIB
+from dropin_setup import GIB, answers, equal
 from spillway.torch import WORK_BYTES
 from spillway.torch.sizes import parse_size
 
@@ -106,20 +106,6 @@ def decode_rounds(run, model, ids, turn=lambda: None):
     run.say("first_token_ms", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
             f"{ids.shape[1]}", [value * 1e3 for value in first])
     return median
-
-
-def answers(model, ids):
-    """Logits of the prompt, and of two tokens after it."""
-    with torch.no_grad():
-        prompt = model(ids, use_cache=False).logits
-    tokens = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=2,
-                            min_new_tokens=2, do_sample=False, pad_token_id=0,
-                            return_dict_in_generate=True, output_logits=True).logits
-    return [part.cpu() for part in (prompt, *tokens)]
-
-
-def equal(some, others):
-    return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))
 
 
 def decode(run):

@@ -195,3 +195,17 @@ def decode_seconds(synchronize, model, ids, tokens):
     """(a token's, the prompt's): what more tokens take than one."""
     first = generate_seconds(synchronize, model, ids, 1)
     return (generate_seconds(synchronize, model, ids, tokens) - first) / (tokens - 1), first
+
+
+def answers(model, ids):
+    """Logits of the prompt, and of two tokens after it."""
+    with torch.no_grad():
+        prompt = model(ids, use_cache=False).logits
+    tokens = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=2,
+                            min_new_tokens=2, do_sample=False, pad_token_id=0,
+                            return_dict_in_generate=True, output_logits=True).logits
+    return [part.cpu() for part in (prompt, *tokens)]
+
+
+def equal(some, others):
+    return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))

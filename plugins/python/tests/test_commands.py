@@ -76,10 +76,16 @@ def test_what_is_not_enabled():
 
 
 @no_gpu
-def test_no_gpu_says_what_works():
-    with pytest.raises(library.Error, match="spillway run"):
-        spillway.torch.enable("12GiB")
+def test_no_gpu_puts_the_cpu_in_its_place():
+    spillway.torch.enable("12GiB", "1GiB")
+    try:
+        with pytest.warns(RuntimeWarning, match="asks for cuda.*no GPU"):
+            assert torch.zeros(2, device="cuda").device.type == "cpu"
+        assert "disk: 0 B of weights" in str(spillway.torch.report())
+    finally:
+        spillway.torch.disable()
     assert not isinstance(torch.nn.Parameter.__dict__.get("data"), property)
+    assert torch.zeros.__module__ != "spillway.torch.redirect"
 
 
 @pytest.mark.parametrize("words, says", [
@@ -109,13 +115,21 @@ def test_a_module_runs_as_well(enabled, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == "['-n', '3']\n" and enabled == [(None, None, "off")]
 
 
-def test_without_the_library(tmp_path):
-    done = run("--hbm-budget", "1GiB", __file__, SPILLWAY_LIBRARY=str(tmp_path / "none.so"))
-    assert done.returncode == 5 and "none.so" in done.stderr and "Traceback" not in done.stderr
-    assert "SPILLWAY_LIBRARY" in done.stderr
+def test_without_the_library(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("SPILLWAY_LIBRARY", str(tmp_path / "none.so"))
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--hbm-budget", "1GiB", __file__])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 5 and "none.so" in said and "SPILLWAY_LIBRARY" in said
 
 
-def test_without_a_gpu():
-    done = run("--hbm-budget", "1GiB", __file__)
-    assert done.returncode == 5 and "torch sees none" in done.stderr
+def test_without_a_gpu(tmp_path):
+    script = tmp_path / "asks.py"
+    script.write_text("import torch\nprint(torch.ones(3).cuda().sum().item())\n")
+    done = run("--host-budget", "1GiB", script)
+    assert done.returncode == 0 and done.stdout == "3.0\n", done.stderr
+    assert "torch sees no GPU" in done.stderr
+    done = run("--host-budget", "0", script)
+    assert done.returncode == 2 and "host_budget is 0 B" in done.stderr
     assert "Traceback" not in done.stderr

@@ -18,7 +18,8 @@ import torch
 
 from spillway import library
 from spillway.row_worker import RowWorker
-from spillway.torch import cpu_rates, devices, loading, planning, reporting
+from spillway.torch import (cpu_rates, devices, disk, host_memory, loading, planning, redirect,
+                            reporting)
 from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
 from spillway.torch.patches import Patches
@@ -29,10 +30,6 @@ __all__ = ["disable", "enable", "plan", "report"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
-
-_NO_GPU = ("spillway.torch streams weights to a CUDA GPU, and torch sees none here: check that "
-           "this torch is built for CUDA (torch.version.cuda) and that CUDA_VISIBLE_DEVICES names "
-           "one. Without a GPU, `spillway run` answers from GGUF files within a host budget")
 
 _lock = threading.Lock()
 _active = None
@@ -45,19 +42,23 @@ class _Active:
 
 
 def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = None, *,
-           device: int = 0, work: str | int = WORK_BYTES,
+           device: int = 0, work: str | int | None = None,
            cpu_rows: bool | str | float = False, cpu_threads: int = 0) -> None:
     """From now on models get their homes within the budgets. Before the model is loaded.
 
     Sizes are bytes or texts such as '12GiB'; None: $SPILLWAY_HBM_BUDGET and $SPILLWAY_HOST_BUDGET,
     or 0.9 of what is free. hbm_budget covers weights, the ring, and what torch allocates otherwise,
-    for which `work` of it is kept free of weights; beyond it torch raises its OutOfMemoryError.
-    host_budget covers the weights whose home is the host. cpu_rows: the CPU multiplies a share of
-    the rows of weights that stream, for a few tokens at once and without gradients; results are
-    then no longer the same bit for bit. 'auto' measures rates, which takes half a second, and
-    settles the share at the first use; a number above 0 and below 1 is the share. cpu_threads: 0 is
-    one less than there are cores. Raises ValueError for what is no size,
-    RuntimeError where it is enabled already, library.Error for what the machine refuses.
+    for which `work` of it (640 MiB) is kept free of weights; beyond it torch raises its
+    OutOfMemoryError. host_budget covers the weights whose home is the host. cpu_rows: the CPU
+    multiplies a share of the rows of weights that stream, for a few tokens at once and without
+    gradients; results are then no longer the same bit for bit. 'auto' measures rates, which takes
+    half a second, and settles the share at the first use; a number above 0 and below 1 is the
+    share. cpu_threads: 0 is one less than there are cores.
+
+    Without a GPU the CPU takes its place: host_budget covers weights, ring and `work` (an eighth of
+    it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device and
+    cpu_rows mean nothing. Raises ValueError for what is no size, RuntimeError where it is enabled
+    already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
     if _is_imported_by_worker(sys._getframe(1)):
@@ -65,25 +66,42 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     global _active
     hbm = _budget("hbm_budget", hbm_budget, "SPILLWAY_HBM_BUDGET")
     host = _budget("host_budget", host_budget, "SPILLWAY_HOST_BUDGET")
-    work_bytes = _budget("work", work, None) or 0
+    kept = _budget("work", work, None)
     with _lock:
         if _active is not None:
             raise RuntimeError("spillway.torch is enabled already; disable() it first")
-        loaded = library.Library()
         if not torch.cuda.is_available():
-            raise library.Error(_NO_GPU)
-        if not 0 <= device < torch.cuda.device_count():
-            raise ValueError(f"there is no GPU {device}: torch sees {torch.cuda.device_count()}")
-        free, total = torch.cuda.mem_get_info(device)
-        hbm = int(0.9 * free) if hbm is None else hbm
-        weights = weights_bytes(hbm, work_bytes)
-        # HBM is torch's own here, so the pool gets no more of it than the driver takes for itself.
-        pool = library.Pool(loaded, device=device, host_budget=host)
-        streamer = Streamer(devices.Cuda(device), pool, weights)
-        streamer.work_bytes = work_bytes
+            _active = _without_gpu(host, kept)
+            return
+        streamer, share = _with_gpu(device, hbm, host, WORK_BYTES if kept is None else kept)
         streamer.cpu_rows = _cpu_rows(streamer, cpu_rows, cpu_threads)
-        torch.cuda.set_per_process_memory_fraction(min(1.0, hbm / total), device)
+        torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
+
+
+def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tuple[Streamer, float]:
+    """And how much of the GPU's memory torch may take."""
+    loaded = library.Library()
+    if not 0 <= device < torch.cuda.device_count():
+        raise ValueError(f"there is no GPU {device}: torch sees {torch.cuda.device_count()}")
+    free, total = torch.cuda.mem_get_info(device)
+    hbm = int(0.9 * free) if hbm is None else hbm
+    weights = weights_bytes(hbm, work)
+    # HBM is torch's own here, so the pool gets no more of it than the driver takes for itself.
+    pool = library.Pool(loaded, device=device, host_budget=host)
+    streamer = Streamer(devices.Cuda(device), pool, weights)
+    streamer.work_bytes = work
+    return streamer, min(1.0, hbm / total)
+
+
+def _without_gpu(host: int | None, work: int | None) -> _Active:
+    host = int(0.9 * host_memory.free_bytes()) if host is None else host
+    work = min(WORK_BYTES, host // 8) if work is None else work
+    streamer = Streamer(disk.Disk(), disk.DiskPool(), weights_bytes(host, work, "host_budget"))
+    streamer.work_bytes = work
+    patches = loading.install(streamer)
+    redirect.install(patches)
+    return _Active(streamer, patches)
 
 
 def _is_imported_by_worker(caller) -> bool:
@@ -125,10 +143,10 @@ def _budget(name: str, value: str | int | None, variable: str | None) -> int | N
         raise ValueError(f"{name}: {error}") from None
 
 
-def weights_bytes(hbm: int, work: int) -> int:
-    """What of an HBM budget weights and ring may take. ValueError where that is nothing."""
+def weights_bytes(hbm: int, work: int, name: str = "hbm_budget") -> int:
+    """What of a budget weights and ring may take. ValueError where that is nothing."""
     if hbm <= work:
-        raise ValueError(f"hbm_budget is {format_size(hbm)}, of which {format_size(work)} are kept "
+        raise ValueError(f"{name} is {format_size(hbm)}, of which {format_size(work)} are kept "
                          f"for activations: nothing is left for weights")
     return hbm - work
 
@@ -142,7 +160,8 @@ def disable() -> None:
             if (rows := _active.streamer.cpu_rows) is not None:
                 _active.streamer.cpu_rows = None
                 rows.close()
-            torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
+            if _active.streamer.device.device.type == "cuda":
+                torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None
 
 

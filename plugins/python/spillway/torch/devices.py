@@ -11,6 +11,8 @@ import weakref
 import torch
 
 from spillway import library
+from spillway.torch.direct_file import Reader
+from spillway.torch.staging import Staging
 
 
 class Keeper:
@@ -42,11 +44,54 @@ class _CudaBytes:
             "data": (keeper.region.address, False)}
 
 
-class Cuda:
+class Device:
+    """What is the same for all of them."""
+
+    tiers = ("HBM", "host")  # what people call where weights lie: on the device, and else
+    reader = None  # of checkpoints (direct_file.Reader); None: as safetensors reads them
+    uses_page_cache = False  # by that reader
+    ring_slots = 3
+    alignment = 512  # of torch's own allocations: kernels are chosen by it, and results with them
+    least_bytes = 1 << 20  # smaller weights are not worth a slot or a home: they stay in HBM
+    looks_up = True  # tables of embeddings may have homes, too
+
+    def slot_bytes(self, size_bytes: int) -> int:
+        """What a weight takes of a ring."""
+        return -(-size_bytes // self.alignment) * self.alignment
+
+    def ring_memory(self, size_bytes: int) -> torch.Tensor:
+        return torch.empty(size_bytes, dtype=torch.uint8, device=self.device)
+
+    def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
+        """Of a slot's memory, for a copy of this home."""
+        size = home.numel() * home.element_size()
+        return memory[:size].view(home.dtype).view(home.shape)
+
+    def drop(self, ready) -> None:
+        """Nobody waits any more for what copy() was to bring, and its place is wanted. Here the
+        next copy comes after it anyway."""
+
+    def place_file(self, streamer, tensor, name: str) -> torch.Tensor:
+        """A home with what lies in a file (checkpoint.FileTensor)."""
+        return streamer.place(tensor.read(), name)
+
+    def load_file(self, tensor) -> torch.Tensor:
+        """What lies in a file, in memory of the device."""
+        return tensor.read()
+
+    def adopted(self, weight, region) -> None:
+        """A weight streams from now on, from the region."""
+
+
+class Cuda(Device):
     """A CUDA device and a stream for copies to it."""
+
+    uses_page_cache = True
 
     def __init__(self, index: int):
         self.device = torch.device("cuda", index)
+        self.reader = Reader(threads=16, block_bytes=2 << 20)
+        self._staging = Staging(self)
         self._copies = torch.cuda.Stream(self.device)
 
     def holds(self, tensor: torch.Tensor) -> bool:
@@ -65,6 +110,17 @@ class Cuda:
         with torch.cuda.device(self.device):
             flat = torch.as_tensor(_CudaBytes(keeper), device=self.device)
         return flat.view(dtype).view(shape)
+
+    def place_file(self, streamer, tensor, name: str) -> torch.Tensor:
+        """Straight into the home: pinned pages are written once, by the disk."""
+        with torch.inference_mode(False), torch.no_grad():
+            home = streamer.empty_home(tensor, name)
+            tensor.wait(tensor.start(0, tensor.size_bytes, home))
+            return home
+
+    def load_file(self, tensor) -> torch.Tensor:
+        """By way of pinned memory, the reads ahead of the copies."""
+        return self._staging.load(tensor)
 
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """From the CPU into memory of the host, without the GPU."""
@@ -130,7 +186,7 @@ class Cuda:
         return torch.cuda.is_current_stream_capturing()
 
 
-class Cpu:
+class Cpu(Device):
     """Copies at once; marks are nothing; HBM is what it was told to keep."""
 
     def __init__(self):

@@ -1,31 +1,31 @@
-"""Which weights may have their home in the host, and how they are read there. Any thread."""
+"""Which weights may have their home in the host, and how they are read there. Any thread.
+
+`device`, of devices.py, says from which size on that is worth it.
+"""
 from __future__ import annotations
 
 import torch
 
-# Smaller weights are not worth a slot or a home: they stay in HBM.
-LEAST_BYTES = 1 << 20
 
-
-def is_streamable(module: torch.nn.Module, dtype=None, weight=None) -> bool:
+def is_streamable(module: torch.nn.Module, device, dtype=None, weight=None) -> bool:
     """Subclasses of layers may do with their weights what they like, and those of parameters
     (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
-    return type(module) is torch.nn.Linear and _is_worth_a_home(module, dtype, weight)
+    return type(module) is torch.nn.Linear and _is_worth_a_home(module, device, dtype, weight)
 
 
-def is_look_up(module: torch.nn.Module, dtype=None, weight=None) -> bool:
+def is_look_up(module: torch.nn.Module, device, dtype=None, weight=None) -> bool:
     """Of an embedding's weight a few rows are read: the GPU reads them at their home. With
     max_norm it writes into them, too: that stays in HBM."""
-    return type(module) is torch.nn.Embedding and module.max_norm is None \
-        and _is_worth_a_home(module, dtype, weight)
+    return device.looks_up and type(module) is torch.nn.Embedding and module.max_norm is None \
+        and _is_worth_a_home(module, device, dtype, weight)
 
 
-def _is_worth_a_home(module, dtype, weight) -> bool:
+def _is_worth_a_home(module, device, dtype, weight) -> bool:
     weight = module.weight if weight is None else weight
-    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= LEAST_BYTES
+    return type(weight) is torch.nn.Parameter and size_of(weight, dtype) >= device.least_bytes
 
 
-def sort_weights(root: torch.nn.Module, coming: dict[str, torch.nn.Parameter], dtype,
+def sort_weights(root: torch.nn.Module, coming: dict[str, torch.nn.Parameter], device, dtype,
                  tied: dict[str, str]) -> tuple[dict[str, int], dict[str, int]]:
     """Of the parameters that are coming, by name: those that stream and those that are only looked
     up, with their sizes, in the order that the module has; tied ones once, where they come first.
@@ -39,9 +39,9 @@ def sort_weights(root: torch.nn.Module, coming: dict[str, torch.nn.Parameter], d
             name = tied.get(f"{path}.{key}", names.get(id(parameter)))
             if name not in coming:
                 continue
-            if key == "weight" and is_streamable(module, dtype):
+            if key == "weight" and is_streamable(module, device, dtype):
                 streams.setdefault(name, size_of(coming[name], dtype))
-            elif key == "weight" and is_look_up(module, dtype):
+            elif key == "weight" and is_look_up(module, device, dtype):
                 looked_up.setdefault(name, size_of(coming[name], dtype))
             else:
                 others.add(name)

@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from spillway.torch import exhaustion, modules, parameters
+from spillway.torch import checkpoint, exhaustion, modules, parameters
 from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
 
@@ -23,6 +23,8 @@ def install(streamer: Streamer) -> Patches:
         return patches
     loading = _TransformersLoading(streamer)
     patches.set(modeling_utils, "caching_allocator_warmup", lambda original: _nothing)
+    if streamer.device.reader is not None and hasattr(modeling_utils, "safe_open"):
+        patches.set(modeling_utils, "safe_open", checkpoint.opens(streamer.device))
     for module in (core_model_loading, modeling_utils):
         if hasattr(module, "convert_and_load_state_dict_in_model"):
             patches.set(module, "convert_and_load_state_dict_in_model", loading.load)
@@ -81,10 +83,17 @@ class _TransformersLoading:
         def spawn_materialize(thread_pool, tensor, device=None, dtype=None, *args, **kwargs):
             name = getattr(self._here, "name", "")
             goes = getattr(self._here, "plan", {}).get(name, False)
-            if not goes or device is None or not self._streamer.is_ours(torch.device(device)):
+            ours = device is not None and self._streamer.is_ours(torch.device(device))
+            plain = isinstance(tensor, checkpoint.FileTensor) and dtype in (None, tensor.dtype)
+            sharded = any(args) or any(kwargs.get(key) for key in ("sharding_op", "tensor_idx"))
+            if not ours or sharded or not (goes or plain):
                 return original(thread_pool, tensor, device, dtype, *args, **kwargs)
 
             def job():
+                if plain and not goes:
+                    return self._streamer.device.load_file(tensor)
+                if plain:
+                    return self._streamer.device.place_file(self._streamer, tensor, name)
                 source = tensor[...]
                 return self._streamer.place(source if dtype is None else source.to(dtype), name)
             return thread_pool.submit(job) if thread_pool is not None else job

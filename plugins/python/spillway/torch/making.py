@@ -10,7 +10,7 @@ import weakref
 
 import torch
 
-from spillway.torch.kinds import LEAST_BYTES, is_look_up, is_streamable, size_of
+from spillway.torch.kinds import is_look_up, is_streamable, size_of
 from spillway.torch.order import move_in, move_out
 from spillway.torch.weight import weight_of
 
@@ -26,7 +26,7 @@ class Making:
             return
         device = torch.get_default_device() if device is None else torch.device(device)
         size = count * (dtype or torch.get_default_dtype()).itemsize
-        if size >= LEAST_BYTES and self._streamer.is_ours(device):
+        if size >= self._streamer.device.least_bytes and self._streamer.is_ours(device):
             self._make_room(size)
 
     def settle(self, module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
@@ -40,10 +40,10 @@ class Making:
         streamer.device.keep(parameter)
         if streamer.is_planned() or name != "weight":
             return
-        streams = is_streamable(module, None, parameter)
+        streams = is_streamable(module, streamer.device, None, parameter)
         if known and streams:
             self._share(parameter)
-        elif not known and (streams or is_look_up(module, None, parameter)):
+        elif not known and (streams or is_look_up(module, streamer.device, None, parameter)):
             self._settle_new(module, parameter, streams)
 
     def _settle_new(self, module, parameter, streams: bool) -> None:
@@ -78,7 +78,8 @@ class Making:
         layers = self._streamer.order.expected()
         self._move_look_ups(size_bytes, {id(layer.weight) for layer in layers})
         weights = {id(layer.weight): layer.weight for layer in layers
-                   if is_streamable(layer) and self._streamer.is_ours(layer.weight.device)}
+                   if is_streamable(layer, self._streamer.device)
+                   and self._streamer.is_ours(layer.weight.device)}
         if not weights or not self._lacks(size_bytes):
             return
         for slot in self._slots([size_of(weight) for weight in weights.values()]):
@@ -89,16 +90,18 @@ class Making:
                 return
 
     def _move_look_ups(self, size_bytes: int, multiplied: set[int]) -> None:
+        streamer = self._streamer
         for module in list(self._look_ups):
             weight = module.weight
-            if self._lacks(size_bytes) and is_look_up(module) and id(weight) not in multiplied \
-                    and self._streamer.is_ours(weight.device) and weight_of(weight) is None:
-                move_out(self._streamer, weight)
+            if self._lacks(size_bytes) and is_look_up(module, streamer.device) \
+                    and id(weight) not in multiplied and streamer.is_ours(weight.device) \
+                    and weight_of(weight) is None:
+                move_out(streamer, weight)
 
     def _slots(self, sizes: list[int]) -> list[int]:
         """How large the largest weight may be that streams: as it is by now; then so large that
         only what would fill a ring of its own stays in HBM; then all go."""
-        slots = self._streamer.ring_slots
+        slots = self._streamer.device.ring_slots
         sizes = sorted(sizes, reverse=True)
         ring = self._streamer.ring
         return ([] if ring is None else [ring.slot_bytes]) + [sizes[min(slots, len(sizes) - 1)],

@@ -94,7 +94,7 @@ class Order:
                         move_in(parameter)
                 for parameter in out:
                     move_out(streamer, parameter)
-        except (torch.OutOfMemoryError, library.Error):
+        except (torch.OutOfMemoryError, library.Error, OSError):
             pass
 
 

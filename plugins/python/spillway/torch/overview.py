@@ -9,7 +9,6 @@ from spillway.torch.sizes import format_size
 WIDTH = 100  # columns of the text, its frame included
 _LABEL = 7
 _COLUMNS = (54, 5, 10, 5, 10)  # of the table of weights
-_HEAD = ("weights", "HBM", "bytes", "host", "bytes")
 
 
 class Overview:
@@ -32,7 +31,7 @@ class Overview:
         if self._numbers["modules"]:
             table = "+" + "+".join("-" * (width + 2) for width in _COLUMNS) + "+"
             *rows, total = [_row(cells) for cells in self._cells()]
-            lines += [table, _row(_HEAD), table, *rows, table, total, table]
+            lines += [table, _row(self._head()), table, *rows, table, total, table]
         else:
             lines.append(rule)
         return "\n".join(lines)
@@ -42,7 +41,7 @@ class Overview:
     def _repr_html_(self) -> str:
         facts = "".join(f"<tr><th>{html.escape(label)}</th><td colspan=4>{html.escape(text)}</td>"
                         f"</tr>" for label, text in self._facts())
-        head = "<tr>" + "".join(f"<th>{cell}</th>" for cell in _HEAD) + "</tr>"
+        head = "<tr>" + "".join(f"<th>{cell}</th>" for cell in self._head()) + "</tr>"
         body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
                        for cells in self._cells())
         return (f"<table><caption>{html.escape(self._heading())}</caption>{facts}{head}{body}"
@@ -53,12 +52,16 @@ class Overview:
 
     def _facts(self) -> list[tuple[str, str]]:
         numbers = self._numbers
-        facts = [("HBM", _hbm(numbers["hbm"])), ("host", _share(numbers["host"])),
+        facts = [*zip(numbers["tiers"], (_hbm(numbers["hbm"]), _share(numbers["host"]))),
                  ("link", _rate(numbers["link"]))]
         if numbers["ring"]:
             facts.append(("ring", _ring(numbers["ring"])))
         facts.append(("pass", _pass(numbers["pass"])))
         return facts + [("note", note) for note in numbers["notes"]]
+
+    def _head(self) -> tuple[str, ...]:
+        first, second = self._numbers["tiers"]
+        return "weights", first, "bytes", second, "bytes"
 
     def _cells(self) -> list[tuple[str, ...]]:
         """Of the rows, and their sum."""

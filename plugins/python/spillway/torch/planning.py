@@ -12,6 +12,7 @@ import torch
 
 from spillway import library
 from spillway.torch import inventory, reporting
+from spillway.torch.devices import Device
 from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
 from spillway.torch.kinds import is_streamable, size_of
@@ -29,13 +30,18 @@ class Budgets:
     host_bytes: int | None = None
 
 
-class Paper:
-    """A device on which nothing lies but what is said to, and nothing takes memory."""
+class Paper(Device):
+    """A device on which nothing lies but what is said to, and nothing takes memory. Its rules are
+    those of `like`; None: of a GPU."""
 
     device = torch.device("meta")
 
-    def __init__(self, allocated_bytes: int = 0):
+    def __init__(self, allocated_bytes: int = 0, like: Device | None = None):
         self._allocated_bytes = allocated_bytes
+        if like is not None:
+            for name in ("tiers", "ring_slots", "alignment", "least_bytes", "looks_up",
+                         "slot_bytes"):
+                setattr(self, name, getattr(like, name))
 
     def holds(self, tensor: torch.Tensor) -> bool:
         return False
@@ -73,20 +79,21 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
     hbm["other_bytes"] = hbm["used_bytes"] - hbm["weights_bytes"] - hbm["ring_bytes"]
     host = {"used_bytes": host_used + _pages(tensors), "budget_bytes": budgets.host_bytes}
     resident = others + sum(size for _, _, size in tensors) + budgets.work_bytes
-    _check_hbm(hbm, resident)
+    budget = f"{streamer.device.tiers[0].lower()}_budget"
+    _check_hbm(hbm, resident, budget)
     _check_host(host)
     ring = streamer.ring
-    streamed = _streamed_bytes(model, in_host, dtype)
+    streamed = _streamed_bytes(model, in_host, streamer.device, dtype)
     return Overview("spillway.torch plan", {
-        "device": _where(live),
+        "device": _where(live), "tiers": streamer.device.tiers,
         "hbm": hbm, "host": host, "link": {"bytes_per_second": link[0], "source": link[1]},
-        "ring": {"slots": ring.size_bytes // ring.slot_bytes, "slot_bytes": ring.slot_bytes}
-        if ring else None,
+        "ring": {"slots": ring.slots, "slot_bytes": ring.slot_bytes} if ring else None,
         "pass": {"streamed_bytes": streamed, "count": None, "measured_seconds": None,
                  "predicted_seconds": streamed / link[0] if link[0] else None},
         "modules": inventory.rows(tensors),
         "resident_hbm_budget_bytes": resident,
-        "notes": [f"all weights would lie in HBM with hbm_budget={format_size(resident)}"]})
+        "notes": [f"all weights would lie in {streamer.device.tiers[0]} with "
+                  f"{budget}={format_size(resident)}"]})
 
 
 def _on_paper(hbm_bytes: int, live: Streamer | None) -> Streamer:
@@ -94,7 +101,7 @@ def _on_paper(hbm_bytes: int, live: Streamer | None) -> Streamer:
         return Streamer(Paper(), None, hbm_bytes)
     ring = live.ring
     taken = live.allocated_bytes() - (ring.size_bytes if ring else 0)
-    streamer = Streamer(Paper(taken), None, hbm_bytes)
+    streamer = Streamer(Paper(taken, live.device), None, hbm_bytes)
     streamer.ring = ring
     return streamer
 
@@ -112,26 +119,26 @@ def _pages(tensors) -> int:
     return sum(-(-size // PAGE_BYTES) * PAGE_BYTES for _, in_host, size in tensors if in_host)
 
 
-def _streamed_bytes(model, in_host: dict[str, bool], dtype) -> int:
+def _streamed_bytes(model, in_host: dict[str, bool], device, dtype) -> int:
     """What one use of each linear layer copies."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     streamed = {}
     for path, module in model.named_modules():
-        if is_streamable(module, dtype):
+        if is_streamable(module, device, dtype):
             name = tied.get(f"{path}.weight", names.get(id(module.weight)))
             if in_host.get(name):
                 streamed[name] = size_of(module.weight, dtype)
     return sum(streamed.values())
 
 
-def _check_hbm(hbm: dict, resident_bytes: int) -> None:
+def _check_hbm(hbm: dict, resident_bytes: int, budget: str) -> None:
     """`resident_bytes`: the budget with which nothing streams, and there is no ring."""
     needed = hbm["used_bytes"] + hbm["work_bytes"]
     if needed > hbm["budget_bytes"]:
         least = min(needed, resident_bytes)
         raise library.BudgetError(
-            f"hbm_budget is {format_size(hbm['budget_bytes'])}, and at least {least} bytes "
+            f"{budget} is {format_size(hbm['budget_bytes'])}, and at least {least} bytes "
             f"({format_size(least)}) are needed: {format_size(hbm['weights_bytes'])} of weights "
             f"that cannot stream, {format_size(hbm['ring_bytes'])} for the ring, "
             f"{format_size(hbm['other_bytes'])} in use already, {format_size(hbm['work_bytes'])} "

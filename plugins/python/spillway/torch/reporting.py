@@ -15,7 +15,7 @@ def report(streamer, roots=None) -> Overview:
     ring = streamer.ring
     rate = link_rate(streamer)
     return Overview("spillway.torch report", {
-        "device": device_name(streamer.device.device),
+        "device": device_name(streamer.device.device), "tiers": streamer.device.tiers,
         "hbm": hbm_use(streamer, tensors),
         "host": host_use(streamer),
         "link": {"bytes_per_second": rate, "source": "measured by the ring's copies"
@@ -23,7 +23,13 @@ def report(streamer, roots=None) -> Overview:
         "ring": ring_numbers(ring) if ring else None,
         "pass": _pass(ring, rate),
         "modules": inventory.rows(tensors),
-        "notes": [streamer.cpu_rows.report()] if streamer.cpu_rows else []})
+        "notes": _notes(streamer)})
+
+
+def _notes(streamer) -> list[str]:
+    rows = [streamer.cpu_rows.report()] if streamer.cpu_rows else []
+    files = [streamer.pool.text("pool_explain")] if streamer.device.tiers[1] == "disk" else []
+    return rows + files
 
 
 def device_name(device: torch.device) -> str:
@@ -59,7 +65,7 @@ def link_rate(streamer) -> float | None:
 
 def ring_numbers(ring) -> dict:
     counts, times = ring.counts, ring.times
-    return {"slots": ring.size_bytes // ring.slot_bytes, "slot_bytes": ring.slot_bytes,
+    return {"slots": ring.slots, "slot_bytes": ring.slot_bytes,
             "hits": counts.hits, "misses": counts.misses, "in_place": counts.in_place,
             "copied_bytes": counts.bytes, "timed": times.used, "stalls": times.stalls,
             "stall_seconds": times.stall_seconds}

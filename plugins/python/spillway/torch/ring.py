@@ -20,13 +20,7 @@ from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
 FORWARD, BACKWARD = 0, 1
-ALIGNMENT = 512  # of torch's own allocations: kernels are chosen by it, and results with them
 MOST_AHEAD = 32  # weights; learning an order anew costs the more, the longer the chain
-
-
-def slot_bytes_of(size_bytes: int) -> int:
-    """What a weight takes of a ring."""
-    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 class _Slot:
@@ -72,12 +66,13 @@ class Ring:
     """Has room for `slots` weights of `slot_bytes`, and takes no larger ones."""
 
     def __init__(self, device, slots: int, slot_bytes: int):
-        self.slot_bytes = slot_bytes_of(slot_bytes)
-        self.size_bytes = slots * self.slot_bytes
+        self.slots = slots
+        self.slot_bytes = -(-slot_bytes // device.alignment) * device.alignment
+        self.size_bytes = slots * device.slot_bytes(self.slot_bytes)
         self._device = device
         self._changed = threading.Condition()  # and the lock; told when a slot gets free
         with torch.inference_mode(False):  # else it could be written in inference mode only
-            self._memory = torch.empty(self.size_bytes, dtype=torch.uint8, device=device.device)
+            self._memory = device.ring_memory(self.size_bytes)
         self._slots = []  # in the order of their bytes, none over another
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
@@ -95,6 +90,7 @@ class Ring:
 
         Where other threads have all slots it waits for one. They hold theirs only while they tell
         the device what to compute; who holds one already never waits, and reads the weight at home.
+        OSError where the home is a file that cannot be read; the next fetch tries again.
         """
         with self._changed:
             self._learn(weight, way)
@@ -116,8 +112,12 @@ class Ring:
             slot.users += 1
             self._here.held = held + 1
             self.times.use(slot.sample)
-            self._device.wait(slot.ready)
-            return Lease(weight, way, slot, self._view(slot, weight.rows(part)), part)
+        try:
+            self._device.wait(slot.ready)  # without the lock: a disk takes its time
+        except OSError:
+            self._give_up(slot)
+            raise
+        return Lease(weight, way, slot, self._view(slot, weight.rows(part)), part)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -132,6 +132,14 @@ class Ring:
                 if self._find(weight, lease.part) is None \
                         and self._load(weight, lease.part, ahead) is None:
                     break
+            self._changed.notify()
+
+    def _give_up(self, slot: _Slot) -> None:
+        """What was to come did not."""
+        with self._changed:
+            slot.holds = nothing
+            slot.users -= 1
+            self._here.held -= 1
             self._changed.notify()
 
     def _learn(self, weight: Weight, way: int) -> None:
@@ -150,7 +158,7 @@ class Ring:
             weight = weight.follows[way]()
             if weight is None or id(weight) in known or weight.size_bytes > self.slot_bytes:
                 break
-            size_bytes += slot_bytes_of(size_of(weight.rows(lease.part)))
+            size_bytes += self._device.slot_bytes(size_of(weight.rows(lease.part)))
             if size_bytes > self.size_bytes:
                 break
             known.add(id(weight))
@@ -168,7 +176,7 @@ class Ring:
         after = [self._made]
         rows = weight.rows(part)
         size_bytes = size_of(rows)
-        slot = self._take(slot_bytes_of(size_bytes), keep, after)
+        slot = self._take(self._device.slot_bytes(size_bytes), keep, after)
         if slot is None:
             return None
         version = weight.version
@@ -189,7 +197,8 @@ class Ring:
     def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
         """A slot of that size, in the place of those that are there. `after` gets the marks of
         their last uses. (A slot that is taken in part only leaves bytes without marks: what is
-        copied there comes after all the same, as copies run one after the other.)"""
+        copied there comes after all the same, as copies run one after the other, or are dropped.)
+        """
         begin, once_around = self._next, False
         while True:
             if begin + size_bytes > self.size_bytes:
@@ -203,6 +212,7 @@ class Ring:
                 break
             begin = held[-1].end
         for slot in there:
+            self._device.drop(slot.ready)
             after.extend(slot.free.values())
             self._slots.remove(slot)
             if self._places.get(slot.key) is slot:
@@ -213,5 +223,4 @@ class Ring:
         return taken
 
     def _view(self, slot: _Slot, rows: torch.Tensor) -> torch.Tensor:
-        memory = self._memory[slot.begin:slot.begin + size_of(rows)]
-        return memory.view(rows.dtype).view(rows.shape)
+        return self._device.slot_view(self._memory[slot.begin:slot.end], rows)

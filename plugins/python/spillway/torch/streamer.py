@@ -16,11 +16,9 @@ from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
 from spillway.torch.making import Making
 from spillway.torch.order import Order
-from spillway.torch.ring import Ring, slot_bytes_of
+from spillway.torch.ring import Ring
 from spillway.torch.sizes import format_size
 from spillway.torch.weight import Weight, weight_of
-
-RING_SLOTS = 3
 
 
 class Streamer:
@@ -32,7 +30,6 @@ class Streamer:
         self.hbm_bytes = hbm_bytes
         self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
-        self.ring_slots = RING_SLOTS
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
         self.order = Order(self)
         self.making = Making(self)
@@ -55,7 +52,7 @@ class Streamer:
         `tied` names parameters that are to be the same as others, which they are not yet."""
         coming = {name: p for name, p in root.named_parameters()
                   if not self.device.holds(p) and name not in (tied or {})}
-        streams, looked_up = sort_weights(root, coming, dtype, tied or {})
+        streams, looked_up = sort_weights(root, coming, self.device, dtype, tied or {})
         total = sum(size_of(p, dtype) for p in coming.values())
         room = self.hbm_bytes - self.allocated_bytes() - total
         in_host = dict(zip(looked_up, placement.look_ups(list(looked_up.values()), -room)))
@@ -97,6 +94,10 @@ class Streamer:
         except library.BudgetError as error:
             raise torch.OutOfMemoryError(
                 f"{name} has no room in host memory, {format_size(size)}: {error}") from error
+        return self.home_over(region, like)
+
+    def home_over(self, region, like) -> torch.Tensor:
+        """A tensor of our device, of the shape and dtype of `like`, over the region's bytes."""
         keeper = Keeper(region, self.device.synchronize)
         with torch.inference_mode(False):
             home = self.device.tensor(keeper, like.shape, like.dtype)
@@ -121,6 +122,7 @@ class Streamer:
         with torch.inference_mode(False):
             weight = Weight(parameter.detach(), keeper.weights)
         parameter.spillway_weight = weight
+        self.device.adopted(weight, keeper.region)
 
     def place_module(self, root: torch.nn.Module, dtype=None) -> None:
         """Before root.to(device, dtype): the weights that do not go to HBM go to their homes."""
@@ -145,7 +147,7 @@ class Streamer:
 
     def ring_growth(self, size_bytes: int) -> int:
         """What the ring would take more of HBM if such a weight streamed."""
-        return max(0, RING_SLOTS * slot_bytes_of(size_bytes)
+        return max(0, self.device.ring_slots * self.device.slot_bytes(size_bytes)
                    - (self.ring.size_bytes if self.ring else 0))
 
     def ring_for(self, size_bytes: int) -> Ring:
@@ -155,7 +157,7 @@ class Streamer:
             if ring is None or ring.slot_bytes < size_bytes:
                 self.device.synchronize()  # copies into the old one are under way
                 self.ring = None  # first: both would not fit
-                self.ring = ring = Ring(self.device, RING_SLOTS, size_bytes)
+                self.ring = ring = Ring(self.device, self.device.ring_slots, size_bytes)
             return ring
 
     def amounts(self) -> tuple[int, int]:

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""The PyTorch drop-in without a GPU: an unmodified pipeline within a host budget, against the disk.
+
+usage: dropin_disk.py FOLDER [--host-budget 85MiB] [--tokens 33] [--rounds 5] [--json]
+                      [--limit BYTES]
+
+FOLDER: a Hugging Face folder (python -m spillway.convert makes one). Prints milliseconds a token
+against the disk bound: bytes streamed a token over the disk's rate, measured between the rounds by
+the same reader over the same ranges, as many under way, and nothing computed. `outside` is the rate
+that bench/disk_rate.py measures, the best of 4 settings. --limit runs it all in a memory group with
+a hard limit (root) of so many bytes over an idle process with torch and transformers' pipeline.
+Exit code 1 where the median is below 0.75 of the bound, or the limit was met.
+"""
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "plugins" / "python"), str(ROOT / "bench"),
+                str(ROOT / "tests" / "e2e")]
+import spillway.torch  # noqa: E402
+
+QUESTION = [{"role": "user", "content": "Which is the tallest mountain in the world?"}]
+
+
+def streamed(model):
+    """The weights of the model that stream, in the order of its layers, each once."""
+    found = {id(p): p.spillway_weight for p in model.parameters() if hasattr(p, "spillway_weight")}
+    return list(found.values())
+
+
+def sweep(streamer, weights):
+    """Bytes a second of the ring's reader over the weights, a ring's slots under way."""
+    device = streamer.device
+    memory = device.ring_memory(streamer.ring.size_bytes)
+    memory.fill_(1)  # the first touch is not the disk's
+    slots = memory.view(streamer.ring.slots, -1)
+    marks = [device.new_mark() for _ in slots]
+    before, started = device.reader.bytes, time.perf_counter()
+    for at, weight in enumerate(weights):
+        slot = at % len(slots)
+        device.wait(marks[slot])
+        device.copy(device.slot_view(slots[slot], weight.home), weight.home, [], marks[slot])
+    device.synchronize()
+    return (device.reader.bytes - before) / (time.perf_counter() - started)
+
+
+def seconds(model, tokens):
+    import torch
+    ids = torch.arange(1, 9)[None]
+    started = time.perf_counter()
+    model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens,
+                   min_new_tokens=tokens, do_sample=False, pad_token_id=0)
+    return time.perf_counter() - started
+
+
+def measure(options):
+    spillway.torch.enable(host_budget=options.host_budget)
+    import disk_rate
+    from transformers import pipeline
+    pipe = pipeline("text-generation", model=options.folder, device="cuda", dtype="bfloat16")
+    answer = pipe(QUESTION, max_new_tokens=24, do_sample=False)[0]["generated_text"][-1]["content"]
+    streamer = spillway.torch._active.streamer
+    weights = streamed(pipe.model)
+    if not weights:
+        sys.exit(f"dropin_disk: nothing streams within {options.host_budget}; name a smaller one")
+    reader = streamer.device.reader
+    file = next(iter(Path(options.folder).glob("*.safetensors")))
+    seconds(pipe.model, 3)
+    rounds = []
+    for _ in range(options.rounds):
+        rates = [sweep(streamer, weights)]
+        outside = max(disk_rate.sweep(file, block << 10, depth, direct=True)
+                      for block, depth in ((256, 4), (512, 4), (512, 8), (1024, 8)))
+        first = seconds(pipe.model, 1)
+        read, waited = reader.bytes, reader.wait_seconds
+        took = seconds(pipe.model, options.tokens)
+        token = (took - first) / (options.tokens - 1)
+        a_token = (reader.bytes - read) / options.tokens
+        rates.append(sweep(streamer, weights))
+        bound = a_token / statistics.mean(rates)
+        rounds.append({"token_seconds": token, "bytes_a_token": a_token, "bound_seconds": bound,
+                       "share_of_bound": bound / token, "rate": statistics.mean(rates),
+                       "share_of_outside": a_token / outside / token, "outside": outside,
+                       "wait_seconds_a_token": (reader.wait_seconds - waited) / options.tokens})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return {"answer": answer, "report": str(spillway.torch.report()),
+            "peak_resident_bytes": peak, "rounds": rounds,
+            **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]}}
+
+
+IDLE = """
+import torch
+from transformers import pipeline, LlamaForCausalLM
+a = torch.ones(1024, 1024, dtype=torch.bfloat16)
+(a @ a).sum().item()
+"""
+
+
+def under_limit(left, words):
+    """The same again in a group. Returns its exit code, or 1 where the limit was met."""
+    import cgroup
+    for _ in range(2):  # the first brings torch's files into the page cache, and is charged for it
+        with cgroup.group(4 << 30) as group:
+            subprocess.run([*group.prefix(), sys.executable, "-c", IDLE], check=True)
+            idle = group.peak()
+    with cgroup.group(idle + left) as group:
+        done = subprocess.run([*group.prefix(), sys.executable, __file__, *words])
+        met = group.times_at_limit()
+        print(f"idle {idle / 1e6:.0f} MB, limit {(idle + left) / 1e6:.0f} MB, peak "
+              f"{group.peak() / 1e6:.0f} MB, limit met {met} times", file=sys.stderr)
+        return done.returncode or met > 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--host-budget", default="85MiB")
+    parser.add_argument("--tokens", type=int, default=33)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--limit", type=int, help="bytes")
+    options = parser.parse_args()
+    if options.limit:
+        at = sys.argv.index("--limit")
+        sys.exit(under_limit(options.limit, sys.argv[1:at] + sys.argv[at + 2:]))
+    result = measure(options)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        shares = [one["share_of_bound"] for one in result["rounds"]]
+        print(result["answer"])
+        print(f"{result['token_seconds'] * 1e3:.1f} ms a token, "
+              f"{result['bytes_a_token'] / 1e6:.0f} MB each; disk {result['rate'] / 1e9:.2f} GB/s, "
+              f"bound {result['bound_seconds'] * 1e3:.1f} ms: {result['share_of_bound']:.2f} of it "
+              f"({min(shares):.2f} to {max(shares):.2f})")
+        print(f"measured from outside {result['outside'] / 1e9:.2f} GB/s: "
+              f"{result['share_of_outside']:.2f}; waiting for the disk "
+              f"{result['wait_seconds_a_token'] * 1e3:.1f} ms a token")
+        print(f"resident at most {result['peak_resident_bytes'] >> 20} MiB\n"
+              f"{result['report']}")
+    sys.exit(0 if result["share_of_bound"] >= 0.75 else 1)
+
+
+if __name__ == "__main__":
+    main()

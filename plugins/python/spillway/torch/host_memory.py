@@ -1,0 +1,34 @@
+"""How much memory of the host a process may still take. Any thread."""
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def free_bytes(root: Path = Path("/")) -> int:
+    """The least of what the system has available and what the process's memory groups leave."""
+    meminfo = dict(line.split(":") for line in (root / "proc/meminfo").read_text().splitlines())
+    free = [int(meminfo["MemAvailable"].split()[0]) << 10]
+    for line in (root / "proc/self/cgroup").read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            folder, limit, usage = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        elif not controllers:
+            folder, limit, usage = "", "memory.max", "memory.current"
+        else:
+            continue
+        base = root / "sys/fs/cgroup" / folder
+        here = base / group.strip("/")
+        for level in [here, *here.parents]:
+            if (left := _left(level / limit, level / usage)) is not None:
+                free.append(left)
+            if level == base:
+                break
+    return max(0, min(free))
+
+
+def _left(limit: Path, usage: Path) -> int | None:
+    try:
+        text = limit.read_text().strip()
+        return None if text == "max" else int(text) - int(usage.read_text())
+    except (OSError, ValueError):
+        return None

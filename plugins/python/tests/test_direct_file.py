@@ -1,0 +1,88 @@
+"""Files past the page cache, and what is read of them; how much memory a machine has left."""
+import pytest
+import torch
+from models import MIB
+
+from spillway.torch import checkpoint, direct_file, disk, host_memory
+
+safetensors = pytest.importorskip("safetensors.torch")
+
+
+@pytest.mark.parametrize("use_cache", [False, True])
+def test_reads_land_where_they_are_wanted(tmp_path, use_cache):
+    path = tmp_path / "bytes"
+    content = torch.randint(0, 256, (300_001,), dtype=torch.uint8)
+    path.write_bytes(content.numpy().tobytes())
+    reader, file = direct_file.Reader(3, 8192), direct_file.DirectFile(path, use_cache)
+    for offset, size in ((0, 1), (4095, 2), (5000, 100_000), (8192, 8192), (299_999, 2)):
+        memory = torch.zeros(size + 3 * 4096, dtype=torch.uint8)
+        page = -memory.data_ptr() % 4096
+        ticket = direct_file.Ticket()
+        for start in (page + offset % 4096, page + (offset + 17) % 4096):  # straight, and not
+            reader.start(file, offset, size, (memory.data_ptr() + start, memory), ticket)
+            reader.wait(ticket)
+            assert torch.equal(memory[start:start + size], content[offset:offset + size])
+            memory.zero_()
+    with pytest.raises(OSError, match="shorter"):
+        reader.start(file, 299_999, 3, (memory.data_ptr() + start, memory), ticket)
+        reader.wait(ticket)
+
+
+def test_slices_are_those_of_safetensors(tmp_path):
+    path = tmp_path / "all.safetensors"
+    tensors = {"a": torch.randn(5, 7), "b": torch.randn(3).bfloat16(), "none": torch.zeros(0, 4),
+               "flags": torch.tensor([True, False, True]), "one": torch.tensor(4)}
+    safetensors.save_file(tensors, path)
+    open_ = checkpoint.opens(disk.Disk())(__import__("safetensors").safe_open)
+    with open_(path, framework="pt") as opened:
+        assert sorted(opened.keys()) == sorted(tensors)
+        for name, wanted in tensors.items():
+            part = opened.get_slice(name)
+            assert isinstance(part, checkpoint.FileTensor)
+            assert torch.equal(part[...], wanted) and part.get_shape() == list(wanted.shape)
+        assert torch.equal(opened.get_slice("a")[1:3], tensors["a"][1:3])
+        assert opened.get_slice("b").get_dtype() == "BF16"
+
+
+def test_what_is_free_is_the_least_of_system_and_group(tmp_path):
+    def write(path, text):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    write("proc/meminfo", "MemTotal: 9 kB\nMemAvailable:    4096 kB\n")
+    write("proc/self/cgroup", "5:memory:/a/b\n0::/c\n")
+    assert host_memory.free_bytes(tmp_path) == 4 * MIB
+    write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", str(3 * MIB))
+    write("sys/fs/cgroup/memory/a/memory.usage_in_bytes", str(MIB))
+    assert host_memory.free_bytes(tmp_path) == 2 * MIB
+    write("sys/fs/cgroup/c/memory.max", "max\n")
+    write("sys/fs/cgroup/memory.max", str(MIB))
+    write("sys/fs/cgroup/memory.current", "24")
+    assert host_memory.free_bytes(tmp_path) == MIB - 24
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, 100_000])
+def test_staging_brings_every_byte(tmp_path, monkeypatch, size):
+    """With the CPU for the GPU: pieces, their order and their places are the same."""
+    from spillway.torch import staging
+
+    class Event:
+        def synchronize(self):
+            pass
+
+        def record(self, stream):
+            pass
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    monkeypatch.setattr(staging, "PIECE_BYTES", 8192)
+
+    def pages(size_bytes):
+        memory = torch.empty(size_bytes + 4096, dtype=torch.uint8)
+        return memory[-memory.data_ptr() % 4096:][:size_bytes]
+    monkeypatch.setattr(staging, "_pages", pages)
+    path = tmp_path / "one.safetensors"
+    wanted = torch.randint(0, 256, (size,), dtype=torch.uint8)
+    safetensors.save_file({"head": torch.zeros(77), "x": wanted}, path)
+    device = disk.Disk()
+    with checkpoint.opens(device)(__import__("safetensors").safe_open)(path, "pt") as opened:
+        assert torch.equal(staging.Staging(device).load(opened.get_slice("x")), wanted)
