@@ -30,6 +30,8 @@ __all__ = ["disable", "enable", "plan", "report"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
+# One part of so many of that is what the driver takes beside torch, mostly for kernels.
+DRIVER_PART = 8
 
 _lock = threading.Lock()
 _active = None
@@ -91,7 +93,7 @@ def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tupl
     pool = library.Pool(loaded, device=device, host_budget=host)
     streamer = Streamer(devices.Cuda(device), pool, weights)
     streamer.work_bytes = work
-    return streamer, min(1.0, hbm / total)
+    return streamer, min(1.0, (hbm - work // DRIVER_PART) / total)
 
 
 def _without_gpu(host: int | None, work: int | None) -> _Active:

@@ -17,7 +17,7 @@ COLUMNS = 4096
 CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go
 CHUNKS = 3  # together more than a processor's caches, as a token's weights are
 LINK_SECONDS = 0.2  # that the link is busy in a measurement
-# Of a product: x to the host, y from it, and what Python takes to launch it and what lies around it.
+# Of a product: x to the host, y from it, what Python takes to launch it and what lies around it.
 # On an H100 with a Llama of transformers the CPU had no work for 0.26 to 0.31 ms a product.
 HANDOVER_SECONDS = 280e-6
 TYPICAL_BYTES = 60 << 20  # of a weight, to tell how many products there are
