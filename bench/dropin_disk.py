@@ -89,7 +89,7 @@ def measure(options):
                        "share_of_outside": a_token / outside / token, "outside": outside,
                        "wait_seconds_a_token": (reader.wait_seconds - waited) / options.tokens})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    return {"answer": answer, "report": str(spillway.torch.report()),
+    return {"answer": answer, "report": str(spillway.torch.report(pipe.model)),
             "peak_resident_bytes": peak, "rounds": rounds,
             **{name: statistics.median(one[name] for one in rounds) for name in rounds[0]}}
 
