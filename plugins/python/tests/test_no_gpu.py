@@ -25,12 +25,12 @@ a = torch.ones(1024, 1024, dtype=torch.bfloat16)
 SCRIPT = """
 import sys
 import spillway.torch
-spillway.torch.enable(host_budget="85MiB")
+spillway.torch.enable(host_budget="78MiB")
 import transformers
 pipe = transformers.pipeline("text-generation", model=sys.argv[1], device="cuda", dtype="bfloat16")
 question = [{"role": "user", "content": "Which is the tallest mountain in the world?"}]
 print(pipe(question, max_new_tokens=24, do_sample=False)[0]["generated_text"][-1]["content"])
-print(spillway.torch.report(), file=sys.stderr)
+print(spillway.torch.report(pipe.model), file=sys.stderr)
 """
 
 

@@ -31,7 +31,7 @@ __all__ = ["disable", "enable", "plan", "report"]
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
 # One part of so many of that is what the driver takes beside torch, mostly for kernels.
-DRIVER_PART = 8
+DRIVER_PART = 4
 
 _lock = threading.Lock()
 _active = None

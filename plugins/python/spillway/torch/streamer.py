@@ -3,6 +3,7 @@ device; thread-safe where torch is."""
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import weakref
 
@@ -33,6 +34,7 @@ class Streamer:
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
         self.order = Order(self)
         self.making = Making(self)
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._here = threading.local()
         self._homes: weakref.WeakValueDictionary[int, Keeper] = weakref.WeakValueDictionary()
@@ -166,8 +168,9 @@ class Streamer:
         return sum(keeper.region.size_bytes for keeper in homes), self.allocated_bytes()
 
     def _drop_ring(self) -> None:
-        """When no weight has its home in the host any more, the ring goes as well."""
-        if not list(self._homes.values()):
+        """When no weight has its home in the host any more, the ring goes as well; not in a process
+        that was forked, where destroying an event of CUDA's would end it."""
+        if os.getpid() == self._process and not list(self._homes.values()):
             self.ring = None
 
     # -- Use
