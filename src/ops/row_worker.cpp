@@ -197,7 +197,7 @@ Result<void> RowChannel::start(const RowJob& job, Stream stream) {
   // First into the queue, then into the stream: so the queue has jobs in an order in which streams
   // that wait for each other come to them.
   worker_.put({this, job, number_});
-  const auto written = worker_.gpu_.write_flag(&flags_.x.value, number_, stream);
+  auto written = worker_.gpu_.write_flag(&flags_.x.value, number_, stream);
   if (!written) worker_.withdraw({this, job, number_});  // or it would wait for ever
   return written;
 }
