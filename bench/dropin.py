@@ -83,8 +83,8 @@ class Run:
             self.check("host_budget_holds", more <= host + HOST_SLACK)
 
 
-def decode_rounds(run, model, ids, turn=lambda: None):
-    """Median of rounds, in seconds a token; `turn` is another's, after each."""
+def decode_rounds(run, model, ids):
+    """Median of rounds, in seconds a token."""
     where, options = run.where, run.options
     setup.generate_seconds(where.synchronize, model, ids, 3)
     token, first = [], []
@@ -92,7 +92,6 @@ def decode_rounds(run, model, ids, turn=lambda: None):
         one, prompt = setup.decode_seconds(where.synchronize, model, ids, options.tokens)
         token.append(one)
         first.append(prompt)
-        turn()
     median = statistics.median(token)
     bound = max(1, setup.bytes_of(model) - (options.hbm_budget - GIB)) / run.link
     streamed = setup.streamed_bytes(model)
@@ -127,7 +126,7 @@ def decode(run):
         if options.cpu_rows == "off":
             run.check("logits_equal_resident", equal(answers(model, ids), wanted))
         else:
-            dropin_cpu.check_answers(run, answers, model, ids, wanted)
+            dropin_cpu.check_answers(run, model, ids, wanted)
     median = decode_rounds(run, model, ids)
     if options.cpu_rows != "off":
         needed = max(0, setup.bytes_of(model) - (options.hbm_budget - GIB))

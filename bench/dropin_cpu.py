@@ -12,14 +12,14 @@ def rows():
     return spillway.torch._active.streamer.cpu_rows
 
 
-def check_answers(run, answers, model, ids, wanted):
+def check_answers(run, model, ids, wanted):
     """The prompt is the GPU's alone; a token's logits differ by rounding, always the same."""
-    got, again = answers(model, ids), answers(model, ids)
+    got, again = setup.answers(model, ids), setup.answers(model, ids)
     run.check("logits_of_the_prompt_equal_resident", torch.equal(got[0], wanted[0]))
     errors = [relative_error(one, other) for one, other in zip(got[1:], wanted[1:], strict=True)]
     run.say("relative_error", f"{max(errors):.2e} in the logits of a token", errors)
     run.check("relative_error_is_small", max(errors) <= MOST_ERROR)
-    run.check("the_same_twice", all(torch.equal(*pair) for pair in zip(got, again, strict=True)))
+    run.check("the_same_twice", setup.equal(got, again))
 
 
 def relative_error(got, wanted):

@@ -32,6 +32,8 @@ struct MemoryBenchOptions {
   uint64_t simulated_bytes = 0;  // a simulated GPU of this size instead of a real one
 };
 
+double gigabytes_per_second(double bytes, double seconds);
+
 class MemoryBench {
  public:
   static Result<std::unique_ptr<MemoryBench>> create(const MemoryBenchOptions& options);

@@ -115,11 +115,11 @@ Result<std::vector<Figure>> MemoryBench::loading() {
   std::vector<double> making;
   std::vector<double> filling;
   const auto rate = [&](double started) {
-    return static_cast<double>(bytes) / std::max(now() - started, 1e-9) / 1e9;
+    return gigabytes_per_second(static_cast<double>(bytes), now() - started);
   };
   for (size_t i = 0; i < options_.rounds; ++i) {
     SPILLWAY_ASSIGN(const double seconds, time_raw_commit(kExtent, platform::Place::kHost, bytes));
-    making.push_back(static_cast<double>(bytes) / seconds / 1e9);
+    making.push_back(gigabytes_per_second(static_cast<double>(bytes), seconds));
     double started = now();
     SPILLWAY_TRY(load(*region, *filler));
     loads.push_back(rate(started));

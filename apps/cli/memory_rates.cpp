@@ -19,11 +19,11 @@ using memory::Tier;
 constexpr size_t kExtent = 32 * kMiB;
 constexpr size_t kLive = 256;  // blocks of an allocator at once
 
-double gigabytes(double bytes, double seconds) {
+}  // namespace
+
+double gigabytes_per_second(double bytes, double seconds) {
   return bytes / std::max(seconds, 1e-9) / 1e9;
 }
-
-}  // namespace
 
 MemoryBench::MemoryBench(const MemoryBenchOptions& options, std::unique_ptr<platform::Gpu> gpu,
                          std::unique_ptr<platform::Platform> platform)
@@ -109,9 +109,9 @@ Result<std::vector<Figure>> MemoryBench::moves() {
       SPILLWAY_ASSIGN(const auto pinned, region->pin(0, bytes, Stream{}));
       const double seconds_pin = now() - started;
       if (i == 0) continue;  // makes the handles
-      pin.push_back(gigabytes(static_cast<double>(bytes), seconds_pin));
-      up.push_back(gigabytes(static_cast<double>(bytes), seconds_up));
-      down.push_back(gigabytes(static_cast<double>(bytes), seconds_down));
+      pin.push_back(gigabytes_per_second(static_cast<double>(bytes), seconds_pin));
+      up.push_back(gigabytes_per_second(static_cast<double>(bytes), seconds_up));
+      down.push_back(gigabytes_per_second(static_cast<double>(bytes), seconds_down));
     }
     const std::string size = format_size(extent);
     figures.push_back({"first pin after a move to host, extents of " + size, median(pin), "GB/s", 0,
@@ -157,11 +157,11 @@ Result<std::vector<Figure>> MemoryBench::commits(size_t extent_bytes, Tier tier)
     const uint64_t calls_before = gpu_->driver_calls();
     const double started = now();
     SPILLWAY_TRY(region->make_resident(0, bytes, tier));
-    ours.push_back(gigabytes(static_cast<double>(bytes), now() - started));
+    ours.push_back(gigabytes_per_second(static_cast<double>(bytes), now() - started));
     calls = gpu_->driver_calls() - calls_before;
     SPILLWAY_TRY(region->discard(0, bytes));
     SPILLWAY_ASSIGN(const double seconds, time_raw_commit(extent_bytes, place, bytes));
-    raw.push_back(gigabytes(static_cast<double>(bytes), seconds));
+    raw.push_back(gigabytes_per_second(static_cast<double>(bytes), seconds));
   }
   const uint64_t extents = bytes / extent_bytes;
   const double per_extent = static_cast<double>(calls) / static_cast<double>(extents);
@@ -180,12 +180,12 @@ Result<std::vector<Figure>> MemoryBench::pinned() {
     double started = now();
     {
       SPILLWAY_ASSIGN(const auto made, memory::PinnedMemory::create(*pool, {.bytes = bytes}));
-      rates.push_back(gigabytes(static_cast<double>(bytes), now() - started));
+      rates.push_back(gigabytes_per_second(static_cast<double>(bytes), now() - started));
     }
     started = now();
     SPILLWAY_ASSIGN(const auto pages, memory::RegisteredRange::create(*gpu_, *platform_, bytes));
     SPILLWAY_TRY(pages->commit());
-    alone.push_back(gigabytes(static_cast<double>(bytes), now() - started));
+    alone.push_back(gigabytes_per_second(static_cast<double>(bytes), now() - started));
   }
   return std::vector<Figure>{{format_size(bytes) + " of pinned memory on huge pages", median(rates),
                               "GB/s", median(alone), "the same pages, not registered", ""}};

@@ -1,4 +1,5 @@
 // How a region's extents come to their addresses, and leave them.
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
