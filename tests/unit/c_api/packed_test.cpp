@@ -65,40 +65,30 @@ TEST_F(CPacked, IsSmallerAndReadAsItWas) {
 }
 
 TEST_F(CPacked, IsUnpackedInAStream) {
-  const uint64_t bytes = kElements * 2;
-  const spillway_region_options region_options = {.size = sizeof region_options,
-                                                  .size_bytes = 2 * kExtent,
-                                                  .extent_bytes = kExtent,
-                                                  .tag = SPILLWAY_WEIGHTS,
-                                                  .eviction = SPILLWAY_EVICT_NEVER,
-                                                  .name = "slots",
-                                                  .only = SPILLWAY_NOWHERE,
-                                                  .reserved = 0};
-  spillway_region* region = nullptr;
-  SPILLWAY_C_OK(spillway_region_create(pool_, &region_options, &region));
-  SPILLWAY_C_OK(spillway_region_make_resident(region, 0, 2 * kExtent, SPILLWAY_HBM));
-  void* data = nullptr;
-  SPILLWAY_C_OK(spillway_region_data(region, &data));
-  auto* const slots = static_cast<std::byte*>(data);
+  const spillway_pinned_memory_options memory_options = {.size = sizeof memory_options,
+                                                         .size_bytes = 3 * kElements,
+                                                         .tag = SPILLWAY_STAGING,
+                                                         .threads = 1,
+                                                         .name = "slot and staging"};
+  spillway_pinned_memory* memory = nullptr;
+  SPILLWAY_C_OK(spillway_pinned_memory_create(pool_, &memory_options, &memory));
+  void* slot = nullptr;
+  SPILLWAY_C_OK(spillway_pinned_memory_data(memory, &slot));
   auto options = in_place();
   for (const bool staged : {false, true}) {
     if (staged) {
-      options.staging = slots + kExtent;
-      options.staging_bytes = 32768;
+      options.staging = static_cast<std::byte*>(slot) + 2 * kElements;
+      options.staging_bytes = kElements;
     }
     spillway_unpacker* unpacker = nullptr;
     SPILLWAY_C_OK(spillway_unpacker_create(pool_, &options, &unpacker));
-    std::fill_n(slots, bytes, std::byte{0});
-    SPILLWAY_C_OK(spillway_unpacker_start(unpacker, packed_, kElements, slots, nullptr));
-    spillway_pin* pin = nullptr;  // what has pinned it is waited for
-    SPILLWAY_C_OK(spillway_region_pin(region, 0, kExtent, nullptr, &pin));
-    SPILLWAY_C_OK(spillway_unpin(pin));
-    SPILLWAY_C_OK(spillway_region_make_resident(region, 0, kExtent, SPILLWAY_HOST));
-    EXPECT_EQ(std::memcmp(slots, weight_.data(), bytes), 0);
-    SPILLWAY_C_OK(spillway_region_make_resident(region, 0, kExtent, SPILLWAY_HBM));
+    std::memset(slot, 0, 2 * kElements);
+    SPILLWAY_C_OK(spillway_unpacker_start(unpacker, packed_, kElements, slot, nullptr));
+    wait_for_the_null_stream();
+    EXPECT_EQ(std::memcmp(slot, weight_.data(), 2 * kElements), 0);
     SPILLWAY_C_OK(spillway_unpacker_destroy(unpacker));
   }
-  SPILLWAY_C_OK(spillway_region_destroy(region));
+  SPILLWAY_C_OK(spillway_pinned_memory_destroy(memory));
 }
 
 TEST_F(CPacked, WhatDoesNotPackIsNone) {
