@@ -5,7 +5,8 @@ usage: dropin.py [decode | prefill | logits | large] [--json FILE] [OPTION...]
 
 decode   milliseconds a token against the link bound: (bytes of weights - (budget - 1 GiB)) over the
          link's rate of the same run; with --peer in turns with Accelerate with as much HBM; with
-         --cpu-rows the CPU takes part, and with --shares so by each of these
+         --cpu-rows the CPU takes part, and with --shares so by each of these; --packing off
+         in-place staged: one after the other, the last one in turns with the peer
 prefill  of 128 and 4,096 tokens against the larger of the resident model's and the link's time
 logits   of a smaller model for 5 budgets, 2 kinds of attention and 2 batches, against the resident
          model's, bit for bit
@@ -28,6 +29,7 @@ import torch
 import transformers
 
 import dropin_cpu
+import dropin_packing
 import dropin_setup as setup
 from dropin_setup import GIB, answers, equal
 from spillway.torch import WORK_BYTES
@@ -67,7 +69,8 @@ class Run:
     def enable(self):
         options = self.options
         self.where.enable(options.hbm_budget, options.host_budget, options.work,
-                          options.cpu_rows, options.cpu_threads)
+                          cpu_rows=options.cpu_rows, cpu_threads=options.cpu_threads,
+                          packing=options.packing[0])
         self.sampler = setup.Sampler(self.where)
 
     def check_memory(self):
@@ -83,8 +86,20 @@ class Run:
             self.check("host_budget_holds", more <= host + HOST_SLACK)
 
 
-def decode_rounds(run, model, ids):
-    """Median of rounds, in seconds a token."""
+def decode_ways(run, model, ids):
+    """By each way of packing; the median of the last one, in seconds a token."""
+    ways = run.options.packing
+    for number, way in enumerate(ways):
+        after = "" if number == len(ways) - 1 else f"_packing_{way}"
+        if number > 0:
+            run.where.pack(way)
+        dropin_packing.say_packed(run, model, ids, after)
+        median = decode_rounds(run, model, ids, after)
+    return median
+
+
+def decode_rounds(run, model, ids, after=""):
+    """Median of rounds, in seconds a token; `after` the names of what is said."""
     where, options = run.where, run.options
     setup.generate_seconds(where.synchronize, model, ids, 3)
     token, first = [], []
@@ -95,14 +110,14 @@ def decode_rounds(run, model, ids):
     median = statistics.median(token)
     bound = max(1, setup.bytes_of(model) - (options.hbm_budget - GIB)) / run.link
     streamed = setup.streamed_bytes(model)
-    run.say("decode_ms", f"{median * 1e3:.1f} a token ({min(token) * 1e3:.1f} to "
+    run.say(f"decode_ms{after}", f"{median * 1e3:.1f} a token ({min(token) * 1e3:.1f} to "
                          f"{max(token) * 1e3:.1f})", [value * 1e3 for value in token])
-    run.say("of_link_bound", f"{median / bound:.3f}; the bound is {bound * 1e3:.1f} ms",
+    run.say(f"of_link_bound{after}", f"{median / bound:.3f}; the bound is {bound * 1e3:.1f} ms",
             median / bound)
     link = max(streamed / run.link, 1e-9)
-    run.say("streamed_bytes", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at the "
+    run.say(f"streamed_bytes{after}", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at the "
             f"link's rate: decode takes {median / link:.3f} of that", streamed)
-    run.say("first_token_ms", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
+    run.say(f"first_token_ms{after}", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
             f"{ids.shape[1]}", [value * 1e3 for value in first])
     return median
 
@@ -127,7 +142,9 @@ def decode(run):
             run.check("logits_equal_resident", equal(answers(model, ids), wanted))
         else:
             dropin_cpu.check_answers(run, model, ids, wanted)
-    median = decode_rounds(run, model, ids)
+    median = decode_ways(run, model, ids)
+    if wanted and options.cpu_rows == "off":
+        run.check("logits_equal_resident_after", equal(answers(model, ids), wanted))
     if options.cpu_rows != "off":
         needed = max(0, setup.bytes_of(model) - (options.hbm_budget - GIB))
         dropin_cpu.say_bound(run, median, needed)
@@ -242,7 +259,7 @@ def large(run):
     run.say("built_s", f"{seconds:.1f} for {total / 1e9:.1f} GB", seconds)
     ids = setup.prompt(options).to(where.device)
     run.check("logits_are_finite", all(part.isfinite().all() for part in answers(model, ids)))
-    decode_rounds(run, model, ids)
+    decode_ways(run, model, ids)
     run.check_memory()
     print(where.report())
 
@@ -260,6 +277,8 @@ def options_of(words):
     parser.add_argument("--peer", action="store_true", help="decode: in turns with Accelerate")
     parser.add_argument("--cpu-rows", default="off", help="decode, large: auto, off, or a share")
     parser.add_argument("--cpu-threads", type=int, default=0)
+    parser.add_argument("--packing", nargs="+", default=["on"], metavar="WAY",
+                        help="decode, large: on, off, in-place, staged")
     parser.add_argument("--shares", type=float, nargs="+", default=[], help="decode, of CPU rows")
     parser.add_argument("--peer-tokens", type=int, default=4)
     parser.add_argument("--link-bytes", type=parse_size, default=GIB, metavar="SIZE")

@@ -26,11 +26,16 @@ class Gpu:
     def name(self):
         return torch.cuda.get_device_name()
 
-    def enable(self, hbm, host, work, cpu_rows="off", cpu_threads=0):
-        spillway.torch.enable(hbm_budget=hbm, host_budget=host, work=work, cpu_rows=cpu_rows,
-                              cpu_threads=cpu_threads)
+    def enable(self, hbm, host, work, **options):
+        spillway.torch.enable(hbm_budget=hbm, host_budget=host, work=work, **options)
+        self.streamer = spillway.torch._active.streamer
+
+    def pack(self, way):
+        """From now on so, after enable() with another way."""
+        repack(self.streamer, way)
 
     def disable(self):
+        del self.streamer
         spillway.torch.disable()
 
     def report(self):
@@ -63,18 +68,23 @@ class StandIn:
     def name(self):
         return "the CPU as a stand-in: times mean nothing"
 
-    def enable(self, hbm, host, work, *_cpu_rows):
+    def enable(self, hbm, host, work, packing="on", **_cpu_rows):
         pool = library.Pool(library.Library(), hbm_budget=64 * MIB, host_budget=host or GIB,
                             simulated_bytes=256 * MIB)
-        self._streamer = Streamer(devices.Cpu(), pool, hbm - work)
-        self._patches = loading.install(self._streamer)
+        self.streamer = Streamer(devices.Cpu(), pool, hbm - work)
+        repack(self.streamer, packing)
+        self._patches = loading.install(self.streamer)
+
+    def pack(self, way):
+        repack(self.streamer, way)
 
     def disable(self):
         self._patches.remove()
-        del self._streamer
+        repack(self.streamer, "off")
+        del self.streamer
 
     def report(self):
-        return self._streamer.pool.text("pool_explain")
+        return self.streamer.pool.text("pool_explain")
 
     def synchronize(self):
         pass
@@ -83,7 +93,7 @@ class StandIn:
         pass
 
     def hbm_bytes(self):
-        streamer = getattr(self, "_streamer", None)
+        streamer = getattr(self, "streamer", None)
         return streamer.allocated_bytes() if streamer else 0
 
     def idle_bytes(self):
@@ -91,6 +101,14 @@ class StandIn:
 
     def pinned(self, size):
         return torch.empty(size, dtype=torch.uint8)
+
+
+def repack(streamer, way):
+    """By way of `way` from now on; copies that were made go."""
+    before, streamer.packing = streamer.packing, None
+    if before is not None:
+        before.close()
+    streamer.packing = spillway.torch._packing(streamer, spillway.torch._packing_way(way))
 
 
 def link_rate(where, size=GIB):

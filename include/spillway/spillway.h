@@ -273,4 +273,6 @@ void spillway_torch_deallocate(void* pointer, size_t bytes, int device, void* st
 }
 #endif
 
-#include "spillway/row_worker.h"  // the rest of the interface
+// The rest of the interface:
+#include "spillway/packed.h"
+#include "spillway/row_worker.h"

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "ops/row_worker.h"
+#include "ops/unpack.h"
 #include "spillway/memory/pinned_memory.h"
 #include "spillway/memory/pool.h"
 #include "spillway/memory/region.h"
@@ -70,6 +71,21 @@ struct spillway_row_channel {
   spillway::c_api::Child child;
   std::unique_ptr<spillway::memory::PinnedMemory> memory;
   std::unique_ptr<spillway::ops::RowChannel> channel;  // goes before its memory
+};
+
+struct spillway_packed {
+  explicit spillway_packed(spillway_pool& parent) : child(parent.children) {}
+  spillway::c_api::Child child;
+  spillway::ops::PackedForm form;
+  std::unique_ptr<spillway::memory::PinnedMemory> memory;
+};
+
+struct spillway_unpacker {
+  explicit spillway_unpacker(spillway_pool& parent) : child(parent.children), pool(parent) {}
+  spillway::c_api::Child child;
+  spillway_pool& pool;
+  unsigned blocks = 0;
+  std::unique_ptr<spillway::ops::StagedUnpacker> staged;  // null: in place
 };
 
 struct spillway_stream_allocator {

@@ -7,6 +7,7 @@ import torch
 
 from spillway import library
 from spillway.torch import devices, loading
+from spillway.torch.packing import IN_PLACE, WAYS, Packing
 from spillway.torch.streamer import Streamer
 
 MIB = 1 << 20
@@ -20,6 +21,7 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="the slow tests, too")
     parser.addoption("--device", choices=("cpu", "cuda"), default="cpu",
                      help="what streams: the CPU as a stand-in (default), or the GPU 0")
+    parser.addoption("--packing", choices=WAYS, help="all that can be streams packed")
 
 
 def pytest_configure(config):
@@ -71,12 +73,16 @@ def make_streamer(device, hbm_bytes, host_bytes):
 
 
 @pytest.fixture
-def stream(device):
-    """stream(hbm_bytes): streaming is on until the test ends."""
-    patches = []
+def stream(request, device):
+    """stream(hbm_bytes): streaming is on until the test ends; `packing`: with packed copies."""
+    patches, packings = [], []
 
-    def start(hbm_bytes, host_bytes=512 * MIB):
+    def start(hbm_bytes, host_bytes=512 * MIB, packing=False):
         streamer = make_streamer(device, hbm_bytes, host_bytes)
+        way = request.config.getoption("--packing") or (IN_PLACE if packing else None)
+        if way is not None:
+            streamer.packing = Packing(streamer.pool, streamer.device, way, threads=1)
+            packings.append(streamer.packing)
         patches.append(loading.install(streamer))
         return streamer
 
@@ -84,3 +90,5 @@ def stream(device):
     yield start
     for one in reversed(patches):
         one.remove()
+    for packing in packings:
+        packing.close()

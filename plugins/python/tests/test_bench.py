@@ -25,7 +25,7 @@ def dropin(monkeypatch):
                         or runs[-1])
     yield dropin
     for run in runs:
-        if hasattr(run.where, "_streamer"):
+        if hasattr(run.where, "streamer"):
             run.where.disable()
 
 

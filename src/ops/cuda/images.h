@@ -8,5 +8,6 @@
 namespace spillway::images {
 
 std::span<const std::byte> pattern();
+std::span<const std::byte> unpack();
 
 }  // namespace spillway::images

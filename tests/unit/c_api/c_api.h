@@ -51,6 +51,24 @@ class CPool : public ::testing::Test {
     EXPECT_EQ(spillway_pool_read_statistics(pool_, &statistics), SPILLWAY_OK);
     return statistics;
   }
+  // A region waits for what has pinned it.
+  void wait_for_the_null_stream() {
+    const spillway_region_options options = {.size = sizeof options,
+                                             .size_bytes = kExtent,
+                                             .extent_bytes = kExtent,
+                                             .tag = SPILLWAY_OTHER,
+                                             .eviction = SPILLWAY_EVICT_NEVER,
+                                             .name = "waits",
+                                             .only = SPILLWAY_HOST,
+                                             .reserved = 0};
+    spillway_region* region = nullptr;
+    spillway_pin* pin = nullptr;
+    SPILLWAY_C_OK(spillway_region_create(pool_, &options, &region));
+    SPILLWAY_C_OK(spillway_region_make_resident(region, 0, kExtent, SPILLWAY_HOST));
+    SPILLWAY_C_OK(spillway_region_pin(region, 0, kExtent, nullptr, &pin));
+    SPILLWAY_C_OK(spillway_unpin(pin));
+    SPILLWAY_C_OK(spillway_region_destroy(region));
+  }
 
   spillway_pool* pool_ = nullptr;
 };

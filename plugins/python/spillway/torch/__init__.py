@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 
 import torch
 
@@ -22,6 +23,7 @@ from spillway.torch import (cpu_rates, devices, disk, host_memory, loading, plan
                             reporting)
 from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
+from spillway.torch.packing import WAYS, Packing
 from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
@@ -45,7 +47,8 @@ class _Active:
 
 def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = None, *,
            device: int = 0, work: str | int | None = None,
-           cpu_rows: bool | str | float = False, cpu_threads: int = 0) -> None:
+           cpu_rows: bool | str | float = False, cpu_threads: int = 0,
+           packing: bool | str | None = None) -> None:
     """From now on models get their homes within the budgets. Before the model is loaded.
 
     Sizes are bytes or texts such as '12GiB'; None: $SPILLWAY_HBM_BUDGET and $SPILLWAY_HOST_BUDGET,
@@ -55,11 +58,14 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     multiplies a share of the rows of weights that stream, for a few tokens at once and without
     gradients; results are then no longer the same bit for bit. 'auto' measures rates, which takes
     half a second, and settles the share at the first use; a number above 0 and below 1 is the
-    share. cpu_threads: 0 is one less than there are cores.
+    share. cpu_threads: 0 is one less than there are cores. packing: bfloat16 weights that stream
+    also lie packed in the host, as far as host_budget goes, so that 0.7 of their bytes go over the
+    link and the same weights arrive; 'in place' and 'staged' say how they are read there, False
+    makes no such copies, None is $SPILLWAY_PACKING or True.
 
     Without a GPU the CPU takes its place: host_budget covers weights, ring and `work` (an eighth of
-    it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device and
-    cpu_rows mean nothing. Raises ValueError for what is no size, RuntimeError where it is enabled
+    it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device,
+    cpu_rows and packing mean nothing. Raises ValueError for what is no size, RuntimeError where it is enabled
     already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
@@ -69,6 +75,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     hbm = _budget("hbm_budget", hbm_budget, "SPILLWAY_HBM_BUDGET")
     host = _budget("host_budget", host_budget, "SPILLWAY_HOST_BUDGET")
     kept = _budget("work", work, None)
+    way = _packing_way(os.environ.get("SPILLWAY_PACKING", True) if packing is None else packing)
     with _lock:
         if _active is not None:
             raise RuntimeError("spillway.torch is enabled already; disable() it first")
@@ -77,6 +84,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
             return
         streamer, share = _with_gpu(device, hbm, host, WORK_BYTES if kept is None else kept)
         streamer.cpu_rows = _cpu_rows(streamer, cpu_rows, cpu_threads)
+        streamer.packing = _packing(streamer, way)
         torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
 
@@ -125,6 +133,26 @@ def _cpu_rows(streamer: Streamer, wanted: bool | str | float, threads: int) -> C
     return CpuRows(streamer.device, worker, streamer.amounts, share, rates)
 
 
+def _packing_way(wanted: bool | str) -> str | None:
+    """None: not at all. ValueError for what is none of the words."""
+    words = {True: WAYS[0], "on": WAYS[0], "1": WAYS[0], False: None, "off": None, "0": None}
+    words |= {word: way for way in WAYS for word in (way, way.replace(" ", "-"))}
+    if wanted not in words:
+        raise ValueError(f"packing is {wanted!r}: write True, False, or one of {WAYS}")
+    return words[wanted]
+
+
+def _packing(streamer: Streamer, way: str | None) -> Packing | None:
+    if way is None:
+        return None
+    try:
+        return Packing(streamer.pool, streamer.device, way)
+    except (library.Error, torch.OutOfMemoryError) as error:
+        warnings.warn(f"weights go over the link as they are, not packed: {error}",
+                      RuntimeWarning, stacklevel=3)
+        return None
+
+
 def _share(text: str | float) -> float:
     try:
         share = float(text)
@@ -162,6 +190,9 @@ def disable() -> None:
             if (rows := _active.streamer.cpu_rows) is not None:
                 _active.streamer.cpu_rows = None
                 rows.close()
+            if (packing := _active.streamer.packing) is not None:
+                _active.streamer.packing = None
+                packing.close()
             if _active.streamer.device.device.type == "cuda":
                 torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None

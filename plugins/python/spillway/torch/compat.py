@@ -3,6 +3,7 @@ it takes the slower way that is right without it, and one warning says so. Any t
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -41,5 +42,23 @@ def find_storage_uses() -> Callable[[torch.UntypedStorage], int | None]:
     return lambda storage: count(storage._cdata)
 
 
+def find_storage_holders() -> Callable[[torch.Tensor], int | None]:
+    """A function that counts who holds a tensor's storage: the tensors over it, and whoever has it
+    as an object of Python's. None where torch does not tell."""
+    def count(tensor):
+        storage = storage_of(tensor)
+        uses = storage_uses(storage)
+        return None if uses is None else uses + sys.getrefcount(storage)
+
+    one = torch.empty(1)
+    asking = count(one)  # differs among versions
+    return lambda tensor: None if asking is None else count(tensor) - asking + 1
+
+
+# As torch has them, whatever is patched: looking at an address is no access (aliases.py).
+address_of = torch.Tensor.data_ptr
+storage_of = torch.Tensor.untyped_storage
+
 observed = find_observers()
 storage_uses = find_storage_uses()
+storage_holders = find_storage_holders()

@@ -11,6 +11,7 @@ import types
 import torch
 
 from spillway.row_worker import BF16, F16, F32, Channel, Job, RowWorker
+from spillway.torch.compat import address_of
 from spillway.torch.cpu_rates import Rates, share_of
 from spillway.torch.ring import FORWARD, Ring
 from spillway.torch.weight import Weight
@@ -131,7 +132,7 @@ class CpuRows:
     def _job(self, weight: Weight, tokens: int) -> Job:
         home = weight.home
         first = weight.gpu_rows * home.shape[1] * home.element_size()
-        return Job(home.data_ptr() + first, (len(home) - weight.gpu_rows, home.shape[1]),
+        return Job(address_of(home) + first, (len(home) - weight.gpu_rows, home.shape[1]),
                    DTYPES[home.dtype], tokens)
 
     def _lane(self) -> _Lane | None:

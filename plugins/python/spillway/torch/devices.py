@@ -11,6 +11,7 @@ import weakref
 import torch
 
 from spillway import library
+from spillway.torch.compat import address_of
 from spillway.torch.direct_file import Reader
 from spillway.torch.staging import Staging
 
@@ -54,6 +55,7 @@ class Device:
     alignment = 512  # of torch's own allocations: kernels are chosen by it, and results with them
     least_bytes = 64 << 10  # smaller weights are not worth a slot or a home: they stay in HBM
     looks_up = True  # tables of embeddings may have homes, too
+    unpacks = True  # it has unpack()
 
     def slot_bytes(self, size_bytes: int) -> int:
         """What a weight takes of a ring."""
@@ -127,7 +129,7 @@ class Cuda(Device):
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """From the CPU into memory of the host, without the GPU."""
         size = target.numel() * target.element_size()
-        flat = (ctypes.c_uint8 * size).from_address(target.data_ptr())
+        flat = (ctypes.c_uint8 * size).from_address(address_of(target))
         torch.frombuffer(flat, dtype=target.dtype).view(target.shape).copy_(source)
 
     def stream(self):
@@ -148,6 +150,17 @@ class Cuda(Device):
             done.record(self._copies)
             if sample is not None:
                 sample.end.record(self._copies)
+
+    def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
+        """As copy(), of the first elements of a packed copy (packing.Copy)."""
+        for mark in after:
+            self._copies.wait_event(mark)
+        if sample is not None:
+            sample.start.record(self._copies)
+        packed.start(target.numel(), address_of(target), self._copies.cuda_stream)
+        done.record(self._copies)
+        if sample is not None:
+            sample.end.record(self._copies)
 
     def new_stamp(self):
         """A mark that knows its time."""
@@ -171,6 +184,10 @@ class Cuda(Device):
 
     def passed(self, mark) -> bool:
         return mark.query()
+
+    def finish(self, mark) -> None:
+        """This thread comes after the mark."""
+        mark.synchronize()
 
     def start_rows(self, channel, job) -> None:
         """The CPU begins when the current stream is here (spillway/row_worker.py)."""
@@ -229,6 +246,13 @@ class Cpu(Device):
         if sample is not None:
             self.stamp(sample.end)
 
+    def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
+        if sample is not None:
+            self.stamp(sample.start)
+        packed.read(target.numel(), address_of(target))
+        if sample is not None:
+            self.stamp(sample.end)
+
     def new_stamp(self):
         return [0.0]
 
@@ -246,6 +270,9 @@ class Cpu(Device):
 
     def passed(self, mark) -> bool:
         return True
+
+    def finish(self, mark) -> None:
+        pass
 
     def start_rows(self, channel, job) -> None:
         channel.compute(job)

@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from spillway.torch import checkpoint, exhaustion, modules, parameters
+from spillway.torch import aliases, checkpoint, exhaustion, modules, parameters
 from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
 
@@ -14,6 +14,8 @@ from spillway.torch.streamer import Streamer
 def install(streamer: Streamer) -> Patches:
     """For the whole process, until the patches are removed."""
     patches = Patches()
+    if streamer.packing is not None:
+        aliases.install(streamer, patches)
     modules.install(streamer, patches)
     parameters.install(streamer, patches)
     exhaustion.install(streamer, patches)

@@ -112,5 +112,5 @@ def move_out(streamer, parameter, name: str = "weight") -> None:
 
 def _is_shared(parameter, known: int) -> bool:
     """Somebody else has a view of its bytes, and would not see what is written after a move."""
-    uses = compat.storage_uses(parameter.untyped_storage())
+    uses = compat.storage_uses(compat.storage_of(parameter))
     return uses is None or uses > known

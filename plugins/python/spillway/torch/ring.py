@@ -59,7 +59,7 @@ class Counts:
     hits: int = 0  # the copy had been started before it was asked for
     misses: int = 0
     in_place: int = 0  # of the misses: there was no slot
-    bytes: int = 0  # copied
+    bytes: int = 0  # copied, or read by what unpacks
 
 
 class Ring:
@@ -183,15 +183,21 @@ class Ring:
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
             after.append(self._written)
-        slot.sample = self.times.begin(size_bytes)
+        packed = weight.packed
+        packs = packed is not None and packed.version == version
+        link_bytes = packed.prefix_bytes(rows.numel()) if packs else size_bytes
+        slot.sample = self.times.begin(link_bytes)
         if asked:
             self.times.ask(slot.sample)
-        self._device.copy(self._view(slot, rows), rows, after, slot.ready, slot.sample)
+        if packs:
+            self._device.unpack(self._view(slot, rows), packed, after, slot.ready, slot.sample)
+        else:
+            self._device.copy(self._view(slot, rows), rows, after, slot.ready, slot.sample)
         weight.copied_version = slot.version = version
         slot.holds, slot.key = weakref.ref(weight), id(weight)
         self._places[slot.key] = slot
         slot.rows = weight.count(part)
-        self.counts.bytes += size_bytes
+        self.counts.bytes += link_bytes
         return slot
 
     def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:

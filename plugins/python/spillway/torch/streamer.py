@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from spillway import library
 from spillway.torch import compat, placement
+from spillway.torch.compat import address_of
 from spillway.torch.devices import Keeper
 from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
@@ -32,12 +33,14 @@ class Streamer:
         self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
+        self.packing = None  # a Packing, where packed copies are made of weights that stream
         self.order = Order(self)
         self.making = Making(self)
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._here = threading.local()
         self._homes: weakref.WeakValueDictionary[int, Keeper] = weakref.WeakValueDictionary()
+        self._span = (1 << 64, 0)  # of addresses that homes have, or had
 
     def is_ours(self, device: torch.device) -> bool:
         ours = self.device.device
@@ -92,11 +95,19 @@ class Streamer:
         """As place() gives, with bytes that mean nothing yet."""
         size = size_of(like)
         try:
-            region = self.pool.host_region(size, name)
+            region = self._region(size, name)
         except library.BudgetError as error:
             raise torch.OutOfMemoryError(
                 f"{name} has no room in host memory, {format_size(size)}: {error}") from error
         return self.home_over(region, like)
+
+    def _region(self, size_bytes: int, name: str):
+        try:
+            return self.pool.host_region(size_bytes, name)
+        except library.BudgetError:
+            if self.packing is None or not self.packing.release():
+                raise
+            return self.pool.host_region(size_bytes, name)
 
     def home_over(self, region, like) -> torch.Tensor:
         """A tensor of our device, of the shape and dtype of `like`, over the region's bytes."""
@@ -104,20 +115,32 @@ class Streamer:
         with torch.inference_mode(False):
             home = self.device.tensor(keeper, like.shape, like.dtype)
         self._homes[region.address] = keeper
+        first, end = self._span
+        self._span = min(first, region.address), max(end, region.address + region.size_bytes)
         weakref.finalize(keeper, self._drop_ring).atexit = False
         return home
+
+    def may_be_home(self, address: int) -> bool:
+        """False: no byte of a home lies there. Quick."""
+        first, end = self._span
+        return first <= address < end
+
+    def weights_over(self, address: int) -> list[Weight]:
+        """Those whose home begins there."""
+        keeper = self._homes.get(address)
+        return list(keeper.weights) if keeper is not None else []
 
     def is_home(self, tensor: torch.Tensor) -> bool:
         """It begins where place() put something."""
         return type(tensor) in (torch.Tensor, torch.nn.Parameter) \
-            and self.is_ours(tensor.device) and tensor.data_ptr() in self._homes
+            and self.is_ours(tensor.device) and address_of(tensor) in self._homes
 
     def adopt(self, parameter: torch.nn.Parameter) -> None:
         """Layers stream the parameter from now on if place() made it; no longer if it has left."""
         if weight_of(parameter) is not None:
             return
         parameter.__dict__.pop("spillway_weight", None)
-        keeper = self._homes.get(parameter.data_ptr()) if self.is_home(parameter) else None
+        keeper = self._homes.get(address_of(parameter)) if self.is_home(parameter) else None
         if keeper is None or size_of(parameter) != keeper.region.size_bytes \
                 or not parameter.is_contiguous():
             return
@@ -183,6 +206,8 @@ class Streamer:
         ring = self.ring
         if ring is None or ring.slot_bytes < weight.size_bytes:
             ring = self.ring_for(weight.size_bytes)
+        if self.packing is not None and not (parameter.requires_grad and torch.is_grad_enabled()):
+            self.packing.note(weight)
         rows = self.cpu_rows
         y = rows.linear(x, bias, weight, ring) if rows and rows.takes(x, weight) else None
         return streamed_linear(x, parameter, bias, weight, ring) if y is None else y

@@ -5,6 +5,8 @@ import weakref
 
 import torch
 
+from spillway.torch.compat import address_of
+
 
 def nothing():
     """A weak reference to nothing."""
@@ -25,6 +27,9 @@ class Weight:
         self.alias = home.data
         self.size_bytes = home.numel() * home.element_size()
         self.copied_version = -1  # of the last copy that was started
+        self.doubts = 0  # accesses that may write and that torch does not count (aliases.py)
+        self.packed = None  # a packed copy (packing.py)
+        self.uses_until_packing = self.patience = 1
         self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
         self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
         self._sharers = sharers
@@ -33,7 +38,7 @@ class Weight:
     @property
     def version(self) -> int:
         """Counts writes."""
-        return self.home._version + self.alias._version
+        return self.home._version + self.alias._version + self.doubts
 
     def count(self, part: bool) -> int:
         """How many rows() are."""
@@ -50,7 +55,7 @@ class Weight:
     def is_of(self, parameter: torch.Tensor) -> bool:
         """The parameter still has its bytes here."""
         home = self.home
-        return (parameter.data_ptr() == home.data_ptr() and parameter.shape == home.shape
+        return (address_of(parameter) == address_of(home) and parameter.shape == home.shape
                 and parameter.dtype == home.dtype and parameter.stride() == home.stride())
 
 
