@@ -1,6 +1,6 @@
-"""Packed copies of weights whose home is the host: fewer bytes over the link, the same weights. Made
-by threads in the background of weights that are used and not trained, as far as the host budget
-goes; the homes stay what they are. docs/decisions/packing.md. Any thread.
+"""Packed copies of weights whose home is the host: fewer bytes over the link, the same weights.
+Made by threads in the background of weights that are used and not trained, as far as the host
+budget goes; the homes stay what they are. docs/decisions/packing.md. Any thread.
 """
 from __future__ import annotations
 
