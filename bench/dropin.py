@@ -20,7 +20,6 @@ import argparse
 import copy
 import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ import transformers
 
 import dropin_cpu
 import dropin_packing
+import dropin_peer
 import dropin_setup as setup
 from dropin_setup import GIB, answers, equal
 from spillway.torch import WORK_BYTES
@@ -115,8 +115,8 @@ def decode_rounds(run, model, ids, after=""):
     run.say(f"of_link_bound{after}", f"{median / bound:.3f}; the bound is {bound * 1e3:.1f} ms",
             median / bound)
     link = max(streamed / run.link, 1e-9)
-    run.say(f"streamed_bytes{after}", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at the "
-            f"link's rate: decode takes {median / link:.3f} of that", streamed)
+    run.say(f"streamed_bytes{after}", f"{streamed / 1e9:.2f} GB a token, {link * 1e3:.1f} ms at "
+            f"the link's rate: decode takes {median / link:.3f} of that", streamed)
     run.say(f"first_token_ms{after}", f"{statistics.median(first) * 1e3:.1f} with a prompt of "
             f"{ids.shape[1]}", [value * 1e3 for value in first])
     return median
@@ -152,36 +152,7 @@ def decode(run):
     run.check_memory()
     print(where.report())
     if options.peer:
-        against_peer(run, model, ids, median)
-
-
-def against_peer(run, model, ids, alone):
-    """In turns, after the memory was sampled: the driver does not tell processes apart."""
-    options = run.options
-    words = [sys.executable, str(Path(__file__).parent / "peers" / "accelerate_offload.py"),
-             "--hbm-weights", str(options.hbm_budget - GIB), "--tokens", str(options.peer_tokens)]
-    for name in ("layers", "hidden", "ffn", "vocabulary", "prompt"):
-        words += [f"--{name}", str(getattr(options, name))]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
-        def answer():
-            line = peer.stdout.readline()
-            if not line:
-                raise RuntimeError("the peer has ended; see what it wrote")
-            return json.loads(line)
-
-        held, ours, theirs = answer()["hbm_bytes"], [], []
-        for _ in range(options.rounds):
-            peer.stdin.write("\n")
-            peer.stdin.flush()
-            theirs.append(answer()["token_seconds"])
-            ours.append(setup.decode_seconds(run.where.synchronize, model, ids, options.tokens)[0])
-        peer.stdin.close()
-    ratio = statistics.median(theirs) / statistics.median(ours)
-    run.say("accelerate_ms", f"{statistics.median(theirs) * 1e3:.0f} a token, with "
-            f"{held / GIB:.2f} GiB in HBM", [value * 1e3 for value in theirs])
-    run.say("ours_in_turns_ms", f"{statistics.median(ours) * 1e3:.1f} a token; alone "
-            f"{alone * 1e3:.1f}", [value * 1e3 for value in ours])
-    run.say("times_faster", f"{ratio:.2f}", ratio)
+        dropin_peer.against(run, model, ids, median)
 
 
 def prefill_seconds(run, model, ids):

@@ -69,10 +69,11 @@ spillway_status spillway_pool_close(spillway_pool* pool) {
   return call([&]() -> Result<void> {
     SPILLWAY_TRY(require({{"pool", pool}}));
     if (const size_t children = pool->children; children > 0) {
-      return spillway::fail(ErrorCode::kUsage,
-                            "the pool still has {} regions, allocators, row workers, packed weights, "
-                            "unpackers and pieces of pinned memory together; destroy them first",
-                            children);
+      return spillway::fail(
+          ErrorCode::kUsage,
+          "the pool still has {} regions, allocators, row workers, packed weights, unpackers and "
+          "pieces of pinned memory together; destroy them first",
+          children);
     }
     delete pool;
     return {};

@@ -45,7 +45,7 @@ def test_each_mode(dropin, monkeypatch, tmp_path, mode):
     found = result(dropin, monkeypatch, mode, tmp_path)
     assert found["ok"] and found["hbm_budget_holds"]
     checks = [key for key in found if "equal" in key or "batch" in key]
-    assert len(checks) == {"decode": 1, "prefill": 2, "logits": 20, "large": 0}[mode]
+    assert len(checks) == {"decode": 2, "prefill": 2, "logits": 20, "large": 0}[mode]
     if mode != "logits":
         assert found["hbm_most"] > 20 << 20
     if mode in ("decode", "large"):

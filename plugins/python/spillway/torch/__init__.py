@@ -65,8 +65,8 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
 
     Without a GPU the CPU takes its place: host_budget covers weights, ring and `work` (an eighth of
     it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device,
-    cpu_rows and packing mean nothing. Raises ValueError for what is no size, RuntimeError where it is enabled
-    already, library.Error for what the machine refuses.
+    cpu_rows and packing mean nothing. Raises ValueError for what is no size, RuntimeError where it
+    is enabled already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
     if _is_imported_by_worker(sys._getframe(1)):

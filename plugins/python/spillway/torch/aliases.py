@@ -9,7 +9,7 @@ from torch.utils import dlpack
 from spillway.torch import compat
 from spillway.torch.patches import Patches
 
-# Of torch.Tensor. Others come to these: storage, __array__, __cuda_array_interface__, share_memory_.
+# Of torch.Tensor. Others come to these: storage, __array__, __cuda_array_interface__ …
 METHODS = ("data_ptr", "untyped_storage", "numpy", "__dlpack__", "set_")
 
 

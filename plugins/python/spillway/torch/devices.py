@@ -94,7 +94,8 @@ class Cuda(Device):
         self.device = torch.device("cuda", index)
         self.reader = Reader(threads=16, block_bytes=2 << 20)
         self._staging = Staging(self)
-        self._copies = torch.cuda.Stream(self.device)
+        # Of high priority: kernels that unpack get their place beside those of the computation.
+        self._copies = torch.cuda.Stream(self.device, priority=-1)
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """The tensor is where it is to be, in HBM or at its home in the host."""

@@ -1,6 +1,6 @@
-"""Packed copies of weights whose home is the host: fewer bytes over the link, the same weights. Made
-by threads in the background of weights that are used and not trained, as far as the host budget
-goes; the homes stay what they are. docs/decisions/packing.md. Any thread.
+"""Packed copies of weights whose home is the host: fewer bytes over the link, the same weights.
+Made by threads in the background of weights that are used and not trained, as far as the host
+budget goes; the homes stay what they are. docs/decisions/packing.md. Any thread.
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from spillway import library
 from spillway.packed import Packed, Unpacker, pack
 from spillway.torch import compat
+from spillway.torch.sizes import format_size
 from spillway.torch.weight import Weight
 
 IN_PLACE, STAGED = "in place", "staged"
@@ -22,6 +23,7 @@ STAGING_BYTES = 16 << 20  # of HBM, from `work`
 BLOCKS = {IN_PLACE: 8, STAGED: 16}  # of a kernel: enough for a link, few of a GPU's
 MOST_THREADS = 4  # that pack: they take bandwidth of DRAM from what runs
 LEAST_BYTES = 1 << 20  # of a weight
+EXPECTED_RATIO = 0.71  # of a weight's bytes; 0.70 of normally distributed ones
 FIRST_PAUSE = 512  # uses, where the host budget was full
 NEVER = 1 << 62
 HOLDERS = 3  # of a home's storage: the parameter, its Weight's home and alias
@@ -206,3 +208,20 @@ class Packing:
         return {"way": self.way, "weights": len(packed),
                 "plain_bytes": sum(plain for plain, _ in packed),
                 "packed_bytes": sum(size for _, size in packed)}
+
+    def report(self) -> str:
+        """For people."""
+        numbers = self.numbers()
+        plain, packed = numbers["plain_bytes"], numbers["packed_bytes"]
+        if not plain:
+            return "packed weights: none yet"
+        return (f"packed weights: {numbers['weights']} of those that stream, {format_size(plain)} "
+                f"as {format_size(packed)} ({packed / plain:.2f}), {self.way}; they are part of "
+                f"what the host holds")
+
+
+def expected_bytes(streamed_bytes: int, packable_bytes: int, host_bytes: int | None) -> int:
+    """Over the link in a pass, where host_bytes are free for packed copies (None: enough)."""
+    packed = packable_bytes if host_bytes is None else min(
+        packable_bytes, max(0, host_bytes) / EXPECTED_RATIO)
+    return round(streamed_bytes - packed * (1 - EXPECTED_RATIO))

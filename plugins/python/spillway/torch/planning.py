@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from spillway import library
-from spillway.torch import inventory, reporting
+from spillway.torch import inventory, packing, reporting
 from spillway.torch.devices import Device
 from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
@@ -40,7 +40,7 @@ class Paper(Device):
         self._allocated_bytes = allocated_bytes
         if like is not None:
             for name in ("tiers", "ring_slots", "alignment", "least_bytes", "looks_up",
-                         "slot_bytes"):
+                         "slot_bytes", "unpacks"):
                 setattr(self, name, getattr(like, name))
 
     def holds(self, tensor: torch.Tensor) -> bool:
@@ -83,17 +83,22 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
     _check_hbm(hbm, resident, budget)
     _check_host(host)
     ring = streamer.ring
-    streamed = _streamed_bytes(model, in_host, streamer.device, dtype)
+    streamed = _streamed(model, in_host, streamer.device, dtype)
+    packed = _packed_bytes(streamed, host) if streamer.device.unpacks and (
+        live is None or live.packing is not None) else None
+    streamed = sum(size for size, _ in streamed)
     return Overview("spillway.torch plan", {
         "device": _where(live), "tiers": streamer.device.tiers,
         "hbm": hbm, "host": host, "link": {"bytes_per_second": link[0], "source": link[1]},
         "ring": {"slots": ring.slots, "slot_bytes": ring.slot_bytes} if ring else None,
         "pass": {"streamed_bytes": streamed, "count": None, "measured_seconds": None,
                  "predicted_seconds": streamed / link[0] if link[0] else None},
+        "packing": None if packed is None else {"expected_bytes": packed},
         "modules": inventory.rows(tensors),
         "resident_hbm_budget_bytes": resident,
-        "notes": [f"all weights would lie in {streamer.device.tiers[0]} with "
-                  f"{budget}={format_size(resident)}"]})
+        "notes": _packing_notes(streamed, packed, link[0]) + [
+            f"all weights would lie in {streamer.device.tiers[0]} with "
+            f"{budget}={format_size(resident)}"]})
 
 
 def _on_paper(hbm_bytes: int, live: Streamer | None) -> Streamer:
@@ -119,8 +124,25 @@ def _pages(tensors) -> int:
     return sum(-(-size // PAGE_BYTES) * PAGE_BYTES for _, in_host, size in tensors if in_host)
 
 
-def _streamed_bytes(model, in_host: dict[str, bool], device, dtype) -> int:
-    """What one use of each linear layer copies."""
+def _packed_bytes(streamed, host: dict) -> int:
+    """Of what streams, over the link once packed copies are made."""
+    packable = sum(size for size, dtype in streamed
+                   if dtype == torch.bfloat16 and size >= packing.LEAST_BYTES)
+    budget = host["budget_bytes"]
+    return packing.expected_bytes(sum(size for size, _ in streamed), packable,
+                                  None if budget is None else budget - host["used_bytes"])
+
+
+def _packing_notes(streamed: int, packed: int | None, link: float | None) -> list[str]:
+    if packed is None or packed == streamed:
+        return []
+    seconds = f", {packed / link * 1e3:.1f} ms" if link else ""
+    return [f"with packed copies, as far as the host has room for them, about "
+            f"{format_size(packed)} of these go over the link{seconds}"]
+
+
+def _streamed(model, in_host: dict[str, bool], device, dtype) -> list[tuple[int, torch.dtype]]:
+    """What one use of each linear layer copies: bytes, and of what."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     tied = getattr(model, "all_tied_weights_keys", None) or {}
     streamed = {}
@@ -128,8 +150,10 @@ def _streamed_bytes(model, in_host: dict[str, bool], device, dtype) -> int:
         if is_streamable(module, device, dtype):
             name = tied.get(f"{path}.weight", names.get(id(module.weight)))
             if in_host.get(name):
-                streamed[name] = size_of(module.weight, dtype)
-    return sum(streamed.values())
+                converts = dtype is not None and module.weight.is_floating_point()
+                streamed[name] = (size_of(module.weight, dtype),
+                                  dtype if converts else module.weight.dtype)
+    return list(streamed.values())
 
 
 def _check_hbm(hbm: dict, resident_bytes: int, budget: str) -> None:

@@ -22,12 +22,13 @@ def report(streamer, roots=None) -> Overview:
                  if rate else "no copy has been timed yet"},
         "ring": ring_numbers(ring) if ring else None,
         "pass": _pass(ring, rate),
+        "packing": streamer.packing.numbers() if streamer.packing else None,
         "modules": inventory.rows(tensors),
         "notes": _notes(streamer)})
 
 
 def _notes(streamer) -> list[str]:
-    rows = [streamer.cpu_rows.report()] if streamer.cpu_rows else []
+    rows = [part.report() for part in (streamer.packing, streamer.cpu_rows) if part]
     files = [streamer.pool.text("pool_explain")] if streamer.device.tiers[1] == "disk" else []
     return rows + files
 
