@@ -13,22 +13,21 @@ import transformers
 import smollm2
 import spillway.torch
 
-def answer():
-    pipe = transformers.pipeline("text-generation", model=sys.argv[1], device="cuda",
+def pipeline():
+    return transformers.pipeline("text-generation", model=sys.argv[1], device="cuda",
                                  dtype="bfloat16")
-    print(smollm2.answer(pipe))
-    return pipe.model
 """
 PLAIN = BEGIN + """
-answer()
+print(smollm2.answer(pipeline()))
 """
 STREAMED = BEGIN + """
 weights, work = int(sys.argv[2]), 640 << 20
 spillway.torch.enable(hbm_budget=weights + work, work=work)
 streamer = spillway.torch._active.streamer
-model = answer()
-assert weights < 0.41 * sum(p.numel() * p.element_size() for p in model.parameters())
+pipe = pipeline()
+assert weights < 0.41 * sum(p.numel() * p.element_size() for p in pipe.model.parameters())
 assert streamer.allocated_bytes() <= weights, streamer.allocated_bytes()
+print(smollm2.answer(pipe))
 assert streamer.ring.counts.hits > streamer.ring.counts.misses
 """
 
