@@ -94,6 +94,28 @@ def test_homes_come_first(stream, device):
         more.to(device)
 
 
+def test_the_plan_and_the_report_say_what_is_packed(stream, device):
+    model, size = network(), 4 * SIZE
+
+    def planned(host):
+        plan = spillway.torch.plan(model, 4 * MIB, host, work=0, link="10MB")
+        return plan.to_dict()["packing"]["expected_bytes"], str(plan)
+
+    (enough, text), (half, _), (none, _) = (
+        planned(host) for host in ("1GiB", size + int(0.355 * size), size))
+    assert enough == pytest.approx(0.71 * size, rel=1e-3)
+    assert half == pytest.approx((0.71 + 1) / 2 * size, rel=1e-3) and none == size
+    assert "packed copies" in text
+    pair = Pair(stream, device, model)
+    report = spillway.torch.reporting.report(pair.streamer, [model])
+    assert "none yet" in str(report) and report.to_dict()["packing"]["weights"] == 0
+    assert pair.streamer.amounts()[2] == pytest.approx(0.71 * size, rel=1e-3)
+    assert pair.pack() == 4
+    report = spillway.torch.reporting.report(pair.streamer, [model])
+    assert "4 of those that stream" in str(report) and report.to_dict()["packing"]["weights"] == 4
+    assert pair.streamer.amounts()[2] == pytest.approx(0.71 * size, rel=1e-3)
+
+
 def test_memory_goes_back(stream, device):
     pair = Pair(stream, device)
     assert pair.pack() == 4

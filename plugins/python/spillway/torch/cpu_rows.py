@@ -43,7 +43,7 @@ def _floats(device, address: int, count: int) -> torch.Tensor:
 class CpuRows:
     """`share` of the rows, above 0 and below 1, for `most_tokens` at once; None: found out at the
     first use from `rates`, and fixed from then on. `amounts()` are the bytes of weights that
-    stream and of what lies in HBM."""
+    stream, of what lies in HBM, and of what goes over the link for the first."""
 
     def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
                  rates: Rates | None = None):
@@ -80,9 +80,10 @@ class CpuRows:
         with self._lock:
             if self._most_tokens is not None:
                 return
+            streamed, resident, link = self._amounts()
             if self.share is None:
-                self.share = share_of(self.rates, *self._amounts())
-            self._most_tokens = self.rates.most_tokens(self.share)
+                self.share = share_of(self.rates, streamed, resident, link)
+            self._most_tokens = self.rates.most_tokens(self.share, link / max(1, streamed))
 
     def _gpu_rows(self, weight: Weight) -> int:
         if weight.gpu_rows is None:

@@ -4,6 +4,7 @@ budget goes; the homes stay what they are. docs/decisions/packing.md. Any thread
 """
 from __future__ import annotations
 
+import json
 import os
 import threading
 import weakref
@@ -118,7 +119,7 @@ class Packing:
                 threading.Thread(target=self._work, name="spillway packing").start()
 
     def _may_pack(self, weight: Weight) -> bool:
-        if weight.home.dtype != torch.bfloat16 or weight.size_bytes < LEAST_BYTES:
+        if not packs(weight):
             weight.uses_until_packing = NEVER
             return False
         if self._pause > 0:
@@ -209,6 +210,15 @@ class Packing:
                 "plain_bytes": sum(plain for plain, _ in packed),
                 "packed_bytes": sum(size for _, size in packed)}
 
+    def expected_bytes(self, weights) -> int:
+        """Of these, over the link in a pass once copies are made."""
+        weights = list(weights)
+        host = json.loads(self._pool.text("pool_report"))["tiers"]["host"]
+        limit, held = host["limit_bytes"], host["bytes"] - self.numbers()["packed_bytes"]
+        room = None if limit is None else limit - held
+        return expected_bytes(sum(weight.size_bytes for weight in weights),
+                              sum(weight.size_bytes for weight in weights if packs(weight)), room)
+
     def report(self) -> str:
         """For people."""
         numbers = self.numbers()
@@ -218,6 +228,11 @@ class Packing:
         return (f"packed weights: {numbers['weights']} of those that stream, {format_size(plain)} "
                 f"as {format_size(packed)} ({packed / plain:.2f}), {self.way}; they are part of "
                 f"what the host holds")
+
+
+def packs(weight: Weight) -> bool:
+    """It is of a kind that gets smaller."""
+    return weight.home.dtype == torch.bfloat16 and weight.size_bytes >= LEAST_BYTES
 
 
 def expected_bytes(streamed_bytes: int, packable_bytes: int, host_bytes: int | None) -> int:
