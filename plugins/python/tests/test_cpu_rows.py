@@ -178,6 +178,17 @@ def test_both_are_done_together():
     assert link_seconds < 0.7 * streamed / 50 / GB
 
 
+def test_a_link_that_brings_packed_weights_leaves_less_to_the_cpu():
+    found = rates(cpu=40 * GB, link=50 * GB)
+    plain = share_of(found, 10 * GB, 12 * GB)
+    packed = share_of(found, 10 * GB, 12 * GB, 7 * GB)
+    between = 12 * GB / 3000 / GB + 10 * GB / cpu_rates.TYPICAL_BYTES * cpu_rates.HANDOVER_SECONDS
+    assert (1 - packed) * 7 / 50 == pytest.approx(packed * 10 / 40 + between)
+    assert packed < plain
+    slow = rates(many=22 * GB)
+    assert slow.most_tokens(0.4) == 4 and slow.most_tokens(0.4, 0.7) == 1
+
+
 def test_a_cpu_that_takes_the_links_bandwidth_away_gets_nothing():
     shared = Rates(link_alone=400 * GB, link=200 * GB, cpu={1: 200 * GB}, hbm=3000 * GB)
     assert share_of(shared, 10 * GB, 12 * GB) == 0

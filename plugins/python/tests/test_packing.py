@@ -77,13 +77,15 @@ def test_noise_stays_as_it_is(stream, device):
     assert packed_ones(model) == 0
 
 
-def test_what_the_budget_has_room_for_is_packed(stream, device):
+def test_what_the_budget_has_room_for_is_packed(stream, device, monkeypatch):
+    monkeypatch.setattr(packing_module, "KEPT_BYTES", 0)
     pair = Pair(stream, device, host_bytes=4 * SIZE + 3 * MIB // 2)
     assert 1 <= pair.pack() <= 2
     pair.same()
 
 
-def test_homes_come_first(stream, device):
+def test_homes_come_first(stream, device, monkeypatch):
+    monkeypatch.setattr(packing_module, "KEPT_BYTES", 0)
     other, more = network(2), network(8)
     pair = Pair(stream, device, host_bytes=4 * SIZE + 3 * MIB)
     assert pair.pack() >= 2
@@ -92,6 +94,29 @@ def test_homes_come_first(stream, device):
     pair.same()
     with pytest.raises(torch.OutOfMemoryError):
         more.to(device)
+
+
+def test_the_plan_and_the_report_say_what_is_packed(stream, device, monkeypatch):
+    monkeypatch.setattr(packing_module, "KEPT_BYTES", 0)
+    model, size = network(), 4 * SIZE
+
+    def planned(host):
+        plan = spillway.torch.plan(model, 4 * MIB, host, work=0, link="10MB")
+        return plan.to_dict()["packing"]["expected_bytes"], str(plan)
+
+    (enough, text), (half, _), (none, _) = (
+        planned(host) for host in ("1GiB", size + int(0.355 * size), size))
+    assert enough == pytest.approx(0.71 * size, rel=1e-3)
+    assert half == pytest.approx((0.71 + 1) / 2 * size, rel=1e-3) and none == size
+    assert "packed copies" in text
+    pair = Pair(stream, device, model)
+    report = spillway.torch.reporting.report(pair.streamer, [model])
+    assert "none yet" in str(report) and report.to_dict()["packing"]["weights"] == 0
+    assert pair.streamer.amounts()[2] == pytest.approx(0.71 * size, rel=1e-3)
+    assert pair.pack() == 4
+    report = spillway.torch.reporting.report(pair.streamer, [model])
+    assert "4 of those that stream" in str(report) and report.to_dict()["packing"]["weights"] == 4
+    assert pair.streamer.amounts()[2] == pytest.approx(0.71 * size, rel=1e-3)
 
 
 def test_memory_goes_back(stream, device):

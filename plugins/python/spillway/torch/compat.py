@@ -52,7 +52,20 @@ def find_storage_holders() -> Callable[[torch.Tensor], int | None]:
 
     one = torch.empty(1)
     asking = count(one)  # differs among versions
-    return lambda tensor: None if asking is None else count(tensor) - asking + 1
+
+    def holders(tensor):
+        counted = count(tensor)
+        return None if counted is None or asking is None else counted - asking + 1
+    return holders
+
+
+def find_raw_stream() -> Callable[[int], int]:
+    """A function that gives the current stream of a device by its number, as the driver knows it.
+    torch.cuda.current_stream() makes an object each time, which takes ten times as long."""
+    try:
+        return _name("_C._cuda_getCurrentRawStream")
+    except AttributeError:
+        return lambda index: torch.cuda.current_stream(index).cuda_stream
 
 
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).
@@ -62,3 +75,4 @@ storage_of = torch.Tensor.untyped_storage
 observed = find_observers()
 storage_uses = find_storage_uses()
 storage_holders = find_storage_holders()
+raw_stream = find_raw_stream()

@@ -33,21 +33,24 @@ class Rates:
     cpu: dict[int, float]  # by the number of tokens at once, while the link is busy
     hbm: float
 
-    def most_tokens(self, share: float) -> int:
-        """For so many at once the CPU's share takes no longer than the link for the whole
-        weight."""
+    def most_tokens(self, share: float, link_part: float = 1.0) -> int:
+        """For so many at once the CPU's share takes no longer than the link for the whole weight,
+        of whose bytes it brings a part."""
         fits = [tokens for tokens, rate in self.cpu.items()
-                if share > 0 and share / rate <= 1 / self.link_alone]
+                if share > 0 and share / rate <= link_part / self.link_alone]
         return max(fits, default=0)
 
 
-def share_of(rates: Rates, streamed_bytes: int, resident_bytes: int) -> float:
+def share_of(rates: Rates, streamed_bytes: int, resident_bytes: int,
+             link_bytes: int | None = None) -> float:
     """Of the rows, so that the CPU and the link are done with a token together. The link runs ahead
-    and is busy all the time; the CPU cannot compute while the GPU does what comes between."""
+    and is busy all the time; the CPU cannot compute while the GPU does what comes between.
+    link_bytes: that the link would bring of the streamed ones, if the CPU had none; None: all."""
     cpu = rates.cpu[1]
     if rates.link + cpu < LEAST_GAIN * rates.link_alone or not streamed_bytes:
         return 0.0
-    link_seconds, cpu_seconds = streamed_bytes / rates.link, streamed_bytes / cpu
+    link_bytes = streamed_bytes if link_bytes is None else link_bytes
+    link_seconds, cpu_seconds = link_bytes / rates.link, streamed_bytes / cpu
     between = resident_bytes / rates.hbm + HANDOVER_SECONDS * streamed_bytes / TYPICAL_BYTES
     return max(0.0, link_seconds - between) / (link_seconds + cpu_seconds)
 

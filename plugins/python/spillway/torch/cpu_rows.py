@@ -22,6 +22,7 @@ LEAST_BYTES = 4 << 20  # of a weight: handing a smaller one over costs more than
 MOST_LANES = 8  # streams that the CPU serves
 X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
 Y_FLOATS = 1 << 20
+MOST_VIEWS = 256
 
 
 class _Lane:
@@ -30,8 +31,24 @@ class _Lane:
     def __init__(self, worker: RowWorker, device):
         self.lock = threading.Lock()
         self.channel = Channel(worker, X_FLOATS, Y_FLOATS)
-        self.x = _floats(device, self.channel.x, X_FLOATS)
-        self.y = _floats(device, self.channel.y, Y_FLOATS)
+        self._x = _floats(device, self.channel.x, X_FLOATS)
+        self._y = _floats(device, self.channel.y, Y_FLOATS)
+        self._views = {}  # making one takes as long as launching a kernel
+
+    def x(self, tokens: int, columns: int) -> torch.Tensor:
+        return self._view(self._x, tokens, columns)
+
+    def y(self, tokens: int, rows: int) -> torch.Tensor:
+        return self._view(self._y, tokens, rows)
+
+    def _view(self, floats: torch.Tensor, tokens: int, width: int) -> torch.Tensor:
+        key = floats is self._x, tokens, width
+        view = self._views.get(key)
+        if view is None:
+            if len(self._views) >= MOST_VIEWS:
+                self._views.clear()
+            view = self._views[key] = floats[:tokens * width].view(tokens, width)
+        return view
 
 
 def _floats(device, address: int, count: int) -> torch.Tensor:
@@ -43,7 +60,7 @@ def _floats(device, address: int, count: int) -> torch.Tensor:
 class CpuRows:
     """`share` of the rows, above 0 and below 1, for `most_tokens` at once; None: found out at the
     first use from `rates`, and fixed from then on. `amounts()` are the bytes of weights that
-    stream and of what lies in HBM."""
+    stream, of what lies in HBM, and of what goes over the link for the first."""
 
     def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
                  rates: Rates | None = None):
@@ -66,7 +83,7 @@ class CpuRows:
         if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
             return False
         tokens = x.numel() // home.shape[1]
-        return 0 < tokens <= self.most_tokens and self._gpu_rows(weight) < len(home) \
+        return 0 < tokens <= self.most_tokens and self._gpu_rows(weight) < weight.row_count \
             and tokens * home.shape[1] <= X_FLOATS and tokens * home.shape[0] <= Y_FLOATS
 
     @property
@@ -80,13 +97,14 @@ class CpuRows:
         with self._lock:
             if self._most_tokens is not None:
                 return
+            streamed, resident, link = self._amounts()
             if self.share is None:
-                self.share = share_of(self.rates, *self._amounts())
-            self._most_tokens = self.rates.most_tokens(self.share)
+                self.share = share_of(self.rates, streamed, resident, link)
+            self._most_tokens = self.rates.most_tokens(self.share, link / max(1, streamed))
 
     def _gpu_rows(self, weight: Weight) -> int:
         if weight.gpu_rows is None:
-            rows = len(weight.home)
+            rows = weight.row_count
             ours = round(rows * (1 - self.share) / ALIGNMENT) * ALIGNMENT
             splits = weight.size_bytes >= LEAST_BYTES and 0 < ours < rows
             weight.gpu_rows = ours if splits else rows
@@ -102,15 +120,16 @@ class CpuRows:
         rows, columns = weight.home.shape
         y = x.new_empty((*x.shape[:-1], rows))
         inputs, outputs = x.reshape(-1, columns), y.view(-1, rows)
+        tokens = len(inputs)
         with lane.lock:
-            lane.x[:x.numel()].view(inputs.shape).copy_(inputs)
-            self._device.start_rows(lane.channel, self._job(weight, len(inputs)))
+            lane.x(tokens, columns).copy_(inputs)
+            self._device.start_rows(lane.channel, self._job(weight, tokens))
             try:
                 self._multiply_ours(inputs, bias, outputs, weight, ring)
             finally:
                 self._device.join_rows(lane.channel)
             theirs = outputs[:, weight.gpu_rows:]
-            given = lane.y[:theirs.numel()].view(theirs.shape)
+            given = lane.y(tokens, rows - weight.gpu_rows)
             if bias is None:
                 theirs.copy_(given)
             else:
@@ -130,10 +149,14 @@ class CpuRows:
             ring.release(lease)
 
     def _job(self, weight: Weight, tokens: int) -> Job:
-        home = weight.home
-        first = weight.gpu_rows * home.shape[1] * home.element_size()
-        return Job(address_of(home) + first, (len(home) - weight.gpu_rows, home.shape[1]),
-                   DTYPES[home.dtype], tokens)
+        key = weight.gpu_rows, tokens
+        job = weight.jobs.get(key)
+        if job is None:
+            home = weight.home
+            job = weight.jobs[key] = Job(
+                address_of(home) + weight.gpu_rows * weight.row_bytes,
+                (weight.row_count - weight.gpu_rows, home.shape[1]), DTYPES[home.dtype], tokens)
+        return job
 
     def _lane(self) -> _Lane | None:
         stream = self._device.stream()

@@ -11,7 +11,7 @@ import weakref
 import torch
 
 from spillway import library
-from spillway.torch.compat import address_of
+from spillway.torch.compat import address_of, raw_stream
 from spillway.torch.direct_file import Reader
 from spillway.torch.staging import Staging
 
@@ -96,6 +96,7 @@ class Cuda(Device):
         self._staging = Staging(self)
         # Of high priority: kernels that unpack get their place beside those of the computation.
         self._copies = torch.cuda.Stream(self.device, priority=-1)
+        self._streams = {}  # that were current, by what the driver calls them
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """The tensor is where it is to be, in HBM or at its home in the host."""
@@ -135,7 +136,14 @@ class Cuda(Device):
 
     def stream(self):
         """The current stream, as a key."""
-        return torch.cuda.current_stream(self.device).cuda_stream
+        return raw_stream(self.device.index)
+
+    def _current(self) -> torch.cuda.Stream:
+        raw = raw_stream(self.device.index)
+        stream = self._streams.get(raw)
+        if stream is None:
+            stream = self._streams[raw] = torch.cuda.current_stream(self.device)
+        return stream
 
     def new_mark(self):
         return torch.cuda.Event()
@@ -169,7 +177,7 @@ class Cuda(Device):
 
     def stamp(self, stamp) -> None:
         """Now, as the current stream sees it."""
-        stamp.record(torch.cuda.current_stream(self.device))
+        stamp.record(self._current())
 
     def seconds_between(self, start, end) -> float | None:
         """None until both have passed."""
@@ -177,11 +185,11 @@ class Cuda(Device):
 
     def wait(self, mark) -> None:
         """What the current stream is given from now on comes after the mark."""
-        torch.cuda.current_stream(self.device).wait_event(mark)
+        self._current().wait_event(mark)
 
     def mark(self, mark) -> None:
         """The end of what the current stream has been given by now."""
-        mark.record(torch.cuda.current_stream(self.device))
+        mark.record(self._current())
 
     def passed(self, mark) -> bool:
         return mark.query()

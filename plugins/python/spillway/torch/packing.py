@@ -4,6 +4,7 @@ budget goes; the homes stay what they are. docs/decisions/packing.md. Any thread
 """
 from __future__ import annotations
 
+import json
 import os
 import threading
 import weakref
@@ -23,6 +24,7 @@ STAGING_BYTES = 16 << 20  # of HBM, from `work`
 BLOCKS = {IN_PLACE: 8, STAGED: 16}  # of a kernel: enough for a link, few of a GPU's
 MOST_THREADS = 4  # that pack: they take bandwidth of DRAM from what runs
 LEAST_BYTES = 1 << 20  # of a weight
+KEPT_BYTES = 64 << 20  # of the host budget: what the CPU rows of a stream take, say
 EXPECTED_RATIO = 0.71  # of a weight's bytes; 0.70 of normally distributed ones
 FIRST_PAUSE = 512  # uses, where the host budget was full
 NEVER = 1 << 62
@@ -70,6 +72,7 @@ class Packing:
         self._lock = threading.Lock()
         self._queue = deque()  # of weights (weak), their versions, and marks after what wrote them
         self._running = 0
+        self._workers = []
         self._closed = False
         self._pause = 0  # uses until the host budget may have room again
         self._next_pause = FIRST_PAUSE
@@ -115,10 +118,12 @@ class Packing:
             self._queue.append((weakref.ref(weight), version, mark))
             if self._running < self._threads and not self._closed:
                 self._running += 1
-                threading.Thread(target=self._work, name="spillway packing").start()
+                worker = threading.Thread(target=self._work, name="spillway packing")
+                self._workers = [one for one in self._workers if one.is_alive()] + [worker]
+                worker.start()
 
     def _may_pack(self, weight: Weight) -> bool:
-        if weight.home.dtype != torch.bfloat16 or weight.size_bytes < LEAST_BYTES:
+        if not packs(weight):
             weight.uses_until_packing = NEVER
             return False
         if self._pause > 0:
@@ -153,6 +158,9 @@ class Packing:
         weight.packed = None  # its memory may be what the new one needs
         if not self._is_settled(weight, version):
             return
+        if (room := self._room()) is not None and room < EXPECTED_RATIO * weight.size_bytes:
+            self._rest()
+            return
         home = weight.home
         packed = pack(self._pool, compat.address_of(home), home.numel(), "packed weight")
         if packed is None:
@@ -170,6 +178,12 @@ class Packing:
 
     # -- Memory
 
+    def _room(self) -> int | None:
+        """Bytes of the host budget for more copies; None: it has no end."""
+        host = json.loads(self._pool.text("pool_report"))["tiers"]["host"]
+        limit = host["limit_bytes"]
+        return None if limit is None else limit - host["bytes"] - KEPT_BYTES
+
     def _rest(self) -> None:
         with self._lock:
             self._queue.clear()
@@ -179,6 +193,7 @@ class Packing:
     def release(self) -> bool:
         """All copies go: the memory is wanted for something else. Whether there were any."""
         self._rest()
+        self.wait()  # or what is in hand would take what goes back
         weights = [weight for weight in list(self._weights) if weight.packed is not None]
         for weight in weights:
             weight.packed = None
@@ -195,9 +210,10 @@ class Packing:
 
     def wait(self) -> None:
         """Until what was asked for is done."""
-        for thread in threading.enumerate():
-            if thread.name == "spillway packing":
-                thread.join()
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            worker.join()
 
     # -- What there is
 
@@ -209,6 +225,15 @@ class Packing:
                 "plain_bytes": sum(plain for plain, _ in packed),
                 "packed_bytes": sum(size for _, size in packed)}
 
+    def expected_bytes(self, weights) -> int:
+        """Of these, over the link in a pass once copies are made."""
+        weights = list(weights)
+        room = self._room()
+        if room is not None:
+            room += self.numbers()["packed_bytes"]
+        return expected_bytes(sum(weight.size_bytes for weight in weights),
+                              sum(weight.size_bytes for weight in weights if packs(weight)), room)
+
     def report(self) -> str:
         """For people."""
         numbers = self.numbers()
@@ -218,6 +243,11 @@ class Packing:
         return (f"packed weights: {numbers['weights']} of those that stream, {format_size(plain)} "
                 f"as {format_size(packed)} ({packed / plain:.2f}), {self.way}; they are part of "
                 f"what the host holds")
+
+
+def packs(weight: Weight) -> bool:
+    """It is of a kind that gets smaller."""
+    return weight.home.dtype == torch.bfloat16 and weight.size_bytes >= LEAST_BYTES
 
 
 def expected_bytes(streamed_bytes: int, packable_bytes: int, host_bytes: int | None) -> int:

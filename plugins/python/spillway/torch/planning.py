@@ -130,7 +130,8 @@ def _packed_bytes(streamed, host: dict) -> int:
                    if dtype == torch.bfloat16 and size >= packing.LEAST_BYTES)
     budget = host["budget_bytes"]
     return packing.expected_bytes(sum(size for size, _ in streamed), packable,
-                                  None if budget is None else budget - host["used_bytes"])
+                                  None if budget is None else
+                                  budget - host["used_bytes"] - packing.KEPT_BYTES)
 
 
 def _packing_notes(streamed: int, packed: int | None, link: float | None) -> list[str]:

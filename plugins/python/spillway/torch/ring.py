@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import torch
 
-from spillway.torch.kinds import size_of
 from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
@@ -29,6 +28,7 @@ class _Slot:
     def __init__(self, device, begin: int, end: int):
         self.begin, self.end = begin, end
         self.holds = nothing  # weak: a weight that is gone leaves its slot
+        self.tensor = None  # what it holds
         self.key = 0  # the id of that weight
         self.version = -1  # of the weight when it was copied
         self.rows = 0  # of the weight, the first ones
@@ -76,6 +76,7 @@ class Ring:
         self._slots = []  # in the order of their bytes, none over another
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
+        self._chains = {}  # what _ahead() found, weak: until another order is learned
         self._made = device.new_mark()  # torch may have taken the memory from work under way
         device.mark(self._made)
         self._written = device.new_mark()
@@ -117,7 +118,9 @@ class Ring:
         except OSError:
             self._give_up(slot)
             raise
-        return Lease(weight, way, slot, self._view(slot, weight.rows(part)), part)
+        rows = weight.count(part)
+        return Lease(weight, way, slot, slot.tensor if slot.rows == rows else slot.tensor[:rows],
+                     part)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -128,7 +131,7 @@ class Ring:
             self._here.held -= 1
             lease.slot.mark_free(self._device)
             ahead = self._ahead(lease)
-            for weight in ahead:
+            for weight in ahead[self._first_missing(ahead, lease.part):]:
                 if self._find(weight, lease.part) is None \
                         and self._load(weight, lease.part, ahead) is None:
                     break
@@ -146,24 +149,46 @@ class Ring:
         if not hasattr(self._here, "last"):
             self._here.last = [nothing, nothing]
         reference = weakref.ref(weight)
-        if (last := self._here.last[way]()) is not None:
+        last = self._here.last[way]()
+        if last is not None and last.follows[way] is not reference:
             last.follows[way] = reference
+            self._chains.clear()
         self._here.last[way] = reference
 
     def _ahead(self, lease: Lease) -> list[Weight]:
         """What comes after it, as many as the ring has room for at most."""
+        key = id(lease.weight), lease.way, lease.part, lease.weight.count(lease.part)
+        if (known := self._chains.get(key)) is not None:
+            ahead = [reference() for reference in known]
+            if None not in ahead:
+                return ahead
+        ahead = self._follow(lease)
+        if not lease.part or all(weight.gpu_rows is not None for weight in ahead):
+            self._chains[key] = [weakref.ref(weight) for weight in ahead]
+        return ahead
+
+    def _follow(self, lease: Lease) -> list[Weight]:
         weight, way = lease.weight, lease.way
         ahead, known, size_bytes = [], {id(weight)}, 0
         while len(ahead) < MOST_AHEAD:
             weight = weight.follows[way]()
             if weight is None or id(weight) in known or weight.size_bytes > self.slot_bytes:
                 break
-            size_bytes += self._device.slot_bytes(size_of(weight.rows(lease.part)))
+            size_bytes += self._device.slot_bytes(weight.count(lease.part) * weight.row_bytes)
             if size_bytes > self.size_bytes:
                 break
             known.add(id(weight))
             ahead.append(weight)
         return ahead
+
+    def _first_missing(self, ahead: list[Weight], part: bool) -> int:
+        """From the end, as what comes ahead usually is there but for the last ones."""
+        at = len(ahead)
+        if at == 0 or self._find(ahead[0], part) is None:
+            return 0
+        while self._find(ahead[at - 1], part) is None:
+            at -= 1
+        return at
 
     def _find(self, weight: Weight, part: bool) -> _Slot | None:
         slot = self._places.get(id(weight))
@@ -175,7 +200,7 @@ class Ring:
         """Over the oldest slots; None where they are in use or to be kept."""
         after = [self._made]
         rows = weight.rows(part)
-        size_bytes = size_of(rows)
+        size_bytes = weight.count(part) * weight.row_bytes
         slot = self._take(self._device.slot_bytes(size_bytes), keep, after)
         if slot is None:
             return None
@@ -189,10 +214,11 @@ class Ring:
         slot.sample = self.times.begin(link_bytes)
         if asked:
             self.times.ask(slot.sample)
+        slot.tensor = self._device.slot_view(self._memory[slot.begin:slot.end], rows)
         if packs:
-            self._device.unpack(self._view(slot, rows), packed, after, slot.ready, slot.sample)
+            self._device.unpack(slot.tensor, packed, after, slot.ready, slot.sample)
         else:
-            self._device.copy(self._view(slot, rows), rows, after, slot.ready, slot.sample)
+            self._device.copy(slot.tensor, rows, after, slot.ready, slot.sample)
         weight.copied_version = slot.version = version
         slot.holds, slot.key = weakref.ref(weight), id(weight)
         self._places[slot.key] = slot
@@ -227,6 +253,3 @@ class Ring:
         bisect.insort(self._slots, taken, key=lambda slot: slot.begin)
         self._next = end
         return taken
-
-    def _view(self, slot: _Slot, rows: torch.Tensor) -> torch.Tensor:
-        return self._device.slot_view(self._memory[slot.begin:slot.end], rows)

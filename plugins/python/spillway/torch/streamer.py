@@ -185,10 +185,14 @@ class Streamer:
                 self.ring = ring = Ring(self.device, self.device.ring_slots, size_bytes)
             return ring
 
-    def amounts(self) -> tuple[int, int]:
-        """Bytes whose home is the host, and bytes in HBM."""
+    def amounts(self) -> tuple[int, int, int]:
+        """Bytes whose home is the host, bytes in HBM, and how many of the first go over the link
+        in a pass once packed copies are made of them."""
         homes = list(self._homes.values())
-        return sum(keeper.region.size_bytes for keeper in homes), self.allocated_bytes()
+        streamed = sum(keeper.region.size_bytes for keeper in homes)
+        link = streamed if self.packing is None else self.packing.expected_bytes(
+            weight for keeper in homes for weight in keeper.weights)
+        return streamed, self.allocated_bytes(), min(link, streamed)
 
     def _drop_ring(self) -> None:
         """When no weight has its home in the host any more, the ring goes as well; not in a process

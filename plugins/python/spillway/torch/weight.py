@@ -26,11 +26,14 @@ class Weight:
         # those to the parameter; as it is always this one, both counters are known here.
         self.alias = home.data
         self.size_bytes = home.numel() * home.element_size()
+        self.row_count = len(home)
+        self.row_bytes = self.size_bytes // self.row_count
         self.copied_version = -1  # of the last copy that was started
         self.doubts = 0  # accesses that may write and that torch does not count (aliases.py)
         self.packed = None  # a packed copy (packing.py)
         self.uses_until_packing = self.patience = 1
         self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
+        self.jobs = {}  # the CPU's, by the rows and the number of tokens
         self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
         self._sharers = sharers
         sharers.add(self)
@@ -42,7 +45,7 @@ class Weight:
 
     def count(self, part: bool) -> int:
         """How many rows() are."""
-        return self.gpu_rows if part and self.gpu_rows is not None else len(self.home)
+        return self.gpu_rows if part and self.gpu_rows is not None else self.row_count
 
     def rows(self, part: bool) -> torch.Tensor:
         """All of it; `part`: without the rows that the CPU computes."""
