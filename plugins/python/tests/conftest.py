@@ -7,7 +7,7 @@ import torch
 
 from spillway import library
 from spillway.torch import devices, loading
-from spillway.torch.packing import IN_PLACE, WAYS, Packing
+from spillway.torch.packing import WAYS, Packing
 from spillway.torch.streamer import Streamer
 
 MIB = 1 << 20
@@ -79,7 +79,7 @@ def stream(request, device):
 
     def start(hbm_bytes, host_bytes=512 * MIB, packing=False):
         streamer = make_streamer(device, hbm_bytes, host_bytes)
-        way = request.config.getoption("--packing") or (IN_PLACE if packing else None)
+        way = request.config.getoption("--packing") or (WAYS[0] if packing else None)
         if way is not None:
             streamer.packing = Packing(streamer.pool, streamer.device, way, threads=1)
             packings.append(streamer.packing)

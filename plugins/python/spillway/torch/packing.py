@@ -19,7 +19,7 @@ from spillway.torch.sizes import format_size
 from spillway.torch.weight import Weight
 
 IN_PLACE, STAGED = "in place", "staged"
-WAYS = (IN_PLACE, STAGED)
+WAYS = (STAGED, IN_PLACE)  # the first is what "on" means: measured faster
 STAGING_BYTES = 16 << 20  # of HBM, from `work`
 BLOCKS = {IN_PLACE: 8, STAGED: 16}  # of a kernel: enough for a link, few of a GPU's
 MOST_THREADS = 4  # that pack: they take bandwidth of DRAM from what runs
@@ -62,7 +62,7 @@ class Packing:
     """`way`: how packed copies come to the GPU. `threads`: 0: one for four cores, 4 at most.
     library.Error where this library or GPU cannot unpack."""
 
-    def __init__(self, pool: library.Pool, device, way: str = IN_PLACE, threads: int = 0,
+    def __init__(self, pool: library.Pool, device, way: str = STAGED, threads: int = 0,
                  blocks: int | None = None):
         self.device = device
         self.way = way
