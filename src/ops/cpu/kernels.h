@@ -43,7 +43,7 @@ struct RopePairs {
   const float* sines;
 };
 
-inline constexpr size_t kDTypeSlots = 31;  // GGUF's numbers of the dtypes we know are below
+inline constexpr size_t kDTypeSlots = 40;  // GGUF's numbers of the dtypes we know are below
 
 struct CpuKernels {
   using Dequantise = void (*)(const std::byte* row, float* out, size_t columns);
