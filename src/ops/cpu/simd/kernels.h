@@ -13,7 +13,7 @@ namespace spillway::ops::cpu::simd {
 // All kernels for each instruction set that this processor and this build have, best first.
 std::vector<CpuKernels> supported_kernels();
 
-void set_elementwise(CpuKernels& kernels, int64_t target);  // add, swiglu, softmax
+void set_elementwise(CpuKernels& kernels, int64_t target);  // all but norms and rope
 void set_rms_norm(CpuKernels& kernels, int64_t target);
 void set_rope(CpuKernels& kernels, int64_t target);
 void set_quantise(CpuKernels& kernels, int64_t target);

@@ -87,6 +87,31 @@ HWY_INLINE float half_at(const std::byte* at) {
   }
 }
 
+// Elements [i, i + Lanes(df)) of a row of a KV cache; Q8_0: i is a multiple of the lanes, which
+// divide its blocks.
+template <DType kType, class DF>
+HWY_INLINE hn::Vec<DF> load_row(DF df, const std::byte* row, size_t i) {
+  if constexpr (kType == DType::kQ8_0) {
+    const hn::Rebind<int8_t, DF> narrow;
+    const hn::Rebind<int32_t, DF> wide;
+    const std::byte* block = row + i / 32 * 34;
+    const auto values = hn::PromoteTo(wide, load_bytes(narrow, block + 2 + i % 32));
+    return hn::Mul(hn::ConvertTo(df, values), hn::Set(df, half_at(block)));
+  } else {
+    return load_floats<kType>(df, row + i * kElementBytes<kType>);
+  }
+}
+
+// The first `count` < Lanes(df) of them; zeros follow. Never for Q8_0, whose rows are whole blocks.
+template <DType kType, class DF>
+HWY_INLINE hn::Vec<DF> load_row_part(DF df, const std::byte* row, size_t i, size_t count) {
+  if constexpr (kType == DType::kQ8_0) {
+    return hn::Zero(df);
+  } else {
+    return load_floats_part<kType>(df, row + i * kElementBytes<kType>, count);
+  }
+}
+
 }  // namespace
 }  // namespace spillway::ops::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,0 +1,40 @@
+// A Hugging Face folder: config.json, tokenizer.json and the weights in safetensors files.
+// Functions and values; any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "formats/tokenizer.h"
+#include "model/transformer.h"
+#include "platform/platform.h"
+
+namespace spillway::engine {
+
+// What a model is made of, read from its files.
+struct ModelParts {
+  std::unique_ptr<platform::File> file;  // the weights', several files joined
+  model::Transformer transformer;
+  formats::TokenizerDescription tokenizer;
+  std::string chat_template;  // empty: none
+  uint64_t header_bytes = 0;  // held for what the files say about the weights, about
+};
+
+struct Vocabulary {
+  formats::TokenizerDescription tokenizer;
+  std::string chat_template;  // empty: none
+};
+
+// Whether there is a config.json in it.
+bool is_model_folder(platform::Platform& platform, const std::string& path);
+
+// kBadFile, kMachine; messages begin with the path of the file that they are about. A text file
+// that is longer than any such file needs to be is refused.
+Result<std::string> read_small_text(platform::Platform& platform, const std::string& path);
+// Of a model of any architecture.
+Result<Vocabulary> read_vocabulary(platform::Platform& platform, const std::string& folder);
+Result<ModelParts> read_model_folder(platform::Platform& platform, const std::string& folder,
+                                     platform::OpenOptions options);
+
+}  // namespace spillway::engine
