@@ -1,8 +1,8 @@
 """Gemma 3 270M, a real model with windows, two kinds of RoPE and 262,144 tokens, against llama.cpp.
 
-Runs where `tools/model gemma3` has brought the file (253 MB; `make test` does not). The numbers are
-llama-cpp-python 0.3.36's, by tests/golden/llama_cpp_peer.py: tokenize(), the first choice after each
-token of logits(), perplexity() over 4 chunks of wikitext-2.
+Runs where `tools/model gemma3` has brought the file (253 MB; `make test` does not). The numbers
+are llama-cpp-python 0.3.36's, by tests/golden/llama_cpp_peer.py: tokenize(), the first choice after
+each token of logits(), perplexity() over 4 chunks of wikitext-2.
 """
 import pytest
 
