@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "ops/ops.h"
 
 namespace spillway::cli {
 namespace {
@@ -11,6 +12,17 @@ namespace {
 constexpr double kDefaultShare = 0.9;
 constexpr unsigned kMostThreads = 1024;
 constexpr size_t kMostChunk = 1 << 16;
+
+// "q8_0"
+std::string kv_name(DType dtype) {
+  return CLI::detail::to_lower(std::string(dtype_info(dtype).name));
+}
+
+std::vector<std::string> kv_names() {
+  std::vector<std::string> names;
+  for (const DType dtype : ops::kKvDTypes) names.push_back(kv_name(dtype));
+  return names;
+}
 
 }  // namespace
 
@@ -29,7 +41,7 @@ void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t
 }
 
 void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", model, "a GGUF file")->required();
+  command.add_option("MODEL", model, "a GGUF file or a Hugging Face folder")->required();
   add_size(command, "--host-budget", host_budget,
            "host memory that the run may hold, all told; default 0.9 of what is free");
   add_size(command, "--weights-budget", weights_budget, "a cap on the weights within it");
@@ -42,7 +54,7 @@ void ModelOptions::add_to(CLI::App& command) {
       ->check(CLI::Range(size_t{1}, kMostChunk))
       ->capture_default_str();
   command.add_option("--kv", kv, "number format of the KV cache")
-      ->check(CLI::IsMember({"f16", "f32"}))
+      ->check(CLI::IsMember(kv_names()))
       ->capture_default_str();
   command.add_option("--context,-c", context, "positions, at most; default the model's")
       ->check(CLI::Range(2, 1 << 24));
@@ -68,7 +80,9 @@ Result<engine::Settings> ModelOptions::settings(const platform::Platform& platfo
   settings.weights_budget_bytes = weights_budget;
   settings.threads = threads > 0 ? threads : std::max(1U, platform.processor().cores);
   settings.prompt_chunk = prompt_chunk;
-  settings.kv = kv == "f32" ? DType::kF32 : DType::kF16;
+  for (const DType dtype : ops::kKvDTypes) {
+    if (kv_name(dtype) == kv) settings.kv = dtype;
+  }
   return settings;
 }
 

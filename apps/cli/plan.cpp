@@ -24,7 +24,7 @@ Result<void> plan(const PlanOptions& options) {
   SPILLWAY_ASSIGN(const engine::RunPlan run, session.plan(length, machine));
   if (options.json) {
     auto json = placement::to_json(run.plan);
-    json["slices"] = placement::slices_json(run.plan, session.model.llama.weights());
+    json["slices"] = placement::slices_json(run.plan, session.model.transformer.weights());
     // A name in a file may hold any bytes: invalid UTF-8 is replaced.
     std::puts(json.dump(2, ' ', false, decltype(json)::error_handler_t::replace).c_str());
   } else {

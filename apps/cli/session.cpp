@@ -45,7 +45,7 @@ Result<Session> Session::open(const ModelOptions& options) {
 }
 
 size_t Session::context_limit(const ModelOptions& options) const {
-  const size_t trained = model.llama.config().context_length;
+  const size_t trained = model.transformer.config().context_length;
   if (options.context > trained) {
     std::fprintf(stderr,
                  "--context %zu is more than the %zu positions that the model was trained for\n",
@@ -74,7 +74,7 @@ Result<engine::RunPlan> Session::plan(const engine::RunLength& length,
 
 std::set<DType> Session::weight_dtypes() const {
   std::set<DType> dtypes;
-  for (const model::Weight& weight : model.llama.weights()) dtypes.insert(weight.dtype);
+  for (const model::Weight& weight : model.transformer.weights()) dtypes.insert(weight.dtype);
   return dtypes;
 }
 

@@ -33,16 +33,19 @@ struct Engine::Parts {
 namespace {
 
 // Norms and RoPE factors: small, always resident, as floats.
-Result<void> read_small_tensors(const platform::File& file,
+Result<void> read_small_tensors(const platform::File& file, ops::Ops& ops,
                                 std::vector<model::SmallTensor>& tensors) {
   for (model::SmallTensor& tensor : tensors) {
+    if (!tensor.values.empty()) continue;  // known without the file
     tensor.values.resize(tensor.size);
-    const auto target = std::as_writable_bytes(std::span<float>(tensor.values));
-    SPILLWAY_ASSIGN(const size_t read, file.read(tensor.file_offset, target));
-    if (read < target.size()) {
+    std::vector<std::byte> stored(row_bytes(tensor.dtype, tensor.size));
+    SPILLWAY_ASSIGN(const size_t read, file.read(tensor.file_offset, stored));
+    if (read < stored.size()) {
       return fail(ErrorCode::kBadFile, "{}: {} lies past the end. Was the file truncated?",
                   file.info().path, tensor.name);
     }
+    ops.dequantise_row(tensor.dtype, stored.data(), tensor.values);
+    for (float& value : tensor.values) value += tensor.offset;
   }
   return {};
 }
@@ -64,7 +67,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   using memory::Tag;
   platform::Platform& platform = context.platform;
   memory::Budget& budget = context.budget;
-  const model::LlamaConfig& config = model.llama.config();
+  const model::ModelConfig& config = model.transformer.config();
   const RunShape& shape = run.shape;
   const placement::Plan& plan = run.plan;
 
@@ -72,7 +75,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   SPILLWAY_ASSIGN(auto header,
                   budget.reserve(model.header_bytes, Tag::kVocabulary, "tokenizer and header"));
   SPILLWAY_ASSIGN(auto norms, reserve_planned(budget, plan, Tag::kWeights, kNormsCharge));
-  SPILLWAY_TRY(read_small_tensors(*model.file, model.llama.small_tensors()));
+  SPILLWAY_TRY(read_small_tensors(*model.file, context.ops, model.transformer.small_tensors()));
 
   const size_t bytes =
       model::Activations::size_bytes(config, context.ops, shape.chunk, shape.outputs);
@@ -82,8 +85,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   SPILLWAY_TRY(block->make_resident(0, bytes));
   const auto layout = model::KvLayout::of(config, settings.kv, kKvBlockTokens);
   SPILLWAY_ASSIGN(auto kv, KvCache::create(platform, budget, layout, shape.positions));
-  SPILLWAY_ASSIGN(auto embedding,
-                  EmbeddingReader::create(platform, budget, *model.file, model.llama.embedding()));
+  SPILLWAY_ASSIGN(auto embedding, EmbeddingReader::create(platform, budget, *model.file,
+                                                          model.transformer.embedding()));
   SPILLWAY_ASSIGN(auto memory, WeightMemory::load(platform, budget, model, plan, progress));
   std::unique_ptr<memory::StagingRing> ring;
   if (!plan.cycle.empty()) {
@@ -106,7 +109,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
             .ring = std::move(ring),
             .weights = nullptr});
   parts->weights = std::make_unique<StreamedWeights>(
-      StreamedWeights::Parts{.weights = model.llama.weights(),
+      StreamedWeights::Parts{.weights = model.transformer.weights(),
                              .plan = parts->run.plan,
                              .memory = parts->memory,
                              .ring = parts->ring.get(),
@@ -128,10 +131,10 @@ Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId
   SPILLWAY_CHECK(position_ + ids.size() <= p.kv.positions());
   const model::Batch batch{.ids = ids, .first_position = position_, .outputs = outputs};
   const model::KvBlocks kv{p.kv_layout, p.kv.blocks()};
-  SPILLWAY_TRY(p.model.llama.forward(batch, kv, p.context.ops, *p.weights, p.activations));
+  SPILLWAY_TRY(p.model.transformer.forward(batch, kv, p.context.ops, *p.weights, p.activations));
   position_ += ids.size();
   return std::span<const float>(p.activations.logits)
-      .first(outputs * p.model.llama.config().vocabulary);
+      .first(outputs * p.model.transformer.config().vocabulary);
 }
 
 const RunShape& Engine::shape() const {

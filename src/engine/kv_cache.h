@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "memory/host_region.h"
-#include "model/llama.h"
+#include "model/kv_layout.h"
 #include "platform/platform.h"
 
 namespace spillway::engine {

@@ -10,7 +10,7 @@
 #include "formats/gguf.h"
 #include "formats/jinja.h"
 #include "formats/tokenizer.h"
-#include "model/llama.h"
+#include "model/transformer.h"
 #include "platform/platform.h"
 
 namespace spillway::engine {
@@ -20,7 +20,7 @@ struct ModelFile {
   formats::Tokenizer tokenizer;
   std::optional<formats::JinjaTemplate> chat_template;
   std::string chat_template_error;  // why there is none, although the file has one
-  model::Llama llama;
+  model::Transformer transformer;
   size_t page_bytes = 4096;   // of the platform that opened it
   uint64_t header_bytes = 0;  // held for the tokenizer, the template and the header, about
 

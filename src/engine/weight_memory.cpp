@@ -125,7 +125,7 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
                   memory::HostRegion::create(platform, budget, memory::Tag::kWeights,
                                              "resident slices", round_up(file_bytes, grain)));
   memory.base_ = memory.region_->bytes().data();
-  const std::vector<Extent> extents = resident_extents(plan, model.llama.embedding(), grain);
+  const std::vector<Extent> extents = resident_extents(plan, model.transformer.embedding(), grain);
   for (const Extent& extent : extents)
     SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
   SPILLWAY_TRY(ExtentReader(file, memory.region_->bytes(), extents).read(progress));

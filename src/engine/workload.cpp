@@ -29,7 +29,7 @@ RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& 
   shape.chunk = std::clamp<size_t>(length.prompt_tokens, 1, settings.prompt_chunk);
   const auto outputs = [&] { return length.all_outputs ? shape.chunk : 1; };
   while (shape.chunk > 1 &&
-         model::Activations::size_bytes(model.llama.config(), ops, shape.chunk, outputs()) >
+         model::Activations::size_bytes(model.transformer.config(), ops, shape.chunk, outputs()) >
              settings.host_budget_bytes / kActivationShare) {
     shape.chunk /= 2;
   }
@@ -39,6 +39,7 @@ RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& 
 
 Result<RunPlan> plan_run(const ModelFile& model, const ops::Ops& ops, const Settings& settings,
                          RunShape shape, const machine::Machine& machine) {
+  SPILLWAY_TRY(model::KvLayout::fits(model.transformer.config(), settings.kv));
   while (true) {
     auto plan = placement::make_plan(make_workload(model, ops, settings, shape), machine);
     if (plan) return RunPlan{shape, std::move(*plan)};
@@ -52,16 +53,16 @@ Result<RunPlan> plan_run(const ModelFile& model, const ops::Ops& ops, const Sett
 placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
                                   const Settings& settings, const RunShape& shape) {
   using memory::Tag;
-  const model::LlamaConfig& config = model.llama.config();
+  const model::ModelConfig& config = model.transformer.config();
   const auto pages = [&](uint64_t bytes) { return round_up(bytes, model.page_bytes); };
   uint64_t small_bytes = 0;
-  for (const model::SmallTensor& tensor : model.llama.small_tensors())
+  for (const model::SmallTensor& tensor : model.transformer.small_tensors())
     small_bytes += tensor.size * sizeof(float);
   const auto layout = model::KvLayout::of(config, settings.kv, kKvBlockTokens);
 
   placement::Workload workload;
-  workload.weights = model.llama.weights();
-  workload.embedding = model.llama.embedding();
+  workload.weights = model.transformer.weights();
+  workload.embedding = model.transformer.embedding();
   workload.charges = {
       {Tag::kWeights, kNormsCharge, small_bytes},
       {Tag::kKv, fmt::format("{} positions", shape.positions),
@@ -69,7 +70,7 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
       {Tag::kActivations, fmt::format("a pass of {} tokens", shape.chunk),
        pages(model::Activations::size_bytes(config, ops, shape.chunk, shape.outputs))},
       {Tag::kStaging, "embedding rows",
-       EmbeddingReader::staging_bytes(model.llama.embedding(), model.file->info(),
+       EmbeddingReader::staging_bytes(model.transformer.embedding(), model.file->info(),
                                       model.page_bytes)},
       {Tag::kVocabulary, "tokenizer and header", model.header_bytes},
       {Tag::kOther, kProgramCharge,

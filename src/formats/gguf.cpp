@@ -97,8 +97,9 @@ GgufValue GgufFile::take(std::string_view key) {
 
 size_t GgufFile::memory_bytes() const {
   size_t bytes =
-      metadata_.capacity() * sizeof(metadata_[0]) + metadata_by_key_.capacity() * sizeof(size_t) +
-      tensors_.capacity() * sizeof(GgufTensor) + tensors_by_name_.capacity() * sizeof(size_t);
+      metadata_.capacity() * sizeof(metadata_[0]) + pair_ends_.capacity() * sizeof(uint64_t) +
+      metadata_by_key_.capacity() * sizeof(size_t) + tensors_.capacity() * sizeof(GgufTensor) +
+      tensors_by_name_.capacity() * sizeof(size_t);
   for (const auto& [key, value] : metadata_) bytes += heap_bytes(key) + heap_bytes(value);
   for (const GgufTensor& tensor : tensors_) bytes += heap_bytes(tensor);
   return bytes;

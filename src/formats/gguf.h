@@ -81,6 +81,11 @@ class GgufFile {
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find_tensor(std::string_view name) const;
   const std::vector<std::pair<std::string, GgufValue>>& metadata() const { return metadata_; }
+  // The bytes [first, second) of the file that pair i of metadata() takes, its key included: to
+  // copy it as it is.
+  std::pair<uint64_t, uint64_t> pair_bytes(size_t i) const {
+    return {i == 0 ? metadata_offset_ : pair_ends_[i - 1], pair_ends_[i]};
+  }
 
   const GgufValue* find(std::string_view key) const;
   // The value under `key`: kBadFile if it is missing or of another type (integers convert where the
@@ -105,6 +110,8 @@ class GgufFile {
   uint32_t version_ = 0;
   uint64_t alignment_ = 32;
   uint64_t data_offset_ = 0;
+  uint64_t metadata_offset_ = 0;
+  std::vector<uint64_t> pair_ends_;  // offsets in the file
   std::vector<std::pair<std::string, GgufValue>> metadata_;
   std::vector<GgufTensor> tensors_;
   std::vector<size_t> metadata_by_key_;  // positions, sorted (gguf_index.h)

@@ -74,11 +74,15 @@ class GgufParser {
 
   Result<void> read_pairs(uint64_t count) {
     SPILLWAY_TRY(reserve(file_.metadata_, count));
+    SPILLWAY_TRY(memory_.charge(count, sizeof(uint64_t)));
+    file_.pair_ends_.reserve(static_cast<size_t>(count));
+    file_.metadata_offset_ = reader_.position();
     for (uint64_t i = 0; i < count; ++i) {
       SPILLWAY_ASSIGN(std::string key, values_.read_string("key length", 1, kMaxKeyBytes));
       auto value = read_value();
       if (!value) return fail_within(quoted(key), std::move(value).error());
       file_.metadata_.emplace_back(std::move(key), *std::move(value));
+      file_.pair_ends_.push_back(reader_.position());
     }
     file_.metadata_by_key_ = positions_by_name(file_.metadata_);
     if (const auto twice = name_used_twice(file_.metadata_, file_.metadata_by_key_)) {
@@ -125,9 +129,11 @@ class GgufParser {
     SPILLWAY_ASSIGN(const uint32_t number, reader_.read_number<uint32_t>("type"));
     const auto dtype = dtype_from_gguf(number);
     if (!dtype) {
-      return fail(ErrorCode::kBadFile,
-                  "type {} is not supported; F32, F16, BF16, Q4_0 to Q8_0 and Q2_K to Q6_K are",
-                  number);
+      return fail(
+          ErrorCode::kBadFile,
+          "type {} is not supported; F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q6_K, IQ1 to IQ4, "
+          "TQ1_0, TQ2_0 and MXFP4 are",
+          number);
     }
     tensor.dtype = *dtype;
     const DTypeInfo& info = dtype_info(*dtype);

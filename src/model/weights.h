@@ -15,7 +15,8 @@
 
 namespace spillway::model {
 
-// A matrix that a forward pass multiplies with: where it lies in the file.
+// A matrix that a forward pass multiplies with: where it lies in the file. It may be some rows of a
+// tensor that holds several matrices.
 struct Weight {
   std::string name;
   DType dtype = DType::kF32;
@@ -27,6 +28,16 @@ struct Weight {
 };
 
 using WeightId = size_t;  // index into the weights in order of execution
+
+// A vector of floats that stays in memory: a norm's weights, a bias, RoPE's factors.
+struct SmallTensor {
+  std::string name;
+  DType dtype = DType::kF32;  // in the file: F32, F16 or BF16
+  uint64_t file_offset = 0;
+  size_t size = 0;      // elements
+  float offset = 0.0F;  // added to what the file holds
+  std::vector<float> values;
+};
 
 // One thread. Weights are asked for in the order of execution, each once a pass.
 class WeightSource {

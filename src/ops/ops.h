@@ -4,6 +4,7 @@
 // results on the other tokens of the batch. One thread calls at a time.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,8 +47,11 @@ struct KvLayer {
   size_t block_tokens = 0;
   size_t kv_heads = 0;
   size_t head_dim = 0;
-  DType dtype = DType::kF16;  // kF16 or kF32
+  DType dtype = DType::kF16;  // one of kKvDTypes
 };
+
+// The dtypes that a cache may have. kQ8_0's rows are whole blocks: head_dim is a multiple of 32.
+inline constexpr std::array kKvDTypes = {DType::kF16, DType::kBF16, DType::kF32, DType::kQ8_0};
 
 // Which pairs of a head's dimensions turn together.
 enum class RopeLayout {
@@ -63,12 +67,17 @@ struct RopeOptions {
   double position_scale = 1.0;  // positions are multiplied by this (linear scaling: 1 / factor)
   std::span<const float> factors =
       {};  // dims / 2 divisors of the frequencies (Llama 3's rope_freqs); empty: none
+  double magnitude = 1.0;  // what turns is multiplied by this as well (LongRoPE)
 };
+
+inline constexpr size_t kMostInterleaved = 1024;
 
 struct AttentionOptions {
   size_t heads = 0;           // query heads
   size_t first_position = 0;  // of the first token
   float scale = 1.0F;
+  size_t window = 0;      // a token sees so many positions, its own the last; 0: all
+  float soft_cap = 0.0F;  // scores s become soft_cap × tanh(s / soft_cap); 0: they stay
 };
 
 class Ops {
@@ -103,14 +112,26 @@ class Ops {
   virtual void store_kv(std::span<const float> keys, std::span<const float> values,
                         size_t first_position, const KvLayer& layer) = 0;
 
-  // Causal attention with grouped queries: out[t, h] = softmax(scale × q[t, h] · K[0 …
-  // first_position + t]) V, query head h uses KV head h / (heads / kv_heads). q, out [tokens,
-  // heads, head_dim].
+  // Causal attention with grouped queries: out[t, h] = softmax(cap(scale × q[t, h] · K[begin …
+  // first_position + t])) V, where begin is 0 or by the window (at least one position is seen);
+  // query head h uses KV head h / (heads / kv_heads). q, out [tokens, heads, head_dim].
   virtual void attention(std::span<const float> q, const AttentionOptions& options,
                          const KvLayer& layer, std::span<float> out) = 0;
 
   // gate[i] = silu(gate[i]) × up[i].
   virtual void swiglu(std::span<float> gate, std::span<const float> up) = 0;
+  // gate[i] = gelu(gate[i]) × up[i], gelu by its tanh form: x / 2 × (1 + tanh(√(2/π) (x + 0.044715
+  // x³))).
+  virtual void geglu(std::span<float> gate, std::span<const float> up) = 0;
+  // x[i] = cap × tanh(x[i] / cap); cap > 0.
+  virtual void soft_cap(std::span<float> x, float cap) = 0;
+  // x[i] *= factor.
+  virtual void scale(std::span<float> x, float factor) = 0;
+  // x[t, i] += bias[i]. x [tokens, bias.size()].
+  virtual void add_bias(std::span<float> x, std::span<const float> bias) = 0;
+  // Every head's first and second half are interleaved: (a0 a1 …, b0 b1 …) → (a0 b0 a1 b1 …). x
+  // [any, head_dim], in place; head_dim is even and at most kMostInterleaved.
+  virtual void interleave_halves(std::span<float> x, size_t head_dim) = 0;
   // x[i] += y[i].
   virtual void add(std::span<float> x, std::span<const float> y) = 0;
   // x = softmax(x), in place.

@@ -21,7 +21,8 @@ inline std::vector<float> random_floats(std::mt19937& random, size_t count, floa
   return values;
 }
 
-// Offsets of the f16 scales in a block.
+// Offsets of the f16 scales in a block. IQ1_M has its scale's bits in four places, MXFP4 an
+// exponent: see set_scales.
 inline std::vector<size_t> scale_offsets(DType dtype) {
   switch (dtype) {
     case DType::kF32:
@@ -43,12 +44,38 @@ inline std::vector<size_t> scale_offsets(DType dtype) {
       return {108};
     case DType::kQ6_K:
       return {208};
+    case DType::kIQ2_XXS:
+    case DType::kIQ2_XS:
+    case DType::kIQ3_XXS:
+    case DType::kIQ1_S:
+    case DType::kIQ4_NL:
+    case DType::kIQ3_S:
+    case DType::kIQ2_S:
+    case DType::kIQ4_XS:
+      return {0};
+    case DType::kTQ1_0:
+      return {52};
+    case DType::kTQ2_0:
+      return {64};
+    case DType::kIQ1_M:
+    case DType::kMXFP4:
+      return {};
   }
   return {};
 }
 
 inline void store_half(uint16_t half, std::byte* to) {
   std::memcpy(to, &half, sizeof(half));
+}
+
+// The scales of the two formats that have no f16 in one piece.
+inline void set_other_scales(DType dtype, float scale, std::byte* block) {
+  const uint16_t half = ops::cpu::f32_to_f16(scale);
+  if (dtype == DType::kMXFP4) *block = static_cast<std::byte>(118 + (half & 3));
+  for (size_t i = 0; i < 4 && dtype == DType::kIQ1_M; ++i) {  // nibble i on top of the i-th uint16
+    std::byte& top = block[49 + 2 * i];
+    top = (top & std::byte{0x0F}) | static_cast<std::byte>((half >> 4 * i & 15) << 4);
+  }
 }
 
 // `elements` (whole blocks) of the dtype.
@@ -73,6 +100,7 @@ inline std::vector<std::byte> random_weights(std::mt19937& random, DType dtype, 
   for (size_t block = 0; block < bytes.size(); block += info.block_bytes) {
     for (const size_t offset : scale_offsets(dtype))
       store_half(ops::cpu::f32_to_f16(scale(random)), bytes.data() + block + offset);
+    set_other_scales(dtype, scale(random), bytes.data() + block);
   }
   return bytes;
 }

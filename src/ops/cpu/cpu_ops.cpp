@@ -1,7 +1,7 @@
 #include "ops/cpu/cpu_ops.h"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 
 #include "base/check.h"
 #include "base/units.h"
@@ -20,6 +20,10 @@ constexpr size_t kRowsTogether = 4;  // that a kernel of matmul or attention com
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
   return std::max<size_t>(1, kRangeElements / width);
+}
+
+bool whole_blocks(const KvLayer& layer) {
+  return layer.head_dim % dtype_info(layer.dtype).block_elements == 0;
 }
 
 }  // namespace
@@ -96,26 +100,19 @@ void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t firs
   });
 }
 
-void CpuOps::store(const float* row, std::byte* to, const KvLayer& layer) {
-  if (layer.dtype == DType::kF16) {
-    kernels_.store_f16(row, to, layer.head_dim);
-  } else {
-    std::memcpy(to, row, layer.head_dim * sizeof(float));
-  }
-}
-
 void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values,
                       size_t first_position, const KvLayer& layer) {
   const size_t width = layer.kv_heads * layer.head_dim;
   SPILLWAY_CHECK(keys.size() == values.size() && keys.size() % width == 0);
-  SPILLWAY_CHECK(layer.dtype == DType::kF16 || layer.dtype == DType::kF32);
+  const auto store = kernels_.store_kv[slot(layer.dtype)];
+  SPILLWAY_CHECK(store != nullptr && whole_blocks(layer));
   SPILLWAY_CHECK(first_position + keys.size() / width <= layer.blocks.size() * layer.block_tokens);
   parallel(keys.size() / width, token_grain(2 * width), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
       for (size_t h = 0; h < layer.kv_heads; ++h) {
         const size_t from = t * width + h * layer.head_dim;
-        store(keys.data() + from, key_row(layer, h, first_position + t), layer);
-        store(values.data() + from, value_row(layer, h, first_position + t), layer);
+        store(keys.data() + from, key_row(layer, h, first_position + t), layer.head_dim);
+        store(values.data() + from, value_row(layer, h, first_position + t), layer.head_dim);
       }
     }
   });
@@ -123,19 +120,18 @@ void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values
 
 void CpuOps::attention(std::span<const float> q, const AttentionOptions& options,
                        const KvLayer& layer, std::span<float> out) {
-  const auto [heads, first_position, scale] = options;
-  const size_t width = heads * layer.head_dim;
+  const size_t width = options.heads * layer.head_dim;
   SPILLWAY_CHECK(q.size() == out.size() && q.size() % width == 0);
-  SPILLWAY_CHECK(heads % layer.kv_heads == 0);
-  SPILLWAY_CHECK(layer.dtype == DType::kF16 || layer.dtype == DType::kF32);
+  SPILLWAY_CHECK(options.heads % layer.kv_heads == 0);
+  SPILLWAY_CHECK(kernels_.store_kv[slot(layer.dtype)] != nullptr && whole_blocks(layer));
   const size_t tokens = q.size() / width;
-  SPILLWAY_CHECK(first_position + tokens <= layer.blocks.size() * layer.block_tokens);
-  const AttentionTask task{q.data(), heads, first_position, scale, layer, out.data()};
+  SPILLWAY_CHECK(options.first_position + tokens <= layer.blocks.size() * layer.block_tokens);
+  const AttentionTask task{q.data(), options, layer, out.data()};
 
   // Rows of one KV head lie side by side, so that a range reads each key once for several rows; a
   // range that would cross into the next head is cut there.
   const size_t rows = tokens * task.group();
-  const size_t row_cost = (first_position + tokens) * layer.head_dim;
+  const size_t row_cost = (task.end_seen(tokens - 1) - task.first_seen(0)) * layer.head_dim;
   const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (size_t{2} * pool_.threads()));
   const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kRowsTogether, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
@@ -152,6 +148,49 @@ void CpuOps::swiglu(std::span<float> gate, std::span<const float> up) {
   SPILLWAY_CHECK(gate.size() == up.size());
   parallel(gate.size(), kRangeElements, [&](size_t begin, size_t end) {
     kernels_.swiglu(gate.data() + begin, up.data() + begin, end - begin);
+  });
+}
+
+void CpuOps::geglu(std::span<float> gate, std::span<const float> up) {
+  SPILLWAY_CHECK(gate.size() == up.size());
+  parallel(gate.size(), kRangeElements, [&](size_t begin, size_t end) {
+    kernels_.geglu(gate.data() + begin, up.data() + begin, end - begin);
+  });
+}
+
+void CpuOps::soft_cap(std::span<float> x, float cap) {
+  SPILLWAY_CHECK(cap > 0);
+  parallel(x.size(), kRangeElements, [&](size_t begin, size_t end) {
+    kernels_.soft_cap(x.data() + begin, cap, end - begin);
+  });
+}
+
+void CpuOps::scale(std::span<float> x, float factor) {
+  parallel(x.size(), kRangeElements, [&](size_t begin, size_t end) {
+    kernels_.scale(x.data() + begin, factor, end - begin);
+  });
+}
+
+void CpuOps::add_bias(std::span<float> x, std::span<const float> bias) {
+  const size_t width = bias.size();
+  SPILLWAY_CHECK(width > 0 && x.size() % width == 0);
+  parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; ++t) kernels_.add(x.data() + t * width, bias.data(), width);
+  });
+}
+
+void CpuOps::interleave_halves(std::span<float> x, size_t head_dim) {
+  SPILLWAY_CHECK(head_dim % 2 == 0 && head_dim <= kMostInterleaved && x.size() % head_dim == 0);
+  parallel(x.size() / head_dim, token_grain(head_dim), [&](size_t begin, size_t end) {
+    std::array<float, kMostInterleaved> halves;
+    for (size_t h = begin; h < end; ++h) {
+      float* head = x.data() + h * head_dim;
+      std::copy_n(head, head_dim, halves.data());
+      for (size_t i = 0; i < head_dim / 2; ++i) {
+        head[2 * i] = halves[i];
+        head[2 * i + 1] = halves[head_dim / 2 + i];
+      }
+    }
   });
 }
 

@@ -30,6 +30,11 @@ class CpuOps final : public Ops {
   void attention(std::span<const float> q, const AttentionOptions& options, const KvLayer& layer,
                  std::span<float> out) override;
   void swiglu(std::span<float> gate, std::span<const float> up) override;
+  void geglu(std::span<float> gate, std::span<const float> up) override;
+  void soft_cap(std::span<float> x, float cap) override;
+  void scale(std::span<float> x, float factor) override;
+  void add_bias(std::span<float> x, std::span<const float> bias) override;
+  void interleave_halves(std::span<float> x, size_t head_dim) override;
   void add(std::span<float> x, std::span<const float> y) override;
   void softmax(std::span<float> x) override;
 
@@ -39,7 +44,6 @@ class CpuOps final : public Ops {
   void parallel(size_t count, size_t grain, const Body& body) {
     pool_.run(count, grain, std::cref(body));
   }
-  void store(const float* row, std::byte* to, const KvLayer& layer);
 
   ThreadPool& pool_;
   CpuKernels kernels_;

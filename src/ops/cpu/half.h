@@ -53,6 +53,13 @@ inline float bf16_to_f32(uint16_t half) {
   return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
 }
 
+// Rounds to nearest, ties to even; NaN stays a quiet NaN.
+inline uint16_t f32_to_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>(bits >> 16 | 0x40U);
+  return static_cast<uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
+}
+
 inline float f16_at(const std::byte* at) {
   return f16_to_f32(load<uint16_t>(at));
 }

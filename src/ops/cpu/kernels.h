@@ -23,13 +23,17 @@ struct MatmulTask {
 
 struct AttentionTask {
   const float* q;  // [tokens, heads, head_dim]
-  size_t heads;
-  size_t first_position;
-  float scale;
+  const AttentionOptions& options;
   const KvLayer& layer;
   float* out;  // as q
 
-  size_t group() const { return heads / layer.kv_heads; }  // query heads of one KV head
+  size_t group() const { return options.heads / layer.kv_heads; }  // query heads of one KV head
+  // What `token` sees: [first_seen, end_seen).
+  size_t end_seen(size_t token) const { return options.first_position + token + 1; }
+  size_t first_seen(size_t token) const {
+    const size_t end = end_seen(token);
+    return options.window == 0 || options.window >= end ? 0 : end - options.window;
+  }
 };
 
 // Pairs of one head that turn: (first[i × step], second[i × step]) by the angle of cosine and sine
@@ -43,11 +47,13 @@ struct RopePairs {
   const float* sines;
 };
 
-inline constexpr size_t kDTypeSlots = 31;  // GGUF's numbers of the dtypes we know are below
+inline constexpr size_t kDTypeSlots = 40;  // GGUF's numbers of the dtypes we know are below
 
 struct CpuKernels {
   using Dequantise = void (*)(const std::byte* row, float* out, size_t columns);
   using MatmulRows = void (*)(const MatmulTask& task, size_t first_row, size_t end_row);
+
+  using StoreKv = void (*)(const float* from, std::byte* to, size_t count);
 
   std::string_view name;
 
@@ -56,10 +62,14 @@ struct CpuKernels {
   std::array<Dequantise, kDTypeSlots> dequantise = {};
   std::array<MatmulRows, kDTypeSlots> matmul = {};
   void (*rope)(const RopePairs& pairs);
-  void (*store_f16)(const float* from, std::byte* to, size_t count);
+  // One head's key or value on its way into a cache of the dtype.
+  std::array<StoreKv, kDTypeSlots> store_kv = {};
   // Query rows [first, end) of one KV head; row i is head i % group of token i / group.
   void (*attention)(const AttentionTask& task, size_t kv_head, size_t first, size_t end);
   void (*swiglu)(float* gate, const float* up, size_t count);
+  void (*geglu)(float* gate, const float* up, size_t count);
+  void (*soft_cap)(float* x, float cap, size_t count);
+  void (*scale)(float* x, float factor, size_t count);
   void (*add)(float* x, const float* y, size_t count);
   void (*softmax)(float* x, size_t count);
 };

@@ -28,8 +28,8 @@ struct RopeAngles {
       const double exponent = -2.0 * static_cast<double>(pair) / static_cast<double>(options.dims);
       double angle = scaled * std::pow(options.base, exponent);
       if (!options.factors.empty()) angle /= static_cast<double>(options.factors[pair]);
-      cosines[i] = static_cast<float>(std::cos(angle));
-      sines[i] = static_cast<float>(std::sin(angle));
+      cosines[i] = static_cast<float>(std::cos(angle) * options.magnitude);
+      sines[i] = static_cast<float>(std::sin(angle) * options.magnitude);
     }
   }
 };

@@ -58,6 +58,71 @@ TEST_P(OpsContract, SwigluIsSiluOfGateTimesUp) {
   }
 }
 
+TEST_P(OpsContract, GegluIsGeluOfGateTimesUp) {
+  for (const size_t count : kCounts) {
+    std::vector<float> gate = random_floats(random_, count, 3.0F);
+    if (count > 3) {
+      gate[0] = 1e4F;
+      gate[1] = -1e4F;
+      gate[2] = -12.0F;
+      gate[3] = 1e-4F;
+    }
+    const std::vector<float> up = random_floats(random_, count);
+    std::vector<double> expected = doubles(gate);
+    for (size_t i = 0; i < count; ++i) {
+      const double x = expected[i];
+      const double u = std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
+      expected[i] = 0.5 * x * (1.0 + std::tanh(u)) * static_cast<double>(up[i]);
+    }
+    std::vector<float> y = gate;
+    ops_->geglu(y, up);
+    for (size_t i = 0; i < count; ++i) {
+      // Where gelu is next to nothing 1 + tanh loses its digits, here and in the expectation.
+      ASSERT_NEAR(static_cast<double>(y[i]), expected[i], 3e-6 * std::abs(expected[i]) + 1e-9)
+          << gate[i];
+    }
+  }
+}
+
+TEST_P(OpsContract, SoftCapIsTanhOfTheShare) {
+  for (const size_t count : kCounts) {
+    std::vector<float> x = random_floats(random_, count, 40.0F);
+    x[0] = 1e-5F;
+    std::vector<double> expected = doubles(x);
+    for (double& value : expected) value = 30.0 * std::tanh(value / 30.0);
+    ops_->soft_cap(x, 30.0F);
+    for (size_t i = 0; i < count; ++i)
+      ASSERT_NEAR(static_cast<double>(x[i]), expected[i], 1e-6 * std::abs(expected[i]));
+  }
+}
+
+TEST_P(OpsContract, ScaleAndBiasAreExact) {
+  for (const size_t width : kCounts) {
+    std::vector<float> x = random_floats(random_, 3 * width);
+    const std::vector<float> bias = random_floats(random_, width);
+    std::vector<float> expected = x;
+    for (size_t i = 0; i < expected.size(); ++i)
+      expected[i] = expected[i] * 25.3F + bias[i % width];
+    ops_->scale(x, 25.3F);
+    ops_->add_bias(x, bias);
+    EXPECT_EQ(x, expected);
+  }
+}
+
+TEST_P(OpsContract, InterleaveHalvesPutsPairsSideBySide) {
+  for (const size_t head_dim : {2U, 64U, 82U}) {
+    std::vector<float> x = random_floats(random_, 300 * head_dim);
+    const std::vector<float> before = x;
+    ops_->interleave_halves(x, head_dim);
+    for (size_t h = 0; h < 300; ++h) {
+      for (size_t i = 0; i < head_dim; ++i) {
+        const size_t from = i % 2 == 0 ? i / 2 : head_dim / 2 + i / 2;
+        ASSERT_EQ(x[h * head_dim + i], before[h * head_dim + from]);
+      }
+    }
+  }
+}
+
 TEST_P(OpsContract, AddAddsExactly) {
   for (const size_t count : kCounts) {
     std::vector<float> x = random_floats(random_, count);
@@ -108,8 +173,8 @@ TEST_P(OpsContract, RopeTurnsPairsByPositionTimesFrequency) {
             const double angle = static_cast<double>(first_position + t) * 0.25 * frequency /
                                  static_cast<double>(factors[i]);
             const double turned = a * std::cos(angle) - b * std::sin(angle);
-            b = a * std::sin(angle) + b * std::cos(angle);
-            a = turned;
+            b = 1.25 * (a * std::sin(angle) + b * std::cos(angle));
+            a = 1.25 * turned;
           }
         }
       }
@@ -119,7 +184,8 @@ TEST_P(OpsContract, RopeTurnsPairsByPositionTimesFrequency) {
                   .dims = dims,
                   .base = 5e5,
                   .position_scale = 0.25,
-                  .factors = factors});
+                  .factors = factors,
+                  .magnitude = 1.25});
       expect_close(y, expected, 1e-6);
     }
   }

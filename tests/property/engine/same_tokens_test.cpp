@@ -158,13 +158,40 @@ TEST(SameTokensCapped, WithinTheCapOnWeights) {
   }
 }
 
-TEST(SameTokensKv, WithKeysAndValuesOfFourBytes) {
+TEST(SameTokensKv, WithKeysAndValuesOfEveryOtherDType) {
   const auto platform = machine_with({});
-  const Request request{.kv = DType::kF32};
-  const Outcome reference = run_model(*platform, kPath, kGiB, request);
-  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
-  const BudgetRange range = budget_range(*platform, kPath, request);
-  expect_same(run_model(*platform, kPath, range.least, request), reference);
+  for (const DType kv : {DType::kF32, DType::kBF16}) {
+    const Request request{.kv = kv};
+    const Outcome reference = run_model(*platform, kPath, kGiB, request);
+    ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+    const BudgetRange range = budget_range(*platform, kPath, request);
+    expect_same(run_model(*platform, kPath, range.least, {.threads = 2, .chunk = 3, .kv = kv}),
+                reference);
+  }
+}
+
+TEST(SameTokensKv, HeadsThatAreNoWholeBlocksAreRefused) {
+  const auto platform = machine_with({});
+  const Outcome outcome = run_model(*platform, kPath, kGiB, {.kv = DType::kQ8_0});
+  ASSERT_TRUE(outcome.error.has_value());
+  EXPECT_EQ(outcome.error->code, ErrorCode::kUsage);
+  EXPECT_EQ(outcome.peak_bytes, 0u);
+}
+
+TEST(SameTokensArchitectures, StreamedInChunksByThreadsAsAllAtOnce) {
+  for (const model::Architecture& architecture : model::architectures()) {
+    SCOPED_TRACE(architecture.models);
+    const auto platform = machine_with(
+        {.dtype = DType::kQ8_0, .layers = 4, .architecture = std::string(architecture.name)});
+    const Outcome reference = run_model(*platform, kPath, kGiB, {});
+    ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+    const Request request{.threads = 2, .chunk = 3};
+    const BudgetRange range = budget_range(*platform, kPath, request);
+    const Outcome least = run_model(*platform, kPath, range.least, request);
+    expect_same(least, reference);
+    EXPECT_FALSE(least.plan->cycle.empty());
+    EXPECT_LE(least.peak_bytes, range.least);
+  }
 }
 
 class OnLinux : public ::testing::Test {

@@ -108,13 +108,19 @@ struct Cache {
 
 TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
   for (int round = 0; round < 4 * kRounds; ++round) {
-    const DType dtype = round % 2 == 0 ? DType::kF16 : DType::kF32;
+    const DType dtype = kKvDTypes[static_cast<size_t>(round) % kKvDTypes.size()];
     const size_t kv_heads = between(1, 3);
     const size_t heads = kv_heads * between(1, 4);
-    const size_t dim = between(1, 140);
+    const size_t block = dtype_info(dtype).block_elements;
+    const size_t dim = block * between(1, 140 / block);
     const size_t tokens = between(1, 150);
+    const AttentionOptions options{.heads = heads,
+                                   .scale = 0.3F,
+                                   .window = between(0, 1) * between(1, 100),
+                                   .soft_cap = between(0, 1) == 0 ? 0.0F : 2.0F};
     SCOPED_TRACE(std::to_string(tokens) + " × " + std::to_string(heads) + "/" +
-                 std::to_string(kv_heads) + " × " + std::to_string(dim));
+                 std::to_string(kv_heads) + " × " + std::to_string(dim) + ", window " +
+                 std::to_string(options.window));
     const std::vector<float> keys = random_floats(random_, tokens * kv_heads * dim);
     const std::vector<float> values = random_floats(random_, tokens * kv_heads * dim);
     const std::vector<float> q = random_floats(random_, tokens * heads * dim);
@@ -122,7 +128,7 @@ TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
     Cache whole(dtype, tokens, 256, kv_heads, dim);
     ops(1).store_kv(keys, values, 0, whole.layer);
     std::vector<float> expected(q.size());
-    ops(1).attention(q, {heads, 0, 0.3F}, whole.layer, expected);
+    ops(1).attention(q, options, whole.layer, expected);
 
     Cache paged(dtype, tokens, between(1, 70), kv_heads, dim);
     std::vector<float> out(q.size());
@@ -133,8 +139,9 @@ TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
       };
       any_ops().store_kv(part(keys, kv_heads * dim), part(values, kv_heads * dim), first,
                          paged.layer);
-      any_ops().attention(part(q, heads * dim), {heads, first, 0.3F}, paged.layer,
-                          part(out, heads * dim));
+      AttentionOptions from_first = options;
+      from_first.first_position = first;
+      any_ops().attention(part(q, heads * dim), from_first, paged.layer, part(out, heads * dim));
       first = end;
     }
     ASSERT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0);
@@ -161,6 +168,11 @@ TEST_P(OpsInvariance, ElementwiseOpsDoNotDependOnThreadsOrBatches) {
       ops.rope(part(y), heads, dim, 11 + first, rope);
       ops.swiglu(part(y), part(up));
       ops.add(part(y), part(x));
+      ops.add_bias(part(y), weight);
+      ops.geglu(part(y), part(up));
+      ops.soft_cap(part(y), 3.0F);
+      ops.scale(part(y), 1.7F);
+      ops.interleave_halves(part(y), dim);
     };
     std::vector<float> expected(x.size());
     compute(ops(1), 0, tokens, expected);

@@ -31,7 +31,7 @@ class Workloads : public ::testing::Test {
 TEST_F(Workloads, KvBlocksAreCharged) {
   const ModelFile model = open();
   for (const DType dtype : {DType::kF16, DType::kF32}) {
-    const auto layout = model::KvLayout::of(model.llama.config(), dtype, kKvBlockTokens);
+    const auto layout = model::KvLayout::of(model.transformer.config(), dtype, kKvBlockTokens);
     // Keys and values, 2 layers, 16 positions, 2 heads of 16.
     EXPECT_EQ(layout.block_bytes, 2u * 2 * 16 * 2 * 16 * (dtype == DType::kF16 ? 2 : 4));
     memory::Budget budget(memory::Tier::kHost, kMiB);
@@ -57,7 +57,7 @@ TEST_F(Workloads, KvBlocksAreCharged) {
 TEST_F(Workloads, TheChunkIsHalvedUntilItsBuffersAreASmallShare) {
   const ModelFile model = open();
   const auto bytes = [&](size_t tokens, size_t outputs) {
-    return model::Activations::size_bytes(model.llama.config(), *ops_, tokens, outputs);
+    return model::Activations::size_bytes(model.transformer.config(), *ops_, tokens, outputs);
   };
   Settings settings;
   settings.host_budget_bytes = 8 * bytes(64, 1);

@@ -1,7 +1,8 @@
-// Every dtype's rows as floats, against tests/golden/quants.bin, which the gguf package made:
-// python tools/make_quant_golden.py tests/golden/quants.bin
+// Every dtype's rows as floats, against what the gguf package made of the same bytes:
+// python tools/make_quant_golden.py tests/golden
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -12,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "ops/cpu/dtypes.h"
 #include "ops/ops.h"
+#include "support/random_weights.h"
 
 namespace spillway::ops {
 namespace {
@@ -54,6 +56,45 @@ TEST(Dequantise, GivesTheFloatsOfTheGgufPackage) {
     }
   }
   EXPECT_EQ(seen.size(), cpu::kAllDTypes.size());
+}
+
+// As tools/make_quant_golden.py makes them.
+std::vector<std::byte> many_blocks(DType dtype) {
+  constexpr size_t kBlocks = 1024;
+  const size_t block_bytes = dtype_info(dtype).block_bytes;
+  std::vector<std::byte> bytes(kBlocks * block_bytes);
+  uint64_t state = 1;
+  for (std::byte& byte : bytes) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    byte = static_cast<std::byte>(state >> 56);
+  }
+  for (size_t at = 0; at < bytes.size(); at += block_bytes) {
+    for (const size_t offset : testing::scale_offsets(dtype))
+      testing::store_half(cpu::f32_to_f16(0.1F), bytes.data() + at + offset);
+    if (dtype == DType::kIQ1_M) bytes[at + 55] = (bytes[at + 55] & std::byte{15}) | std::byte{32};
+  }
+  return bytes;
+}
+
+TEST(Dequantise, GivesTheFloatsOfTheGgufPackageForEveryEntryOfACodebook) {
+  std::ifstream file(SPILLWAY_SOURCE_DIR "/tests/golden/quant_hashes.txt");
+  ThreadPool pool(1);
+  const auto ops = make_cpu_ops(pool);
+  uint32_t number = 0;
+  uint64_t expected = 0;
+  size_t seen = 0;
+  while (file >> number >> expected) {
+    const DType dtype = *dtype_from_gguf(number);
+    const std::vector<std::byte> bytes = many_blocks(dtype);
+    std::vector<float> values(bytes.size() / dtype_info(dtype).block_bytes *
+                              dtype_info(dtype).block_elements);
+    ops->dequantise_row(dtype, bytes.data(), values);
+    uint64_t hash = 0;
+    for (size_t i = 0; i < values.size(); ++i) hash += (i + 1) * std::bit_cast<uint32_t>(values[i]);
+    EXPECT_EQ(hash, expected) << dtype_info(dtype).name;
+    ++seen;
+  }
+  EXPECT_EQ(seen, cpu::kAllDTypes.size() - 3);  // all but the floats
 }
 
 // Unit vectors pick single weights out of a row. A 127 among zeros is exact in 8 bits.

@@ -1,12 +1,13 @@
 // Rows of every dtype as floats, rounded as the GGUF reference (ggml, the gguf package) rounds
 // them. The embedding look-up of all instruction sets: a row a token needs no more speed.
-#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
 #include "ops/cpu/half.h"
 #include "ops/cpu/scalar/dequantise_k.h"
 #include "ops/cpu/scalar/kernels.h"
+#include "ops/cpu/scalar/unpack_codes.h"
 
 namespace spillway::ops::cpu::scalar {
 namespace {
@@ -53,6 +54,17 @@ void legacy(const std::byte* row, float* out, size_t columns) {
   }
 }
 
+template <class Codes>
+void codes(const std::byte* row, float* out, size_t columns) {
+  std::array<int16_t, Codes::kColumns> values;
+  std::array<float, Codes::kColumns / kScaleColumns> scales;
+  for (; columns > 0; columns -= Codes::kColumns, row += Codes::kBytes) {
+    Codes::unpack(row, values.data(), scales.data());
+    for (size_t i = 0; i < Codes::kColumns; ++i)
+      *out++ = scales[i / kScaleColumns] * static_cast<float>(values[i]);
+  }
+}
+
 }  // namespace
 
 CpuKernels::Dequantise dequantise_kernel(DType dtype) {
@@ -83,6 +95,30 @@ CpuKernels::Dequantise dequantise_kernel(DType dtype) {
       return dequantise_q5_k;
     case DType::kQ6_K:
       return dequantise_q6_k;
+    case DType::kIQ2_XXS:
+      return codes<IQ2_XXS>;
+    case DType::kIQ2_XS:
+      return codes<IQ2_XS>;
+    case DType::kIQ3_XXS:
+      return codes<IQ3_XXS>;
+    case DType::kIQ1_S:
+      return codes<IQ1_S>;
+    case DType::kIQ4_NL:
+      return codes<IQ4_NL>;
+    case DType::kIQ3_S:
+      return codes<IQ3_S>;
+    case DType::kIQ2_S:
+      return codes<IQ2_S>;
+    case DType::kIQ4_XS:
+      return codes<IQ4_XS>;
+    case DType::kIQ1_M:
+      return codes<IQ1_M>;
+    case DType::kTQ1_0:
+      return codes<TQ1_0>;
+    case DType::kTQ2_0:
+      return codes<TQ2_0>;
+    case DType::kMXFP4:
+      return codes<MXFP4>;
   }
   check_failed(__FILE__, __LINE__, "every dtype has a kernel");
 }

@@ -1,9 +1,7 @@
 // The ops that touch each number once or twice.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "ops/cpu/half.h"
 #include "ops/cpu/scalar/kernels.h"
 
 namespace spillway::ops::cpu::scalar {
@@ -28,18 +26,31 @@ void rope(const RopePairs& pairs) {
   }
 }
 
-void store_f16(const float* from, std::byte* to, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    const uint16_t half = f32_to_f16(from[i]);
-    std::memcpy(to + i * sizeof(half), &half, sizeof(half));
-  }
-}
-
 void swiglu(float* gate, const float* up, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     const auto x = static_cast<double>(gate[i]);
     gate[i] = static_cast<float>(x / (1.0 + std::exp(-x)) * static_cast<double>(up[i]));
   }
+}
+
+void geglu(float* gate, const float* up, size_t count) {
+  constexpr double kRoot = 0.79788456080286535588;  // √(2/π)
+  for (size_t i = 0; i < count; ++i) {
+    const auto x = static_cast<double>(gate[i]);
+    // 1 + tanh(u) = 2 / (1 + e^-2u), without a difference of nearly equal numbers.
+    const double u = kRoot * (x + 0.044715 * x * x * x);
+    gate[i] = static_cast<float>(x / (1.0 + std::exp(-2.0 * u)) * static_cast<double>(up[i]));
+  }
+}
+
+void soft_cap(float* x, float cap, size_t count) {
+  const auto wide = static_cast<double>(cap);
+  for (size_t i = 0; i < count; ++i)
+    x[i] = static_cast<float>(wide * std::tanh(static_cast<double>(x[i]) / wide));
+}
+
+void scale(float* x, float factor, size_t count) {
+  for (size_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
 void add(float* x, const float* y, size_t count) {

@@ -10,9 +10,11 @@ CpuKernels kernels() {
       .rms_norm = rms_norm,
       .quantise = quantise,
       .rope = rope,
-      .store_f16 = store_f16,
       .attention = attention,
       .swiglu = swiglu,
+      .geglu = geglu,
+      .soft_cap = soft_cap,
+      .scale = scale,
       .add = add,
       .softmax = softmax,
   };
@@ -20,6 +22,7 @@ CpuKernels kernels() {
     k.dequantise[slot(dtype)] = dequantise_kernel(dtype);
     k.matmul[slot(dtype)] = is_quantised(dtype) ? matmul_quantised : matmul_floats;
   }
+  for (const DType dtype : kKvDTypes) k.store_kv[slot(dtype)] = store_kv_kernel(dtype);
   return k;
 }
 

@@ -36,8 +36,9 @@ struct Segment {
 // One query head of one token, and its softmax so far.
 struct Row {
   const float* q;
-  float* out;        // Σ weight × value so far
-  size_t positions;  // that it may see
+  float* out;    // Σ weight × value so far
+  size_t begin;  // of the positions that it may see
+  size_t end;
   float largest;
   float total;
 };
@@ -45,26 +46,10 @@ struct Row {
 // One row's way through one segment.
 struct alignas(64) Weights {
   float weights[kSegment];  // scores at first
-  size_t count;             // positions of the segment that the row may see
+  size_t first;             // of the segment's positions that the row may see
+  size_t count;             // up to the last of them
   float factor;             // of what the row has added up before
 };
-
-// out[k] = Σ lanes of sums[k] for four vectors: transposed within 128 bits, then added across.
-HWY_INLINE void store_sums(Floats df, const Vector (&sums)[4], float* out) {
-  const hn::RepartitionToWide<Floats> wide;  // pairs of floats
-  const Vector ab =
-      hn::Add(hn::InterleaveLower(df, sums[0], sums[1]), hn::InterleaveUpper(df, sums[0], sums[1]));
-  const Vector cd =
-      hn::Add(hn::InterleaveLower(df, sums[2], sums[3]), hn::InterleaveUpper(df, sums[2], sums[3]));
-  const auto low = hn::InterleaveLower(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
-  const auto high = hn::InterleaveUpper(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
-  alignas(64) float parts[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(hn::Add(hn::BitCast(df, low), hn::BitCast(df, high)), df, parts);
-  const hn::CappedTag<float, 4> four;
-  auto total = hn::Load(four, parts);
-  for (size_t i = 4; i < hn::Lanes(df); i += 4) total = hn::Add(total, hn::Load(four, parts + i));
-  hn::Store(total, four, out);
-}
 
 // Products of kRows queries with the four keys at p; what lies behind the segment's last is junk.
 template <DType kType, size_t kRows>
@@ -81,15 +66,14 @@ HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, si
   size_t i = 0;
   for (; i + lanes <= dim; i += lanes) {
     for (size_t k = 0; k < 4; ++k) {
-      const Vector key = load_floats<kType>(df, keys[k] + i * kElementBytes<kType>);
+      const Vector key = load_row<kType>(df, keys[k], i);
       for (size_t r = 0; r < kRows; ++r)
         sums[r][k] = hn::MulAdd(hn::LoadU(df, rows[r].q + i), key, sums[r][k]);
     }
   }
   if (i < dim) {
     for (size_t k = 0; k < 4; ++k) {
-      const std::byte* from = keys[k] + i * kElementBytes<kType>;
-      const Vector key = load_floats_part<kType>(df, from, dim - i);
+      const Vector key = load_row_part<kType>(df, keys[k], i, dim - i);
       for (size_t r = 0; r < kRows; ++r)
         sums[r][k] = hn::MulAdd(load_part(df, rows[r].q + i, dim - i), key, sums[r][k]);
     }
@@ -97,14 +81,24 @@ HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, si
   for (size_t r = 0; r < kRows; ++r) store_sums(df, sums[r], w[r].weights + p);
 }
 
-// Turns a row's scores into weights relative to its largest so far.
-HWY_INLINE void weigh(Row& row, Weights& w, float scale) {
+HWY_INLINE auto seen_from(Floats df, const Weights& w, size_t p) {
+  const auto before_first = hn::FirstN(df, w.first - HWY_MIN(w.first, p));
+  return hn::AndNot(before_first, hn::FirstN(df, w.count - p));
+}
+
+// Turns a row's scores into weights relative to its largest so far. A segment of which the row sees
+// nothing changes nothing.
+HWY_INLINE void weigh(Row& row, Weights& w, const AttentionOptions& options) {
   const Floats df;
   const size_t lanes = hn::Lanes(df);
   Vector highest = hn::Set(df, row.largest);
   for (size_t p = 0; p < w.count; p += lanes) {
-    const Vector scores = hn::Mul(hn::Load(df, w.weights + p), hn::Set(df, scale));
-    const auto seen = hn::FirstN(df, w.count - p);
+    Vector scores = hn::Mul(hn::Load(df, w.weights + p), hn::Set(df, options.scale));
+    if (options.soft_cap > 0.0F) {
+      const Vector cap = hn::Set(df, options.soft_cap);
+      scores = hn::Mul(cap, hn::Tanh(df, hn::Div(scores, cap)));
+    }
+    const auto seen = seen_from(df, w, p);
     highest = hn::Max(highest, hn::IfThenElse(seen, scores, highest));
     hn::Store(scores, df, w.weights + p);
   }
@@ -112,7 +106,7 @@ HWY_INLINE void weigh(Row& row, Weights& w, float scale) {
   Vector total = hn::Zero(df);
   for (size_t p = 0; p < w.count; p += lanes) {
     const Vector e = hn::Exp(df, hn::Sub(hn::Load(df, w.weights + p), largest));
-    const Vector weights = hn::IfThenElseZero(hn::FirstN(df, w.count - p), e);
+    const Vector weights = hn::IfThenElseZero(seen_from(df, w, p), e);
     total = hn::Add(total, weights);
     hn::Store(weights, df, w.weights + p);
   }
@@ -143,8 +137,7 @@ HWY_INLINE void add_values(const Row* rows, const Segment& segment, size_t i, co
   const size_t common = common_count<kRows>(w);
   for (size_t p = 0; p < common; ++p) {
     for (size_t v = 0; v < kVectors; ++v) {
-      const std::byte* from = segment.values[p] + (i + v * lanes) * kElementBytes<kType>;
-      const Vector value = load_floats<kType>(df, from);
+      const Vector value = load_row<kType>(df, segment.values[p], i + v * lanes);
       for (size_t r = 0; r < kRows; ++r)
         sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
     }
@@ -152,8 +145,7 @@ HWY_INLINE void add_values(const Row* rows, const Segment& segment, size_t i, co
   for (size_t r = 0; r < kRows; ++r) {
     for (size_t p = common; p < w[r].count; ++p) {  // later tokens see a few positions more
       for (size_t v = 0; v < kVectors; ++v) {
-        const std::byte* from = segment.values[p] + (i + v * lanes) * kElementBytes<kType>;
-        const Vector value = load_floats<kType>(df, from);
+        const Vector value = load_row<kType>(df, segment.values[p], i + v * lanes);
         sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
       }
     }
@@ -168,21 +160,22 @@ void add_last_values(const Row& row, const Segment& segment, size_t i, size_t re
   const Floats df;
   Vector sum = hn::Mul(load_part(df, row.out + i, rest), hn::Set(df, w.factor));
   for (size_t p = 0; p < w.count; ++p) {
-    const std::byte* from = segment.values[p] + i * kElementBytes<kType>;
-    sum = hn::MulAdd(hn::Set(df, w.weights[p]), load_floats_part<kType>(df, from, rest), sum);
+    const Vector value = load_row_part<kType>(df, segment.values[p], i, rest);
+    sum = hn::MulAdd(hn::Set(df, w.weights[p]), value, sum);
   }
   store_part(df, sum, row.out + i, rest);
 }
 
 template <DType kType, size_t kRows>
-void attend_segment(Row* rows, const Segment& segment, size_t dim, float scale) {
+void attend_segment(Row* rows, const Segment& segment, size_t dim,
+                    const AttentionOptions& options) {
   Weights w[kRows];
   for (size_t r = 0; r < kRows; ++r) {
-    const size_t seen = rows[r].positions - HWY_MIN(rows[r].positions, segment.first);
-    w[r].count = HWY_MIN(seen, segment.count);
+    w[r].first = rows[r].begin - HWY_MIN(rows[r].begin, segment.first);
+    w[r].count = HWY_MIN(rows[r].end - HWY_MIN(rows[r].end, segment.first), segment.count);
   }
   for (size_t p = 0; p < segment.count; p += 4) score_four<kType, kRows>(rows, segment, p, dim, w);
-  for (size_t r = 0; r < kRows; ++r) weigh(rows[r], w[r], scale);
+  for (size_t r = 0; r < kRows; ++r) weigh(rows[r], w[r], options);
 
   const size_t lanes = hn::Lanes(Floats());
   size_t i = 0;
@@ -195,23 +188,28 @@ void attend_segment(Row* rows, const Segment& segment, size_t dim, float scale) 
 
 // Up to kRowsAtOnce rows.
 template <DType kType>
-void attend_some(Row* rows, size_t count, const Segment& segment, size_t dim, float scale) {
+void attend_some(Row* rows, size_t count, const Segment& segment, size_t dim,
+                 const AttentionOptions& options) {
   if constexpr (kRowsAtOnce >= 4) {
-    if (count == 4) return attend_segment<kType, 4>(rows, segment, dim, scale);
-    if (count == 3) return attend_segment<kType, 3>(rows, segment, dim, scale);
+    if (count == 4) return attend_segment<kType, 4>(rows, segment, dim, options);
+    if (count == 3) return attend_segment<kType, 3>(rows, segment, dim, options);
   }
-  if (count == 2) return attend_segment<kType, 2>(rows, segment, dim, scale);
-  attend_segment<kType, 1>(rows, segment, dim, scale);
+  if (count == 2) return attend_segment<kType, 2>(rows, segment, dim, options);
+  attend_segment<kType, 1>(rows, segment, dim, options);
 }
 
 Row start_row(const AttentionTask& task, size_t kv_head, size_t index) {
   const size_t dim = task.layer.head_dim;
   const size_t token = index / task.group();
   const size_t head = kv_head * task.group() + index % task.group();
-  const size_t at = (token * task.heads + head) * dim;
+  const size_t at = (token * task.options.heads + head) * dim;
   for (size_t i = 0; i < dim; ++i) task.out[at + i] = 0.0F;
   // The lowest float instead of an infinity: differences stay numbers.
-  return {task.q + at, task.out + at, task.first_position + token + 1, hwy::LowestValue<float>(),
+  return {task.q + at,
+          task.out + at,
+          task.first_seen(token),
+          task.end_seen(token),
+          hwy::LowestValue<float>(),
           0.0F};
 }
 
@@ -239,13 +237,14 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   const size_t dim = task.layer.head_dim;
   Row rows[kMostRows];
   for (size_t i = first; i < end; ++i) rows[i - first] = start_row(task, kv_head, i);
-  const size_t positions = task.first_position + (end - 1) / task.group() + 1;  // of the last row
+  const size_t positions = rows[end - 1 - first].end;
   Segment segment;
-  for (segment.first = 0; segment.first < positions; segment.first += kSegment) {
+  for (segment.first = rows[0].begin / kSegment * kSegment; segment.first < positions;
+       segment.first += kSegment) {
     find_positions(task.layer, kv_head, positions, segment);
     for (size_t i = 0; i < end - first; i += kRowsAtOnce) {
       const size_t count = HWY_MIN(kRowsAtOnce, end - first - i);
-      attend_some<kType>(rows + i, count, segment, dim, task.scale);
+      attend_some<kType>(rows + i, count, segment, dim, task.options);
     }
   }
   for (size_t i = first; i < end; ++i) {
@@ -255,9 +254,21 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   }
 }
 
+decltype(&attend_rows<DType::kF32>) attend_rows_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return attend_rows<DType::kF16>;
+    case DType::kBF16:
+      return attend_rows<DType::kBF16>;
+    case DType::kQ8_0:
+      return attend_rows<DType::kQ8_0>;
+    default:
+      return attend_rows<DType::kF32>;
+  }
+}
+
 void attention(const AttentionTask& task, size_t kv_head, size_t first, size_t end) {
-  const auto attend =
-      task.layer.dtype == DType::kF16 ? attend_rows<DType::kF16> : attend_rows<DType::kF32>;
+  const auto attend = attend_rows_of(task.layer.dtype);
   for (; first < end; first += kMostRows)
     attend(task, kv_head, first, HWY_MIN(first + kMostRows, end));
 }

@@ -1,5 +1,5 @@
-// add, swiglu and softmax. An element's result must not depend on where a range ends: ends go
-// through the same vector code as the rest.
+// add, swiglu, geglu, soft_cap, scale and softmax. An element's result must not depend on where a
+// range ends: ends go through the same vector code as the rest.
 #include "ops/cpu/simd/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -33,16 +33,53 @@ HWY_INLINE Vector swiglu_of(Floats df, Vector gate, Vector up) {
   return hn::Mul(hn::Div(gate, hn::Add(one, hn::Exp(df, exponent))), up);
 }
 
-void swiglu(float* gate, const float* up, size_t count) {
+// gate × up / (1 + e^-2u), u = √(2/π) (gate + 0.044715 gate³): gelu by its tanh form.
+HWY_INLINE Vector geglu_of(Floats df, Vector gate, Vector up) {
+  const Vector square = hn::Mul(gate, gate);
+  // -2 √(2/π) and that × 0.044715.
+  const Vector factor =
+      hn::MulAdd(square, hn::Set(df, -0.07135481628260025F), hn::Set(df, -1.5957691216057308F));
+  const Vector exponent = hn::Min(hn::Mul(gate, factor), hn::Set(df, 88.0F));
+  const Vector one = hn::Set(df, 1.0F);
+  return hn::Mul(hn::Div(gate, hn::Add(one, hn::Exp(df, exponent))), up);
+}
+
+// gate = of(gate, up), element by element.
+template <Vector (*kOf)(Floats, Vector, Vector)>
+void gated(float* gate, const float* up, size_t count) {
   const Floats df;
   size_t i = 0;
   for (; i + hn::Lanes(df) <= count; i += hn::Lanes(df))
-    hn::StoreU(swiglu_of(df, hn::LoadU(df, gate + i), hn::LoadU(df, up + i)), df, gate + i);
+    hn::StoreU(kOf(df, hn::LoadU(df, gate + i), hn::LoadU(df, up + i)), df, gate + i);
   if (i < count) {
     const size_t rest = count - i;
-    const Vector y = swiglu_of(df, load_part(df, gate + i, rest), load_part(df, up + i, rest));
+    const Vector y = kOf(df, load_part(df, gate + i, rest), load_part(df, up + i, rest));
     store_part(df, y, gate + i, rest);
   }
+}
+
+HWY_INLINE Vector soft_cap_of(Floats df, Vector x, Vector cap) {
+  return hn::Mul(cap, hn::Tanh(df, hn::Div(x, cap)));
+}
+
+void soft_cap(float* x, float cap, size_t count) {
+  const Floats df;
+  const Vector caps = hn::Set(df, cap);
+  size_t i = 0;
+  for (; i + hn::Lanes(df) <= count; i += hn::Lanes(df))
+    hn::StoreU(soft_cap_of(df, hn::LoadU(df, x + i), caps), df, x + i);
+  if (i < count) {
+    const size_t rest = count - i;
+    store_part(df, soft_cap_of(df, load_part(df, x + i, rest), caps), x + i, rest);
+  }
+}
+
+void scale(float* x, float factor, size_t count) {
+  const Floats df;
+  size_t i = 0;
+  for (; i + hn::Lanes(df) <= count; i += hn::Lanes(df))
+    hn::StoreU(hn::Mul(hn::LoadU(df, x + i), hn::Set(df, factor)), df, x + i);
+  for (; i < count; ++i) x[i] *= factor;
 }
 
 float largest_of(const float* x, size_t count) {
@@ -90,7 +127,10 @@ void softmax(float* x, size_t count) {
 
 void fill_elementwise(CpuKernels& kernels) {
   kernels.add = add;
-  kernels.swiglu = swiglu;
+  kernels.swiglu = gated<swiglu_of>;
+  kernels.geglu = gated<geglu_of>;
+  kernels.soft_cap = soft_cap;
+  kernels.scale = scale;
   kernels.softmax = softmax;
 }
 

@@ -20,6 +20,7 @@ std::vector<CpuKernels> supported_kernels() {
     set_matmul_floats(kernels, target);
     set_matmul_legacy(kernels, target);
     set_matmul_k(kernels, target);
+    set_matmul_codes(kernels, target);
     if (target == HWY_AVX3_DL && avx512::supported()) {
       avx512::set_matmul_legacy(kernels);
       avx512::set_matmul_k(kernels);

@@ -13,7 +13,7 @@ namespace spillway::ops::cpu::simd {
 // All kernels for each instruction set that this processor and this build have, best first.
 std::vector<CpuKernels> supported_kernels();
 
-void set_elementwise(CpuKernels& kernels, int64_t target);  // add, swiglu, softmax
+void set_elementwise(CpuKernels& kernels, int64_t target);  // all but norms and rope
 void set_rms_norm(CpuKernels& kernels, int64_t target);
 void set_rope(CpuKernels& kernels, int64_t target);
 void set_quantise(CpuKernels& kernels, int64_t target);
@@ -22,5 +22,6 @@ void set_attention(CpuKernels& kernels, int64_t target);
 void set_matmul_floats(CpuKernels& kernels, int64_t target);
 void set_matmul_legacy(CpuKernels& kernels, int64_t target);  // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
 void set_matmul_k(CpuKernels& kernels, int64_t target);       // Q2_K … Q6_K
+void set_matmul_codes(CpuKernels& kernels, int64_t target);   // IQ, MXFP4, TQ
 
 }  // namespace spillway::ops::cpu::simd

@@ -30,7 +30,7 @@ namespace {
 }
 
 void fill_store_f16(CpuKernels& kernels) {
-  if constexpr (kHasF16) kernels.store_f16 = store_f16;
+  if constexpr (kHasF16) kernels.store_kv[slot(DType::kF16)] = store_f16;
 }
 
 }  // namespace

@@ -1,0 +1,57 @@
+// What quantize and convert do alike: the budget and the buffers within it, room on the disk, what
+// is said on the way. One thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "engine/gguf_draft.h"
+#include "memory/host_region.h"
+#include "platform/platform.h"
+
+namespace spillway::cli {
+
+struct WriterOptions {
+  std::optional<uint64_t> host_budget;
+  unsigned threads = 0;  // 0: one per core
+  bool force = false;
+
+  void add_to(CLI::App& command);
+};
+
+class ModelWriter {
+ public:
+  // kUsage: `out` is there already, and --force is not given; kBudget: the process itself takes
+  // more.
+  static Result<ModelWriter> create(platform::Platform& platform, const WriterOptions& options,
+                                    const std::string& out);
+
+  // Charges what is kept of headers.
+  Result<void> charge_headers(uint64_t bytes);
+  // kMachine: the disk has not that much left.
+  Result<void> check_room(uint64_t bytes) const;
+  Result<engine::TensorCopier> copier(std::span<const engine::TensorCopy> tensors);
+  // Into `out`, complete or not at all.
+  Result<void> write(const engine::GgufDraft& draft);
+  const std::atomic<bool>& stop() const { return *stop_; }
+  uint64_t free_bytes() const { return budget_->free_bytes(); }
+  uint64_t peak_bytes() const { return budget_->usage().peak_bytes; }
+
+ private:
+  ModelWriter() = default;
+
+  platform::Platform* platform_ = nullptr;
+  std::string out_;
+  std::unique_ptr<memory::Budget> budget_;
+  memory::Reservation program_;
+  memory::Reservation headers_;
+  std::unique_ptr<ThreadPool> pool_;
+  const std::atomic<bool>* stop_ = nullptr;
+};
+
+}  // namespace spillway::cli

@@ -1,0 +1,91 @@
+// spillway quantize: a model in a smaller format.
+#include <algorithm>
+#include <cstdio>
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/model_writer.h"
+#include "platform/linux/linux_platform.h"
+
+namespace spillway::cli {
+namespace {
+
+struct QuantizeOptions {
+  std::string in;
+  std::string out;
+  std::string type;
+  WriterOptions writer;
+  bool pure = false;
+  bool requantise = false;
+  bool dry_run = false;
+};
+
+// A header may take this share of what the budget has left for it and its copy.
+constexpr uint64_t kHeaderShare = 4;
+constexpr uint64_t kMostHeader = 512 * kMiB;
+
+std::string mixture_line(const engine::GgufDraft& draft) {
+  std::vector<std::pair<std::string_view, size_t>> counts;
+  for (const engine::TensorCopy& tensor : draft.tensors) {
+    const std::string_view name = dtype_info(tensor.dtype).name;
+    const auto found = std::ranges::find(counts, name, &decltype(counts)::value_type::first);
+    if (found == counts.end()) {
+      counts.emplace_back(name, 1);
+    } else {
+      ++found->second;
+    }
+  }
+  std::string text;
+  for (const auto& [name, count] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name);
+  return text;
+}
+
+Result<void> quantize(const QuantizeOptions& options) {
+  const auto type = model::find_file_type(options.type);
+  if (!type) {
+    return fail(ErrorCode::kUsage, "TYPE is '{}'; it can be {}", options.type,
+                model::file_type_names());
+  }
+  const auto platform = platform::make_linux_platform();
+  SPILLWAY_ASSIGN(auto writer, ModelWriter::create(*platform, options.writer, options.out));
+  SPILLWAY_ASSIGN(const auto file, platform->open(options.in, {}));
+  const uint64_t header_limit = std::min(kMostHeader, writer.free_bytes() / kHeaderShare);
+  auto source = formats::GgufFile::parse(*file, {.memory_bytes = header_limit});
+  if (!source) return fail_within(options.in, source.error());
+  auto draft = engine::draft_of_gguf(*file, *source);
+  if (!draft) return fail_within(options.in, draft.error());
+  const auto chosen = engine::choose_dtypes(
+      *draft, {.type = *type, .pure = options.pure, .requantise = options.requantise});
+  if (!chosen) return fail_within(options.in, chosen.error());
+  engine::finish(*draft);
+  SPILLWAY_TRY(writer.charge_headers(source->memory_bytes() + draft->header.memory_bytes()));
+  const double started = platform->clock().seconds();
+  if (!options.dry_run) SPILLWAY_TRY(writer.write(*draft));
+  std::fprintf(stderr, "%s → %s %s (tensors: %s)%s\n", format_size(file->info().size_bytes).c_str(),
+               format_size(draft->header.file_bytes()).c_str(), std::string(type->name).c_str(),
+               mixture_line(*draft).c_str(), options.dry_run ? "; nothing was written" : "");
+  if (!options.dry_run) {
+    std::fprintf(stderr, "%.1f s, peak %s of host memory\n", platform->clock().seconds() - started,
+                 format_size(writer.peak_bytes()).c_str());
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<QuantizeOptions>();
+  CLI::App* command = app.add_subcommand("quantize", "writes a model in a smaller format");
+  command->add_option("IN", options->in, "a GGUF file in F32, F16 or BF16")->required();
+  command->add_option("OUT", options->out, "the GGUF file to write")->required();
+  command->add_option("TYPE", options->type, model::file_type_names())->required();
+  options->writer.add_to(*command);
+  command->add_flag("--pure", options->pure, "all matrices in one format, none kept finer");
+  command->add_flag("--allow-requantize", options->requantise,
+                    "from a file that is quantised already, too");
+  command->add_flag("--dry-run", options->dry_run, "say what would come of it; write nothing");
+  command->callback([options, &chosen] { chosen = [options] { return quantize(*options); }; });
+}
+
+}  // namespace spillway::cli
