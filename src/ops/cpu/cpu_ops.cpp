@@ -16,6 +16,7 @@ constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each eleme
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
 constexpr size_t kRowsTogether = 4;  // that a kernel of matmul or attention computes in one go
+constexpr size_t kPanelRows = 16;    // likewise, of a matmul with several tokens
 
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
@@ -66,7 +67,8 @@ void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y
   const auto kernel = kernels_.matmul[slot(weight.dtype)];
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
-  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), kRowsTogether);
+  const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
+  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
   parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
 }
 
