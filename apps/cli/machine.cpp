@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "cli/choose_ops.h"
 #include "cli/commands.h"
 #include "cli/gpus.h"
 #include "cli/host.h"
@@ -68,7 +69,7 @@ Result<void> show_machine(const MachineOptions& options) {
     wanted.file = file.get();
   }
   ThreadPool pool(wanted.threads);
-  const auto ops = ops::make_cpu_ops(pool);
+  SPILLWAY_ASSIGN(const auto ops, choose_ops(pool));
   SPILLWAY_ASSIGN(const machine::Machine machine, known_rates(*platform, *ops, wanted));
   if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(machine, options.save));
   if (options.json) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/units.h"
+#include "cli/choose_ops.h"
 #include "cli/rates.h"
 #include "platform/linux/linux_platform.h"
 
@@ -39,7 +40,7 @@ Result<Session> Session::open(const ModelOptions& options) {
   SPILLWAY_ASSIGN(const engine::Settings settings, options.settings(*platform));
   SPILLWAY_ASSIGN(engine::ModelFile model, engine::ModelFile::open(*platform, options.model));
   auto pool = std::make_unique<ThreadPool>(settings.threads);
-  auto ops = ops::make_cpu_ops(*pool);
+  SPILLWAY_ASSIGN(auto ops, choose_ops(*pool));
   return Session{std::move(platform), settings,       std::move(model),
                  std::move(pool),     std::move(ops), &platform::stop_on_interrupt()};
 }

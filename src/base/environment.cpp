@@ -28,6 +28,10 @@ std::string host_budget_text() {
   return text_of("SPILLWAY_HOST_BUDGET");
 }
 
+std::string kernels_text() {
+  return text_of("SPILLWAY_KERNELS");
+}
+
 bool managed_wanted() {
   return text_of("SPILLWAY_MANAGED") == "1";
 }

@@ -14,6 +14,9 @@ std::string cache_directory();
 // entry points that have no arguments to carry a budget.
 std::string hbm_budget_text();
 std::string host_budget_text();
+// $SPILLWAY_KERNELS: the instruction set whose kernels compute, in place of the best; empty where
+// not set.
+std::string kernels_text();
 // $SPILLWAY_MANAGED is 1.
 bool managed_wanted();
 

@@ -15,7 +15,9 @@ namespace {
 constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
-constexpr size_t kRowsTogether = 4;  // that a kernel of matmul or attention computes in one go
+constexpr size_t kRowsTogether = 4;              // that a kernel of matmul computes in one go
+constexpr size_t kPanelRows = 16;                // likewise, with several tokens
+constexpr size_t kAttentionRows = 48;            // likewise, of attention
 
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
@@ -70,7 +72,8 @@ void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y
   const auto kernel = kernels_.matmul[slot(weight.dtype)];
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
-  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), kRowsTogether);
+  const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
+  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
   parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
 }
 
@@ -133,7 +136,7 @@ void CpuOps::attention(std::span<const float> q, const AttentionOptions& options
   const size_t rows = tokens * task.group();
   const size_t row_cost = (task.end_seen(tokens - 1) - task.first_seen(0)) * layer.head_dim;
   const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (size_t{2} * pool_.threads()));
-  const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kRowsTogether, most), most);
+  const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kAttentionRows, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
     while (begin < end) {
       const size_t kv_head = begin / rows;

@@ -18,8 +18,8 @@ struct Shape {
 std::vector<Shape> shapes(DType dtype) {
   const size_t block = dtype_info(dtype).block_elements;
   const size_t small = block == 1 ? 5 : block;
-  return {{1, 1, 256},        {1, 37, 1280}, {3, 6, 2304},
-          {5, 9, 18 * block}, {2, 3, small}, {2, 5, block == 1 ? 83 : 2 * block}};
+  return {{1, 1, 256},        {1, 37, 1280}, {3, 6, 2304},    {21, 19, 1280},
+          {5, 9, 18 * block}, {2, 3, small}, {17, 16, small}, {2, 5, block == 1 ? 83 : 2 * block}};
 }
 
 // What the quantised input stands for, or the floats themselves.

@@ -94,6 +94,38 @@ TEST_P(OpsInvariance, MatmulDoesNotDependOnThreadsSlicesOrBatches) {
   }
 }
 
+// AMX's products of several tokens and VNNI's are one definition: a machine with AMX continues what
+// one without began.
+TEST(OpsSiblings, AmxAndVnniGiveTheSameBits) {
+  const unsigned seed = std::random_device()();
+  std::cout << "seed " << seed << "\n";
+  std::mt19937 random(seed);
+  ThreadPool pool(2);
+  const auto amx = make_cpu_ops(pool, "AMX");
+  const auto vnni = make_cpu_ops(pool, "AVX3_DL");
+  if (amx == nullptr || vnni == nullptr) GTEST_SKIP() << "this machine has no AMX";
+  const auto between = [&](size_t low, size_t high) {
+    return std::uniform_int_distribution<size_t>(low, high)(random);
+  };
+  for (const DType dtype : cpu::kAllDTypes) {
+    for (int round = 0; round < kRounds; ++round) {
+      const size_t block = dtype_info(dtype).block_elements;
+      const size_t columns = block * between(1, 2600 / block);
+      const size_t rows = between(1, 50);
+      const size_t tokens = between(1, 40);
+      SCOPED_TRACE(std::string(dtype_info(dtype).name) + ": " + std::to_string(tokens) + " × " +
+                   std::to_string(rows) + " × " + std::to_string(columns));
+      const std::vector<std::byte> weights = random_weights(random, dtype, rows * columns);
+      const std::vector<float> x = random_floats(random, tokens * columns);
+      std::vector<float> a(tokens * rows);
+      std::vector<float> b(tokens * rows);
+      multiply(*amx, x, {dtype, weights.data(), rows, columns}, a.data(), rows);
+      multiply(*vnni, x, {dtype, weights.data(), rows, columns}, b.data(), rows);
+      ASSERT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0);
+    }
+  }
+}
+
 struct Cache {
   Cache(DType dtype, size_t positions, size_t block_tokens, size_t kv_heads, size_t head_dim) {
     const size_t half = row_bytes(dtype, kv_heads * block_tokens * head_dim);

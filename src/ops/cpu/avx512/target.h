@@ -2,4 +2,5 @@
 // between it and HWY_POP_ATTRIBUTES is compiled for them, and nothing else of its file is.
 #pragma once
 
-#define SPILLWAY_AVX512_TARGET "avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx2,fma,f16c"
+#define SPILLWAY_AVX512_TARGET \
+  "avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx2,fma,f16c,amx-tile,amx-int8"

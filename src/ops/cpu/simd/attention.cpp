@@ -19,7 +19,9 @@ namespace spillway::ops::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr size_t kSegment = 64;  // positions
-constexpr size_t kMostRows = 16;
+constexpr size_t kMostRows = 48;
+constexpr size_t kManyRows = 12;         // from which on transposing pays
+constexpr size_t kMostTransposed = 128;  // dimensions
 constexpr size_t kRowsAtOnce = kManyRegisters ? 4 : 2;
 
 using Floats = hn::ScalableTag<float>;
@@ -58,27 +60,106 @@ HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, si
   const Floats df;
   const size_t lanes = hn::Lanes(df);
   const std::byte* keys[4];
+  HWY_UNROLL(4)
   for (size_t k = 0; k < 4; ++k) keys[k] = segment.keys[HWY_MIN(p + k, segment.count - 1)];
   Vector sums[kRows][4];
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
     for (size_t k = 0; k < 4; ++k) sums[r][k] = hn::Zero(df);
   }
   size_t i = 0;
   for (; i + lanes <= dim; i += lanes) {
+    HWY_UNROLL(4)
     for (size_t k = 0; k < 4; ++k) {
       const Vector key = load_row<kType>(df, keys[k], i);
+      HWY_UNROLL(4)
       for (size_t r = 0; r < kRows; ++r)
         sums[r][k] = hn::MulAdd(hn::LoadU(df, rows[r].q + i), key, sums[r][k]);
     }
   }
   if (i < dim) {
+    HWY_UNROLL(4)
     for (size_t k = 0; k < 4; ++k) {
       const Vector key = load_row_part<kType>(df, keys[k], i, dim - i);
+      HWY_UNROLL(4)
       for (size_t r = 0; r < kRows; ++r)
         sums[r][k] = hn::MulAdd(load_part(df, rows[r].q + i, dim - i), key, sums[r][k]);
     }
   }
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) store_sums(df, sums[r], w[r].weights + p);
+}
+
+// A segment's keys, [dim, position].
+struct alignas(64) TransposedKeys {
+  float keys[kMostTransposed][kSegment];
+};
+
+template <DType kType>
+void transpose_keys(const Segment& segment, size_t dim, TransposedKeys& out) {
+  const hn::CappedTag<float, 4> four;
+  const hn::RepartitionToWide<decltype(four)> wide;
+  for (size_t p = 0; p < segment.count; p += 4) {
+    const std::byte* from[4];  // those behind the segment's last are junk
+    HWY_UNROLL(4)
+    for (size_t k = 0; k < 4; ++k) from[k] = segment.keys[HWY_MIN(p + k, segment.count - 1)];
+    size_t i = 0;
+    for (; i + 4 <= dim; i += 4) {
+      const auto a = load_row<kType>(four, from[0], i);
+      const auto b = load_row<kType>(four, from[1], i);
+      const auto c = load_row<kType>(four, from[2], i);
+      const auto d = load_row<kType>(four, from[3], i);
+      const auto ab_low = hn::BitCast(wide, hn::InterleaveLower(four, a, b));
+      const auto ab_high = hn::BitCast(wide, hn::InterleaveUpper(four, a, b));
+      const auto cd_low = hn::BitCast(wide, hn::InterleaveLower(four, c, d));
+      const auto cd_high = hn::BitCast(wide, hn::InterleaveUpper(four, c, d));
+      const auto store = [&](size_t row, auto v) {
+        hn::Store(hn::BitCast(four, v), four, out.keys[i + row] + p);
+      };
+      store(0, hn::InterleaveLower(wide, ab_low, cd_low));
+      store(1, hn::InterleaveUpper(wide, ab_low, cd_low));
+      store(2, hn::InterleaveLower(wide, ab_high, cd_high));
+      store(3, hn::InterleaveUpper(wide, ab_high, cd_high));
+    }
+    for (; i < dim; ++i) {
+      const hn::CappedTag<float, 1> one;
+      HWY_UNROLL(4)
+      for (size_t k = 0; k < 4; ++k)
+        out.keys[i][p + k] = hn::GetLane(load_row_part<kType>(one, from[k], i, 1));
+    }
+  }
+}
+
+// Products of kRows queries with Lanes keys from p on, each added up as score_four and store_sums
+// do: lane l of their vectors is the sum over dimensions l, l + Lanes, …
+template <size_t kRows>
+HWY_INLINE void score_lanes(const Row* rows, const TransposedKeys& keys, size_t p, size_t dim,
+                            Weights* w) {
+  const Floats df;
+  const size_t lanes = hn::Lanes(df);
+  Vector totals[kRows];
+  for (size_t quarter = 0; quarter < lanes; quarter += 4) {
+    Vector sums[kRows][4];
+    HWY_UNROLL(4)
+    for (size_t l = 0; l < 4; ++l) {
+      HWY_UNROLL(4)
+      for (size_t r = 0; r < kRows; ++r) sums[r][l] = hn::Zero(df);
+      for (size_t i = quarter + l; i < dim; i += lanes) {
+        const Vector key = hn::Load(df, keys.keys[i] + p);
+        HWY_UNROLL(4)
+        for (size_t r = 0; r < kRows; ++r)
+          sums[r][l] = hn::MulAdd(hn::Set(df, rows[r].q[i]), key, sums[r][l]);
+      }
+    }
+    HWY_UNROLL(4)
+    for (size_t r = 0; r < kRows; ++r) {
+      const Vector sum = hn::Add(hn::Add(sums[r][0], sums[r][2]), hn::Add(sums[r][1], sums[r][3]));
+      totals[r] = quarter == 0 ? sum : hn::Add(totals[r], sum);
+    }
+  }
+  HWY_UNROLL(4)
+  for (size_t r = 0; r < kRows; ++r) hn::Store(totals[r], df, w[r].weights + p);
 }
 
 HWY_INLINE auto seen_from(Floats df, const Weights& w, size_t p) {
@@ -118,6 +199,7 @@ HWY_INLINE void weigh(Row& row, Weights& w, const AttentionOptions& options) {
 template <size_t kRows>
 HWY_INLINE size_t common_count(const Weights* w) {
   size_t count = w[0].count;
+  HWY_UNROLL(4)
   for (size_t r = 1; r < kRows; ++r) count = HWY_MIN(count, w[r].count);
   return count;
 }
@@ -128,7 +210,9 @@ HWY_INLINE void add_values(const Row* rows, const Segment& segment, size_t i, co
   const Floats df;
   const size_t lanes = hn::Lanes(df);
   Vector sums[kRows][kVectors];
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
     for (size_t v = 0; v < kVectors; ++v) {
       const Vector before = hn::LoadU(df, rows[r].out + i + v * lanes);
       sums[r][v] = hn::Mul(before, hn::Set(df, w[r].factor));
@@ -136,19 +220,24 @@ HWY_INLINE void add_values(const Row* rows, const Segment& segment, size_t i, co
   }
   const size_t common = common_count<kRows>(w);
   for (size_t p = 0; p < common; ++p) {
+    HWY_UNROLL(4)
     for (size_t v = 0; v < kVectors; ++v) {
       const Vector value = load_row<kType>(df, segment.values[p], i + v * lanes);
+      HWY_UNROLL(4)
       for (size_t r = 0; r < kRows; ++r)
         sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
     }
   }
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {
     for (size_t p = common; p < w[r].count; ++p) {  // later tokens see a few positions more
+      HWY_UNROLL(4)
       for (size_t v = 0; v < kVectors; ++v) {
         const Vector value = load_row<kType>(df, segment.values[p], i + v * lanes);
         sums[r][v] = hn::MulAdd(hn::Set(df, w[r].weights[p]), value, sums[r][v]);
       }
     }
+    HWY_UNROLL(4)
     for (size_t v = 0; v < kVectors; ++v) hn::StoreU(sums[r][v], df, rows[r].out + i + v * lanes);
   }
 }
@@ -166,15 +255,24 @@ void add_last_values(const Row& row, const Segment& segment, size_t i, size_t re
   store_part(df, sum, row.out + i, rest);
 }
 
+// keys: the segment's, or null where they are not transposed.
 template <DType kType, size_t kRows>
-void attend_segment(Row* rows, const Segment& segment, size_t dim,
+void attend_segment(Row* rows, const Segment& segment, const TransposedKeys* keys, size_t dim,
                     const AttentionOptions& options) {
   Weights w[kRows];
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {
     w[r].first = rows[r].begin - HWY_MIN(rows[r].begin, segment.first);
     w[r].count = HWY_MIN(rows[r].end - HWY_MIN(rows[r].end, segment.first), segment.count);
   }
-  for (size_t p = 0; p < segment.count; p += 4) score_four<kType, kRows>(rows, segment, p, dim, w);
+  if (keys != nullptr) {
+    for (size_t p = 0; p < segment.count; p += hn::Lanes(Floats()))
+      score_lanes<kRows>(rows, *keys, p, dim, w);
+  } else {
+    for (size_t p = 0; p < segment.count; p += 4)
+      score_four<kType, kRows>(rows, segment, p, dim, w);
+  }
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) weigh(rows[r], w[r], options);
 
   const size_t lanes = hn::Lanes(Floats());
@@ -182,20 +280,21 @@ void attend_segment(Row* rows, const Segment& segment, size_t dim,
   for (; i + 4 * lanes <= dim; i += 4 * lanes) add_values<kType, kRows, 4>(rows, segment, i, w);
   for (; i + lanes <= dim; i += lanes) add_values<kType, kRows, 1>(rows, segment, i, w);
   if (i < dim) {
+    HWY_UNROLL(4)
     for (size_t r = 0; r < kRows; ++r) add_last_values<kType>(rows[r], segment, i, dim - i, w[r]);
   }
 }
 
 // Up to kRowsAtOnce rows.
 template <DType kType>
-void attend_some(Row* rows, size_t count, const Segment& segment, size_t dim,
-                 const AttentionOptions& options) {
+void attend_some(Row* rows, size_t count, const Segment& segment, const TransposedKeys* keys,
+                 size_t dim, const AttentionOptions& options) {
   if constexpr (kRowsAtOnce >= 4) {
-    if (count == 4) return attend_segment<kType, 4>(rows, segment, dim, options);
-    if (count == 3) return attend_segment<kType, 3>(rows, segment, dim, options);
+    if (count == 4) return attend_segment<kType, 4>(rows, segment, keys, dim, options);
+    if (count == 3) return attend_segment<kType, 3>(rows, segment, keys, dim, options);
   }
-  if (count == 2) return attend_segment<kType, 2>(rows, segment, dim, options);
-  attend_segment<kType, 1>(rows, segment, dim, options);
+  if (count == 2) return attend_segment<kType, 2>(rows, segment, keys, dim, options);
+  attend_segment<kType, 1>(rows, segment, keys, dim, options);
 }
 
 Row start_row(const AttentionTask& task, size_t kv_head, size_t index) {
@@ -239,12 +338,15 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   for (size_t i = first; i < end; ++i) rows[i - first] = start_row(task, kv_head, i);
   const size_t positions = rows[end - 1 - first].end;
   Segment segment;
+  TransposedKeys keys;
+  const bool transposed = end - first >= kManyRows && dim <= kMostTransposed;
   for (segment.first = rows[0].begin / kSegment * kSegment; segment.first < positions;
        segment.first += kSegment) {
     find_positions(task.layer, kv_head, positions, segment);
+    if (transposed) transpose_keys<kType>(segment, dim, keys);
     for (size_t i = 0; i < end - first; i += kRowsAtOnce) {
       const size_t count = HWY_MIN(kRowsAtOnce, end - first - i);
-      attend_some<kType>(rows + i, count, segment, dim, task.options);
+      attend_some<kType>(rows + i, count, segment, transposed ? &keys : nullptr, dim, task.options);
     }
   }
   for (size_t i = first; i < end; ++i) {

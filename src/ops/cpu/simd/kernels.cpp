@@ -22,6 +22,13 @@ std::vector<CpuKernels> supported_kernels() {
     set_matmul_k(kernels, target);
     set_matmul_codes(kernels, target);
     if (target == HWY_AVX3_DL && avx512::supported()) {
+      if (avx512::amx_supported()) {
+        CpuKernels amx = kernels;
+        amx.name = "AMX";
+        avx512::set_matmul_legacy_amx(amx);
+        avx512::set_matmul_k_amx(amx);
+        result.push_back(amx);
+      }
       avx512::set_matmul_legacy(kernels);
       avx512::set_matmul_k(kernels);
     }

@@ -82,16 +82,19 @@ HWY_INLINE void add_tile(const UnpackedRow* rows, const PreparedToken<const std:
                          size_t first, size_t columns, float* y) {
   const hn::ScalableTag<float> df;
   hn::Vec<decltype(df)> sums[kRows];
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) sums[r] = hn::Zero(df);
   const float* scales = token.scales + first / kScaleColumns;
   for (size_t block = 0; block < columns / kScaleColumns; ++block) {
     const size_t column = block * kScaleColumns;
+    HWY_UNROLL(4)
     for (size_t r = 0; r < kRows; ++r) {
       const auto products = block_products(rows[r].values + column, token.values + first + column);
       const auto scale = hn::Set(df, rows[r].scales[block] * scales[block]);
       sums[r] = hn::MulAdd(hn::ConvertTo(df, products), scale, sums[r]);
     }
   }
+  HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {
     float sum = sum_of(df, sums[r]);
     if constexpr (kMinima == Minima::kPer32)
@@ -109,6 +112,7 @@ void multiply_rows(const MatmulTask& task, size_t row) {
   UnpackedRow rows[kRows];
   for (size_t first = 0; first < weight.columns; first += kTileColumns) {
     const size_t columns = std::min(kTileColumns, weight.columns - first);
+    HWY_UNROLL(4)
     for (size_t r = 0; r < kRows; ++r) {
       const std::byte* blocks =
           weight.data + (row + r) * row_size + first / Format::kColumns * Format::kBytes;

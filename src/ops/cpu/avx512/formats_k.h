@@ -1,0 +1,243 @@
+// Groups of the K formats: blocks of 256 values, two groups each. They are described in
+// scalar/dequantise_k.cpp.
+#pragma once
+
+#include "ops/cpu/avx512/group.h"
+#include "ops/cpu/half.h"
+#include "ops/cpu/k_scales.h"
+
+HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
+namespace spillway::ops::cpu::avx512 {
+namespace {
+
+HWY_INLINE __m512i bytes_of(int low_half, int high_half) {
+  return _mm512_inserti64x4(_mm512_set1_epi8(static_cast<char>(low_half)),
+                            _mm256_set1_epi8(static_cast<char>(high_half)), 1);
+}
+
+// 32 bytes, twice.
+HWY_INLINE __m512i twice_32(const std::byte* from) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(from)));
+}
+
+// Shift counts of the 16-bit lanes of the two halves.
+HWY_INLINE __m512i counts(short low_half, short high_half) {
+  return _mm512_inserti64x4(_mm512_set1_epi16(low_half), _mm256_set1_epi16(high_half), 1);
+}
+
+// Blocks 0, 1 and 2, 3 of a group in their natural order, into halves.
+HWY_INLINE Bytes halves(__m512i first, __m512i second) {
+  return {_mm512_shuffle_i64x2(first, second, 0x88), _mm512_shuffle_i64x2(first, second, 0xDD)};
+}
+
+// The f16 at `offset` of four rows, for lanes 4 × block + row.
+HWY_INLINE __m512 halves_at(const Rows& rows, size_t offset) {
+  const auto half = [&](int row) {
+    return static_cast<short>(load<uint16_t>(rows.at[row] + offset));
+  };
+  const __m128i all = _mm_set_epi16(0, 0, 0, 0, half(3), half(2), half(1), half(0));
+  return _mm512_broadcast_f32x4(_mm_cvtph_ps(all));
+}
+
+HWY_INLINE __m512 times(__m512i integers, __m512 factor) {
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(integers), factor);
+}
+
+// Byte 4 × row + block to byte 4 × block + row, in each 128 bits.
+HWY_INLINE __m128i by_block(__m128i by_row) {
+  return _mm_shuffle_epi8(by_row,
+                          _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+}
+
+// 16 bytes of each row, those of the sub-blocks of two groups, as the four vectors of (group, half
+// of a block): byte 4 × block + row of result[2 × group + half].
+HWY_INLINE __m512i sub_blocks_by_row(const __m128i (&rows)[4]) {
+  __m512i all = _mm512_zextsi128_si512(rows[0]);
+  all = _mm512_inserti32x4(all, rows[1], 1);
+  all = _mm512_inserti32x4(all, rows[2], 2);
+  all = _mm512_inserti32x4(all, rows[3], 3);
+  const __m512i even_odd =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
+  const __m512i row = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i block =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  all = _mm512_permutexvar_epi32(row, _mm512_shuffle_epi8(all, even_odd));
+  return _mm512_shuffle_epi8(all, block);
+}
+
+// The lanes of one half of a group's blocks, out of sub_blocks_by_row.
+HWY_INLINE __m128i sub_block(__m512i all, size_t group, size_t half) {
+  const size_t index = 2 * group + half;
+  if (index == 0) return _mm512_castsi512_si128(all);
+  if (index == 1) return _mm512_extracti32x4_epi32(all, 1);
+  if (index == 2) return _mm512_extracti32x4_epi32(all, 2);
+  return _mm512_extracti32x4_epi32(all, 3);
+}
+
+// 128 values of two bits: 32 bytes hold four blocks at bits 0, 2, 4, 6.
+struct TwoBits {
+  __m512i first;   // blocks 0, 1
+  __m512i second;  // 2, 3
+};
+
+HWY_INLINE TwoBits two_bits(const std::byte* from) {
+  const __m512i all = twice_32(from);
+  const __m512i mask = _mm512_set1_epi8(3);
+  return {_mm512_and_si512(_mm512_srlv_epi16(all, counts(0, 2)), mask),
+          _mm512_and_si512(_mm512_srlv_epi16(all, counts(4, 6)), mask)};
+}
+
+struct KFormat {
+  static constexpr size_t kColumns = 256;
+};
+
+struct Q2_K : KFormat {
+  static constexpr size_t kBytes = 84;
+  static constexpr int kCentre = 0;
+  static constexpr Per kScales = Per::k16;
+  static constexpr Per kMinima = Per::k16;
+
+  static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
+    __m128i packed[4];
+    for (size_t r = 0; r < 4; ++r)
+      packed[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(rows.at[r]));
+    const __m512i all = sub_blocks_by_row(packed);
+    const __m512 scale = halves_at(rows, 80);
+    const __m512 minimum = _mm512_sub_ps(_mm512_setzero_ps(), halves_at(rows, 82));
+    const __m512i low = _mm512_cvtepu8_epi32(sub_block(all, group, 0));
+    const __m512i high = _mm512_cvtepu8_epi32(sub_block(all, group, 1));
+    const __m512i nibble = _mm512_set1_epi32(15);
+    return {times(_mm512_and_si512(low, nibble), scale),
+            times(_mm512_and_si512(high, nibble), scale), times(_mm512_srli_epi32(low, 4), minimum),
+            times(_mm512_srli_epi32(high, 4), minimum)};
+  }
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const TwoBits q = two_bits(block + 16 + 32 * group);
+    return halves(q.first, q.second);
+  }
+};
+
+// Scales that are signed bytes, times an f16.
+HWY_INLINE Scales signed_scales(const __m128i (&rows)[4], size_t group, __m512 factor) {
+  const __m512i all = sub_blocks_by_row(rows);
+  const auto scale = [&](size_t half) {
+    const __m512i integers = _mm512_cvtepi8_epi32(sub_block(all, group, half));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(integers), factor);
+  };
+  return {scale(0), scale(1), _mm512_setzero_ps(), _mm512_setzero_ps()};
+}
+
+struct Q3_K : KFormat {
+  static constexpr size_t kBytes = 110;
+  static constexpr int kCentre = 4;
+  static constexpr Per kScales = Per::k16;
+  static constexpr Per kMinima = Per::kNone;
+
+  static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
+    __m128i sub[4];
+    for (size_t r = 0; r < 4; ++r) {
+      const auto unpacked = unpack_q3_scales(rows.at[r] + 96);
+      sub[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(unpacked.data()));
+    }
+    return signed_scales(sub, group, halves_at(rows, 108));
+  }
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const __m512i third = twice_32(block);
+    const __m512i four = _mm512_set1_epi8(4);
+    const TwoBits q = two_bits(block + 32 + 32 * group);
+    const int bit = 1 << (4 * group);
+    const __mmask64 first = _mm512_test_epi8_mask(third, bytes_of(bit, bit << 1));
+    const __mmask64 second = _mm512_test_epi8_mask(third, bytes_of(bit << 2, bit << 3));
+    return halves(_mm512_mask_add_epi8(q.first, first, q.first, four),
+                  _mm512_mask_add_epi8(q.second, second, q.second, four));
+  }
+};
+
+template <bool kFive>
+struct Q45_K : KFormat {
+  static constexpr size_t kBytes = kFive ? 176 : 144;
+  static constexpr int kCentre = 0;
+  static constexpr Per kScales = Per::k32;
+  static constexpr Per kMinima = Per::k32;
+
+  // As unpack_scales_and_mins of k_scales.h, for four rows at once.
+  static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
+    const auto words = [&](size_t offset) {
+      const auto word = [&](int row) { return load<int>(rows.at[row] + offset); };
+      return _mm_setr_epi32(word(0), word(1), word(2), word(3));
+    };
+    const __m128i s = words(4);
+    const __m128i m = words(8);
+    __m128i scale;
+    __m128i minimum;
+    if (group == 0) {
+      const __m128i six_bits = _mm_set1_epi8(0x3F);
+      scale = _mm_and_si128(s, six_bits);
+      minimum = _mm_and_si128(m, six_bits);
+    } else {
+      const __m128i low = words(12);
+      const __m128i nibble = _mm_set1_epi8(0x0F);
+      const __m128i upper = _mm_set1_epi8(0x30);
+      scale = _mm_or_si128(_mm_and_si128(low, nibble), _mm_and_si128(_mm_srli_epi32(s, 2), upper));
+      minimum = _mm_or_si128(_mm_and_si128(_mm_srli_epi32(low, 4), nibble),
+                             _mm_and_si128(_mm_srli_epi32(m, 2), upper));
+    }
+    Scales result;
+    result.low = result.high = times(_mm512_cvtepu8_epi32(by_block(scale)), halves_at(rows, 0));
+    result.minima_low = result.minima_high =
+        times(_mm512_cvtepu8_epi32(by_block(minimum)),
+              _mm512_sub_ps(_mm512_setzero_ps(), halves_at(rows, 2)));
+    return result;
+  }
+
+  // 64 bytes: blocks 0 and 2 in the low nibbles, 1 and 3 in the high ones.
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const __m512i both = _mm512_loadu_si512(block + 16 + (kFive ? 32 : 0) + 64 * group);
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i even = _mm512_and_si512(both, mask);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+    if constexpr (kFive) {
+      const __m512i fifth_bits = twice_32(block + 16);
+      const int bit = 1 << (4 * group);
+      const __m512i fifth = _mm512_set1_epi8(16);
+      const __mmask64 e = _mm512_test_epi8_mask(fifth_bits, bytes_of(bit, bit << 2));
+      const __mmask64 o = _mm512_test_epi8_mask(fifth_bits, bytes_of(bit << 1, bit << 3));
+      even = _mm512_mask_add_epi8(even, e, even, fifth);
+      odd = _mm512_mask_add_epi8(odd, o, odd, fifth);
+    }
+    const __m512i low = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+    const __m512i high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+    return {_mm512_permutex2var_epi64(even, low, odd), _mm512_permutex2var_epi64(even, high, odd)};
+  }
+};
+
+struct Q6_K : KFormat {
+  static constexpr size_t kBytes = 210;
+  static constexpr int kCentre = 32;
+  static constexpr Per kScales = Per::k16;
+  static constexpr Per kMinima = Per::kNone;
+
+  static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
+    __m128i sub[4];
+    for (size_t r = 0; r < 4; ++r)
+      sub[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(rows.at[r] + 192));
+    return signed_scales(sub, group, halves_at(rows, 208));
+  }
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i upper = _mm512_set1_epi8(0x30);
+    const __m512i low = _mm512_loadu_si512(block + 64 * group);
+    const __m512i high = twice_32(block + 128 + 32 * group);
+    const __m512i first_high = _mm512_sllv_epi16(high, counts(4, 2));
+    const __m512i second_high = _mm512_srlv_epi16(high, counts(0, 2));
+    const __m512i first =
+        _mm512_or_si512(_mm512_and_si512(low, nibble), _mm512_and_si512(first_high, upper));
+    const __m512i second = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
+                                           _mm512_and_si512(second_high, upper));
+    return halves(first, second);
+  }
+};
+
+}  // namespace
+}  // namespace spillway::ops::cpu::avx512
+HWY_POP_ATTRIBUTES

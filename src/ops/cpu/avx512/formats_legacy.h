@@ -1,0 +1,107 @@
+// Groups of the formats with blocks of 32 values, which begin with their scale and minimum as f16.
+#pragma once
+
+#include "ops/cpu/avx512/group.h"
+#include "ops/cpu/half.h"
+
+HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
+namespace spillway::ops::cpu::avx512 {
+namespace {
+
+// The first four bytes of each block of a group of four rows: lane 4 × block + row.
+template <size_t kBytes>
+HWY_INLINE __m512i load_headers(const Rows& rows, size_t blocks) {
+  const auto distance = [&](int row) { return static_cast<int>(rows.at[row] - rows.at[0]); };
+  const __m128i starts = _mm_set_epi32(distance(3), distance(2), distance(1), 0);
+  const __m512i block = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  const __m512i offsets = _mm512_add_epi32(_mm512_broadcast_i32x4(starts),
+                                           _mm512_mullo_epi32(block, _mm512_set1_epi32(kBytes)));
+  return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), first_lanes(4 * blocks), offsets,
+                                     rows.at[0], 1);
+}
+
+HWY_INLINE __m512 f16_in_low_halves(__m512i lanes) {
+  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
+}
+
+template <class Format>
+HWY_INLINE Scales load_scales(const Rows& rows, size_t blocks) {
+  const __m512i headers = load_headers<Format::kBytes>(rows, blocks);
+  Scales scales;
+  scales.low = scales.high = f16_in_low_halves(headers);
+  scales.minima_low = scales.minima_high = _mm512_setzero_ps();
+  if constexpr (Format::kMinima != Per::kNone)
+    scales.minima_low = f16_in_low_halves(_mm512_srli_epi32(headers, 16));
+  return scales;
+}
+
+HWY_INLINE __m128i load_16(const std::byte* from) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from));
+}
+
+// 16 bytes of each of up to four blocks; zeros for the others.
+template <size_t kBytes>
+HWY_INLINE __m512i load_pieces(const std::byte* first, size_t blocks) {
+  __m512i all = _mm512_zextsi128_si512(load_16(first));
+  if (blocks > 1) all = _mm512_inserti32x4(all, load_16(first + kBytes), 1);
+  if (blocks > 2) all = _mm512_inserti32x4(all, load_16(first + 2 * kBytes), 2);
+  if (blocks > 3) all = _mm512_inserti32x4(all, load_16(first + 3 * kBytes), 3);
+  return all;
+}
+
+// Q4_0 … Q5_1: [scale f16][minimum f16][fifth bits][16 bytes: low nibbles, high nibbles].
+template <int kBits, bool kHasMinimum>
+struct Legacy {
+  static constexpr size_t kFifthBits = kHasMinimum ? 4 : 2;
+  static constexpr size_t kNibbles = kFifthBits + (kBits == 5 ? 4 : 0);
+
+  static constexpr size_t kColumns = 32;
+  static constexpr size_t kBytes = kNibbles + 16;
+  static constexpr int kCentre = kHasMinimum ? 0 : 1 << (kBits - 1);
+  static constexpr Per kScales = Per::k32;
+  static constexpr Per kMinima = kHasMinimum ? Per::k32 : Per::kNone;
+
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t /*half*/, size_t blocks) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i both = load_pieces<kBytes>(block + kNibbles, blocks);
+    __m512i low = _mm512_and_si512(both, nibble);
+    __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+    if constexpr (kBits == 5) {
+      uint64_t low_bits = 0;
+      uint64_t high_bits = 0;
+      for (size_t b = 0; b < blocks; ++b) {
+        const uint64_t bits = load<uint32_t>(block + b * kBytes + kFifthBits);
+        low_bits |= (bits & 0xFFFFU) << (16 * b);
+        high_bits |= bits >> 16 << (16 * b);
+      }
+      const __m512i fifth = _mm512_set1_epi8(16);
+      low = _mm512_mask_add_epi8(low, low_bits, low, fifth);
+      high = _mm512_mask_add_epi8(high, high_bits, high, fifth);
+    }
+    return {low, high};
+  }
+  static HWY_INLINE Scales scales(const Rows& rows, size_t /*half*/, size_t blocks) {
+    return load_scales<Legacy>(rows, blocks);
+  }
+};
+
+struct Q8_0 {
+  static constexpr size_t kColumns = 32;
+  static constexpr size_t kBytes = 34;
+  static constexpr int kCentre = 128;
+  static constexpr Per kScales = Per::k32;
+  static constexpr Per kMinima = Per::kNone;
+
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t /*half*/, size_t blocks) {
+    const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));  // signed to centred at 128
+    return {_mm512_xor_si512(load_pieces<kBytes>(block + 2, blocks), sign),
+            _mm512_xor_si512(load_pieces<kBytes>(block + 18, blocks), sign)};
+  }
+  static HWY_INLINE Scales scales(const Rows& rows, size_t /*half*/, size_t blocks) {
+    return load_scales<Q8_0>(rows, blocks);
+  }
+};
+
+}  // namespace
+}  // namespace spillway::ops::cpu::avx512
+HWY_POP_ATTRIBUTES

@@ -1,0 +1,93 @@
+// Weights are read in groups: four blocks of 32 columns. What a format makes of a group, and in
+// which order products are added up, so that every kernel of this folder gives the same bits.
+//
+// Of one (row, token), in tiles of kTileColumns columns: block b of a tile goes to sum b % 4, in
+// order, as
+//   sum = fma(minimum, Σ input, sum) if the format has minima (twice if they are per 16 columns),
+//   sum = fma(dot × weight scale, input scale, sum), where dot is an exact integer; with a scale
+//         per 16 columns, dot × scale is fma(second dot, its scale, first dot × its scale).
+// A tile is (sum 0 + sum 1) + (sum 2 + sum 3); tiles are added in order.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/units.h"
+#include "hwy/base.h"
+#include "ops/cpu/avx512/target.h"
+#include "ops/cpu/kernels.h"
+
+HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
+namespace spillway::ops::cpu::avx512 {
+
+inline constexpr size_t kGroupBlocks = 4;
+inline constexpr size_t kGroupColumns = kGroupBlocks * kScaleColumns;
+inline constexpr size_t kTileColumns = 1024;  // whole blocks of every format
+
+// How finely a format's scales, or minima, are spaced.
+enum class Per { kNone, k32, k16 };
+
+namespace {
+
+using Token = PreparedToken<const std::byte>;
+
+// Four rows of weights that are read together, as far as they have come.
+struct Rows {
+  const std::byte* at[4];
+
+  HWY_INLINE Rows plus(size_t bytes) const {
+    return {{at[0] + bytes, at[1] + bytes, at[2] + bytes, at[3] + bytes}};
+  }
+};
+
+// The bytes of one row's group: the first 16 columns of its four blocks, and the second. A weight
+// is (byte − the format's centre) × its scale + its minimum.
+struct Bytes {
+  __m512i low;
+  __m512i high;
+};
+
+// Of a group of four rows: lane 4 × block + row. `high` is that of a block's second 16 columns;
+// unused where there is only one per 32.
+struct Scales {
+  __m512 low;
+  __m512 high;
+  __m512 minima_low;
+  __m512 minima_high;
+};
+
+// A format is a struct with kColumns and kBytes of its blocks, kCentre, kScales, kMinima, and
+//   static Bytes bytes(const std::byte* at, size_t half, size_t blocks)
+//   static Scales scales(const Rows& rows, size_t half, size_t blocks)
+// for the group `half` (0, or 1 of formats with 256 columns) of the blocks at hand. `blocks` of 32
+// columns are there, at most four; what lies behind them counts as zero.
+template <class Format>
+inline constexpr size_t kStepColumns = Format::kColumns == 256 ? 256 : kGroupColumns;
+template <class Format>
+inline constexpr size_t kStepBytes = kStepColumns<Format> / Format::kColumns* Format::kBytes;
+
+// The first `count` of 16 lanes.
+HWY_INLINE __mmask16 first_lanes(size_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U);
+}
+
+// Lane i has float i / 4 of `four`.
+HWY_INLINE __m512 four_times_four(__m128 four) {
+  const __m512i index = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+  return _mm512_permutevar_ps(_mm512_broadcast_f32x4(four), index);
+}
+
+// (a[0] + a[1]) + (a[2] + a[3]) of a's four quarters.
+HWY_INLINE __m128 sum_of_quarters(__m512 a) {
+  const __m128 first = _mm_add_ps(_mm512_castps512_ps128(a), _mm512_extractf32x4_ps(a, 1));
+  const __m128 second = _mm_add_ps(_mm512_extractf32x4_ps(a, 2), _mm512_extractf32x4_ps(a, 3));
+  return _mm_add_ps(first, second);
+}
+
+}  // namespace
+}  // namespace spillway::ops::cpu::avx512
+HWY_POP_ATTRIBUTES

@@ -1,0 +1,174 @@
+// The product with one token: four rows at a time, from the weights' bytes to sums without a detour
+// through memory.
+#pragma once
+
+#include "ops/cpu/avx512/group.h"
+
+HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
+namespace spillway::ops::cpu::avx512 {
+namespace {
+
+inline constexpr size_t kPrefetchBytes = 4096;
+
+HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
+  return _mm512_dpbusd_epi32(sums, bytes, integers);
+}
+
+// A group's columns of the token. The starts are what the weights' centre contributes, negated.
+struct Input {
+  __m512i low;
+  __m512i high;
+  __m512i start_low;
+  __m512i start_high;
+  __m512 scale;  // lane 4 × block + row
+};
+
+// `blocks` of 32 columns, at most four.
+template <class Format>
+HWY_INLINE Input load_input(const Token& token, size_t column, size_t blocks) {
+  const int8_t* values = token.values + column;
+  const float* scales = token.scales + column / kScaleColumns;
+  __m512i first;
+  __m512i second;
+  Input input;
+  if (blocks >= kGroupBlocks) {
+    first = _mm512_loadu_si512(values);
+    second = _mm512_loadu_si512(values + 64);
+    input.scale = four_times_four(_mm_loadu_ps(scales));
+  } else {
+    const uint64_t half = 0xFFFFFFFFU;
+    first = _mm512_maskz_loadu_epi8(blocks >= 2 ? ~0ULL : half, values);
+    second = _mm512_maskz_loadu_epi8(blocks >= 3 ? half : 0, values + 64);
+    const auto lanes = static_cast<__mmask8>((1U << blocks) - 1U);
+    input.scale = four_times_four(_mm_maskz_loadu_ps(lanes, scales));
+  }
+  input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
+  input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
+  const __m512i zero = _mm512_setzero_si512();
+  input.start_low = input.start_high = zero;
+  if constexpr (Format::kCentre != 0) {
+    const __m512i centre = _mm512_set1_epi8(static_cast<char>(Format::kCentre));
+    __m512i low = dot_bytes(zero, centre, input.low);
+    if constexpr (Format::kScales == Per::k32) {
+      low = dot_bytes(low, centre, input.high);
+    } else {
+      input.start_high = _mm512_sub_epi32(zero, dot_bytes(zero, centre, input.high));
+    }
+    input.start_low = _mm512_sub_epi32(zero, low);
+  }
+  return input;
+}
+
+// Lanes 0 + 2 of a, 0 + 2 of b, 1 + 3 of a, 1 + 3 of b, in each 128 bits.
+HWY_INLINE __m512i sums_of_pairs(__m512i a, __m512i b) {
+  return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+// Sums of the four lanes of each block of four rows: lane 4 × block + row, as floats.
+HWY_INLINE __m512 sums_of_blocks(const __m512i (&rows)[4]) {
+  const __m512i first = sums_of_pairs(rows[0], rows[1]);
+  const __m512i second = sums_of_pairs(rows[2], rows[3]);
+  return _mm512_cvtepi32_ps(
+      _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second)));
+}
+
+// Σ input of the blocks, or of their halves, for lanes 4 × block + row.
+template <class Format>
+HWY_INLINE __m512 add_minima(const Token& token, size_t column, size_t blocks, const Scales& scales,
+                             __m512 sums) {
+  const __mmask16 lanes = first_lanes(blocks);
+  if constexpr (Format::kMinima == Per::k32) {
+    const float* x = token.sums32 + column / kScaleColumns;
+    const __m128 four = blocks >= kGroupBlocks
+                            ? _mm_loadu_ps(x)
+                            : _mm_maskz_loadu_ps(static_cast<__mmask8>(lanes), x);
+    sums = _mm512_fmadd_ps(scales.minima_low, four_times_four(four), sums);
+  }
+  if constexpr (Format::kMinima == Per::k16) {  // of K formats only: the group is whole
+    const __m512 eight =
+        _mm512_castps256_ps512(_mm256_loadu_ps(token.sums16 + column / kSubColumns));
+    const __m512i even = _mm512_set_epi32(6, 6, 6, 6, 4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0);
+    const __m512i odd = _mm512_set_epi32(7, 7, 7, 7, 5, 5, 5, 5, 3, 3, 3, 3, 1, 1, 1, 1);
+    sums = _mm512_fmadd_ps(scales.minima_low, _mm512_permutexvar_ps(even, eight), sums);
+    sums = _mm512_fmadd_ps(scales.minima_high, _mm512_permutexvar_ps(odd, eight), sums);
+  }
+  return sums;
+}
+
+template <class Format>
+HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, size_t column,
+                            size_t blocks, __m512 sums) {
+  const Input x = load_input<Format>(token, column, blocks);
+  const Scales scales = Format::scales(rows, half, blocks);
+  sums = add_minima<Format>(token, column, blocks, scales, sums);
+  __m512i low[4];
+  [[maybe_unused]] __m512i high[4];
+  HWY_UNROLL(4)
+  for (size_t r = 0; r < 4; ++r) {
+    const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
+    low[r] = dot_bytes(x.start_low, bytes.low, x.low);
+    if constexpr (Format::kScales == Per::k32) {
+      low[r] = dot_bytes(low[r], bytes.high, x.high);
+    } else {
+      high[r] = dot_bytes(x.start_high, bytes.high, x.high);
+    }
+  }
+  __m512 products = _mm512_mul_ps(sums_of_blocks(low), scales.low);
+  if constexpr (Format::kScales == Per::k16)
+    products = _mm512_fmadd_ps(sums_of_blocks(high), scales.high, products);
+  return _mm512_fmadd_ps(products, x.scale, sums);
+}
+
+// Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
+// bytes: those that come some 4 KiB later are called in now. Past the end of the weights this does
+// nothing.
+HWY_INLINE void prefetch(const Rows& rows, size_t distance, size_t size) {
+  for (const std::byte* row : rows.at) {
+    const uintptr_t start = reinterpret_cast<uintptr_t>(row) + distance;
+    for (uintptr_t at = start; at < start + size; at += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+  }
+}
+
+// Rows [row, end), at most four of them.
+template <class Format>
+void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y) {
+  const WeightRows& weight = task.weight;
+  const size_t columns = weight.columns;
+  const size_t row_size = columns / Format::kColumns * Format::kBytes;
+  const size_t distance = round_up(kPrefetchBytes, 4 * row_size);
+  const Token token = prepared_token(task.input.quantised, 0, columns);
+  Rows rows;
+  for (size_t r = 0; r < 4; ++r) rows.at[r] = weight.data + std::min(row + r, end - 1) * row_size;
+  __m128 total = _mm_setzero_ps();
+  for (size_t first = 0; first < columns; first += kTileColumns) {
+    const size_t end_column = std::min(columns, first + kTileColumns);
+    __m512 sums = _mm512_setzero_ps();
+    size_t column = first;
+    constexpr size_t kStep = kStepColumns<Format>;
+    for (; column + kStep <= end_column; column += kStep) {
+      prefetch(rows, distance, kStepBytes<Format>);
+      for (size_t half = 0; half < kStep / kGroupColumns; ++half)
+        sums =
+            add_group<Format>(rows, half, token, column + half * kGroupColumns, kGroupBlocks, sums);
+      rows = rows.plus(kStepBytes<Format>);
+    }
+    if (column < end_column) {
+      const size_t blocks = (end_column - column) / kScaleColumns;
+      sums = add_group<Format>(rows, 0, token, column, blocks, sums);
+    }
+    const __m128 tile = sum_of_quarters(sums);
+    total = first == 0 ? tile : _mm_add_ps(total, tile);
+  }
+  _mm_mask_storeu_ps(y + row, static_cast<__mmask8>(first_lanes(end - row)), total);
+}
+
+template <class Format>
+void multiply_token(const MatmulTask& task, size_t row, size_t end_row) {
+  for (; row < end_row; row += 4)
+    multiply_four_rows<Format>(task, row, std::min(end_row, row + 4), task.y);
+}
+
+}  // namespace
+}  // namespace spillway::ops::cpu::avx512
+HWY_POP_ATTRIBUTES
