@@ -19,24 +19,46 @@ Result<void> SamplingOptions::check() const {
   SPILLWAY_TRY(within("--temperature", temperature, 0, 100));
   SPILLWAY_TRY(within("--top-p", top_p, 0, 1));
   SPILLWAY_TRY(within("--min-p", min_p, 0, 1));
+  SPILLWAY_TRY(within("--presence-penalty", presence_penalty, -100, 100));
+  SPILLWAY_TRY(within("--frequency-penalty", frequency_penalty, -100, 100));
   return within("--repeat-penalty", repeat_penalty, 0.01, 100);
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {}
 
-void Sampler::accept(formats::TokenId token) {
+void Sampler::accept_prompt(formats::TokenId token) {
   recent_.push_back(token);
   if (recent_.size() > options_.repeat_window) recent_.erase(recent_.begin());
 }
 
-formats::TokenId Sampler::choose(std::span<const float> logits) {
+void Sampler::accept(formats::TokenId token) {
+  accept_prompt(token);
+  ++counts_[token];
+}
+
+Result<formats::TokenId> Sampler::choose(std::span<const float> logits,
+                                         TokenConstraint* constraint) {
+  auto token = choose_from(logits, {});
+  if (constraint == nullptr || (token && constraint->allows(*token))) return token;
+  std::vector<bool> allowed(logits.size(), false);
+  constraint->mark_allowed(allowed);
+  return choose_from(logits, allowed);
+}
+
+Result<formats::TokenId> Sampler::choose_from(std::span<const float> logits,
+                                              const std::vector<bool>& allowed) {
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) continue;
+    if (!std::isfinite(logits[i]) || (!allowed.empty() && !allowed[i])) continue;
     candidates_.push_back({static_cast<formats::TokenId>(i), static_cast<double>(logits[i]), 0});
   }
-  if (candidates_.empty()) return 0;
-  if (options_.repeat_penalty != 1) penalise();
+  bias();
+  if (candidates_.empty()) {
+    return fail(ErrorCode::kUsage,
+                "no token of {} may come next; look at the grammar and at --logit-bias",
+                logits.size());
+  }
+  penalise();
   if (options_.temperature <= 0) {
     // The first of equals, as argmax does.
     return std::max_element(
@@ -49,10 +71,25 @@ formats::TokenId Sampler::choose(std::span<const float> logits) {
   return draw();
 }
 
-void Sampler::penalise() {
+void Sampler::bias() {
+  if (options_.bias.empty()) return;
   for (Candidate& c : candidates_) {
-    if (std::find(recent_.begin(), recent_.end(), c.token) == recent_.end()) continue;
-    c.logit = c.logit > 0 ? c.logit / options_.repeat_penalty : c.logit * options_.repeat_penalty;
+    const auto found = options_.bias.find(c.token);
+    if (found != options_.bias.end()) c.logit += found->second;
+  }
+  std::erase_if(candidates_, [](const Candidate& c) { return !std::isfinite(c.logit); });
+}
+
+void Sampler::penalise() {
+  const bool repeats = options_.repeat_penalty != 1;
+  const bool counts = options_.presence_penalty != 0 || options_.frequency_penalty != 0;
+  for (Candidate& c : candidates_) {
+    if (repeats && std::find(recent_.begin(), recent_.end(), c.token) != recent_.end())
+      c.logit = c.logit > 0 ? c.logit / options_.repeat_penalty : c.logit * options_.repeat_penalty;
+    const auto count = counts ? counts_.find(c.token) : counts_.end();
+    if (count == counts_.end()) continue;
+    c.logit -=
+        options_.presence_penalty + options_.frequency_penalty * static_cast<double>(count->second);
   }
 }
 
