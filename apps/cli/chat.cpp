@@ -59,21 +59,20 @@ class Chat {
   Result<void> talk() {
     while (true) {
       const ChatInput input = read_chat_input(lines_);
-      if (input.state == LineReader::State::kEnd) return {};
+      const bool quits =
+          input.command && (input.name == "quit" || input.name == "exit" || input.name == "bye");
+      if (quits || input.state == LineReader::State::kEnd) return {};
       if (input.state == LineReader::State::kInterrupted) {
         tell("(Ctrl-D or /quit ends)");
-      } else if (!input.command) {
-        SPILLWAY_TRY(say(input.text));
-      } else if (input.name == "quit" || input.name == "exit" || input.name == "bye") {
-        return {};
       } else {
-        SPILLWAY_TRY(obey(input));
+        SPILLWAY_TRY(input.command ? obey(input) : say(input.text));
       }
     }
   }
 
  private:
   Result<void> obey(const ChatInput& command);
+  Result<void> regenerate();
   Result<void> say(const std::string& text);
   Result<void> answer();
   Result<std::vector<TokenId>> fitting_prompt();
@@ -90,29 +89,32 @@ class Chat {
 };
 
 Result<void> Chat::obey(const ChatInput& command) {
-  if (command.name == "help" || command.name == "?") {
+  const std::string& name = command.name;
+  if (name == "regen") return regenerate();
+  if (name == "save" || name == "load") return keep(command);
+  if (name == "help" || name == "?") {
     std::fputs(kHelp, stderr);
-  } else if (command.name == "clear") {
+  } else if (name == "clear") {
     messages_.resize(first_message());
-  } else if (command.name == "system") {
+  } else if (name == "system") {
     begin_with_system(command.text);
-  } else if (command.name == "save" || command.name == "load") {
-    return keep(command);
-  } else if (command.name == "stats") {
+  } else if (name == "stats") {
     std::fputs(summary_.c_str(), stderr);
-  } else if (command.name == "regen") {
-    if (!messages_.empty() && messages_.back().role == "assistant") messages_.pop_back();
-    if (messages_.empty() || messages_.back().role != "user") {
-      tell("there is no message to answer");
-      return {};
-    }
-    if (options_.answer.sampling.temperature == 0)
-      tell("(the temperature is 0: it will be the same answer)");
-    return answer();
   } else {
-    tell(fmt::format("there is no /{}; /help lists the commands", command.name));
+    tell(fmt::format("there is no /{}; /help lists the commands", name));
   }
   return {};
+}
+
+Result<void> Chat::regenerate() {
+  if (!messages_.empty() && messages_.back().role == "assistant") messages_.pop_back();
+  if (messages_.empty() || messages_.back().role != "user") {
+    tell("there is no message to answer");
+    return {};
+  }
+  if (options_.answer.sampling.temperature == 0)
+    tell("(the temperature is 0: it will be the same answer)");
+  return answer();
 }
 
 Result<void> Chat::load(const std::string& path) {

@@ -8,7 +8,7 @@ namespace spillway::engine {
 namespace {
 
 // More than any model has: nothing is to stream.
-constexpr uint64_t kEverything = 1024 * 1024 * kGiB;
+constexpr uint64_t kEverything = kGiB * 1024 * 1024;
 // A draft's prompts are the few tokens that it has not seen yet, but for the first.
 constexpr size_t kDraftChunk = 128;
 

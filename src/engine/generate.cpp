@@ -61,7 +61,7 @@ class Answer {
 
  private:
   bool ends(TokenId id);
-  void print(std::string text);
+  void print(const std::string& text);
   Result<std::vector<TokenId>> draft();
 
   Engine& engine_;
@@ -73,7 +73,7 @@ class Answer {
   Generation result_;
 };
 
-void Answer::print(std::string text) {
+void Answer::print(const std::string& text) {
   if (text.empty()) return;
   if (options_.on_text) options_.on_text(text);
   result_.text += text;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/check.h"
 
@@ -71,25 +72,37 @@ Result<formats::TokenId> Sampler::choose_from(std::span<const float> logits,
   return draw();
 }
 
+// Candidates are in the order of their tokens until they are sorted by likelihood.
+Sampler::Candidate* Sampler::find(formats::TokenId token) {
+  const auto found =
+      std::lower_bound(candidates_.begin(), candidates_.end(), token,
+                       [](const Candidate& c, formats::TokenId id) { return c.token < id; });
+  return found != candidates_.end() && found->token == token ? &*found : nullptr;
+}
+
 void Sampler::bias() {
   if (options_.bias.empty()) return;
-  for (Candidate& c : candidates_) {
-    const auto found = options_.bias.find(c.token);
-    if (found != options_.bias.end()) c.logit += found->second;
+  for (const auto& [token, bias] : options_.bias) {
+    if (Candidate* c = find(token)) c->logit += bias;
   }
   std::erase_if(candidates_, [](const Candidate& c) { return !std::isfinite(c.logit); });
 }
 
 void Sampler::penalise() {
-  const bool repeats = options_.repeat_penalty != 1;
-  const bool counts = options_.presence_penalty != 0 || options_.frequency_penalty != 0;
-  for (Candidate& c : candidates_) {
-    if (repeats && std::find(recent_.begin(), recent_.end(), c.token) != recent_.end())
-      c.logit = c.logit > 0 ? c.logit / options_.repeat_penalty : c.logit * options_.repeat_penalty;
-    const auto count = counts ? counts_.find(c.token) : counts_.end();
-    if (count == counts_.end()) continue;
-    c.logit -=
-        options_.presence_penalty + options_.frequency_penalty * static_cast<double>(count->second);
+  if (options_.repeat_penalty != 1) {
+    for (const formats::TokenId token : std::set(recent_.begin(), recent_.end())) {
+      Candidate* c = find(token);
+      if (c == nullptr) continue;
+      c->logit =
+          c->logit > 0 ? c->logit / options_.repeat_penalty : c->logit * options_.repeat_penalty;
+    }
+  }
+  if (options_.presence_penalty == 0 && options_.frequency_penalty == 0) return;
+  for (const auto& [token, count] : counts_) {
+    if (Candidate* c = find(token)) {
+      c->logit -=
+          options_.presence_penalty + options_.frequency_penalty * static_cast<double>(count);
+    }
   }
 }
 

@@ -56,6 +56,7 @@ class Sampler {
   // `allowed`: empty, or by token.
   Result<formats::TokenId> choose_from(std::span<const float> logits,
                                        const std::vector<bool>& allowed);
+  Candidate* find(formats::TokenId token);
   void bias();
   void penalise();
   void keep_top_k();

@@ -37,7 +37,7 @@ class Grammar {
   static constexpr size_t kMostTextBytes = size_t{1} << 20;
 
   // Rules as "name ::= …" lines; the text is what "root" stands for. kUsage, with the line: what
-  // cannot be read, an undefined rule, left recursion, more than kMostSymbols.
+  // cannot be read, an undefined rule, left recursion, no text at all, more than kMostSymbols.
   static Result<Grammar> parse_gbnf(std::string_view text);
   // kUsage as above.
   static Result<Grammar> compile(const Rules& rules, const std::string& root);

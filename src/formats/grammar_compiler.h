@@ -20,6 +20,7 @@ class GrammarCompiler {
   Result<void> append(const Expression& expression, Symbols& out);
   Result<void> append_class(const Expression& expression, Symbols& out);
   Result<void> append_repeat(const Expression& expression, Symbols& out);
+  Result<void> drop_endless();
   Symbol byte_set(uint8_t first, uint8_t last);
   Symbol add_set(const ByteSet& set);
   Symbol add_rule();

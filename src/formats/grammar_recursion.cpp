@@ -1,3 +1,5 @@
+// What a grammar must not be made of: rules without a text, and left recursion.
+//
 // Left recursion: a rule that, before any byte of its own, asks for itself. Matching would go round
 // for ever, with a longer way back each time. Where nothing is left to do on the way back (the rule
 // comes last), the way does not get longer and the matcher notices that it was there.
@@ -11,27 +13,29 @@ namespace {
 
 using Kind = Grammar::Symbol::Kind;
 
-// Rules that may stand for the empty text.
-std::vector<bool> nullable_rules(const Grammar& grammar) {
+// Rules that may stand for a text: the empty one, or with_bytes any.
+std::vector<bool> rules_with_a_text(const Grammar& grammar, bool with_bytes) {
   struct Alternative {
     uint32_t rule;
-    size_t open;  // symbols that are not known to be nullable; bytes never are
+    size_t open;  // symbols that are not known to have such a text
   };
   std::vector<Alternative> alternatives;
   std::vector<std::vector<size_t>> uses(grammar.rules());
-  std::vector<bool> nullable(grammar.rules(), false);
+  std::vector<bool> has_text(grammar.rules(), false);
   std::vector<uint32_t> found;
   const auto close = [&](const Alternative& alternative) {
-    if (alternative.open > 0 || nullable[alternative.rule]) return;
-    nullable[alternative.rule] = true;
+    if (alternative.open > 0 || has_text[alternative.rule]) return;
+    has_text[alternative.rule] = true;
     found.push_back(alternative.rule);
   };
   for (uint32_t rule = 0; rule < grammar.rules(); ++rule) {
     for (uint32_t at : grammar.alternatives(rule)) {
       Alternative alternative{rule, 0};
-      for (; grammar.symbols()[at].kind != Kind::kEnd; ++at, ++alternative.open) {
-        if (grammar.symbols()[at].kind == Kind::kRule)
-          uses[grammar.symbols()[at].index].push_back(alternatives.size());
+      for (; grammar.symbols()[at].kind != Kind::kEnd; ++at) {
+        const Grammar::Symbol& symbol = grammar.symbols()[at];
+        const bool is_rule = symbol.kind == Kind::kRule;
+        if (is_rule) uses[symbol.index].push_back(alternatives.size());
+        if (is_rule || !with_bytes || grammar.bytes(symbol.index) == ByteSet()) ++alternative.open;
       }
       alternatives.push_back(alternative);
       close(alternative);
@@ -45,7 +49,7 @@ std::vector<bool> nullable_rules(const Grammar& grammar) {
       close(alternatives[use]);
     }
   }
-  return nullable;
+  return has_text;
 }
 
 // "`from` may begin with `to`"; `last`: and end with it, in the same alternative.
@@ -55,7 +59,7 @@ struct Edge {
 };
 
 std::vector<std::vector<Edge>> left_edges(const Grammar& grammar) {
-  const std::vector<bool> nullable = nullable_rules(grammar);
+  const std::vector<bool> nullable = rules_with_a_text(grammar, false);
   const auto& symbols = grammar.symbols();
   std::vector<std::vector<Edge>> edges(grammar.rules());
   for (uint32_t rule = 0; rule < grammar.rules(); ++rule) {
@@ -133,6 +137,23 @@ class Components {
 };
 
 }  // namespace
+
+// So that every text that has begun can be ended.
+Result<void> GrammarCompiler::drop_endless() {
+  const std::vector<bool> has_text = rules_with_a_text(grammar_, true);
+  const auto endless = [&](uint32_t at) {
+    for (; grammar_.symbols_[at].kind != Kind::kEnd; ++at) {
+      const Symbol& symbol = grammar_.symbols_[at];
+      const bool ends = symbol.kind == Kind::kRule ? has_text[symbol.index]
+                                                   : grammar_.bytes(symbol.index) != ByteSet();
+      if (!ends) return true;
+    }
+    return false;
+  };
+  for (auto& alternatives : grammar_.rules_) std::erase_if(alternatives, endless);
+  if (has_text[grammar_.root_]) return {};
+  return fail(ErrorCode::kUsage, "the grammar has no text: its rules never come to an end");
+}
 
 Result<void> check_left_recursion(const Grammar& grammar,
                                   const std::vector<std::string>& rule_names) {

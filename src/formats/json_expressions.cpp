@@ -80,18 +80,12 @@ Expression time() {
 }
 
 // Characters that JSON writes with a backslash and a letter.
-const std::map<uint32_t, std::string_view>& escapes() {
-  static const std::map<uint32_t, std::string_view> kEscapes = {
-      {'"', "\\\""}, {'\\', "\\\\"}, {'\b', "\\b"}, {'\t', "\\t"},
-      {'\n', "\\n"}, {'\f', "\\f"},  {'\r', "\\r"}};
-  return kEscapes;
-}
+const std::map<uint32_t, std::string_view> kEscapes = {{'"', "\\\""}, {'\\', "\\\\"}, {'\b', "\\b"},
+                                                       {'\t', "\\t"}, {'\n', "\\n"},  {'\f', "\\f"},
+                                                       {'\r', "\\r"}};
 
-const std::vector<CodePointRange>& unwritable() {
-  static const std::vector<CodePointRange> kRanges = {
-      {0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}};
-  return kRanges;
-}
+// Characters that do not stand in a string as they are.
+const std::vector<CodePointRange> kUnwritable = {{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, 0x7F}};
 
 }  // namespace
 
@@ -129,9 +123,9 @@ void add_json_rules(Rules& rules) {
 Expression json_character(std::vector<CodePointRange> ranges) {
   ranges = sorted(std::move(ranges));
   std::vector<CodePointRange> outside = complement(ranges);
-  outside.insert(outside.end(), unwritable().begin(), unwritable().end());
+  outside.insert(outside.end(), kUnwritable.begin(), kUnwritable.end());
   std::vector<Expression> ways = {Expression::one_of(complement(std::move(outside)))};
-  for (const auto& [character, escape] : escapes()) {
+  for (const auto& [character, escape] : kEscapes) {
     for (const CodePointRange& range : ranges) {
       if (range.first <= character && character <= range.last) ways.push_back(text(escape));
     }
@@ -171,7 +165,7 @@ constexpr size_t kMostNameDepth = 256;
 // with it.
 Expression other_than(const std::vector<std::string>& names, size_t prefix) {
   const Expression rest =
-      Expression::repeat(Expression::one_of(complement(unwritable())), 0, Expression::kUnbounded);
+      Expression::repeat(Expression::one_of(complement(kUnwritable)), 0, Expression::kUnbounded);
   std::map<uint32_t, std::vector<std::string>> by_next;
   bool whole = false;  // the prefix is a name itself
   for (const std::string& name : names) {
@@ -179,7 +173,7 @@ Expression other_than(const std::vector<std::string>& names, size_t prefix) {
     whole = whole || left.empty();
     if (!left.empty()) by_next[decode_utf8(left.substr(0, first_utf8(left).size))].push_back(name);
   }
-  std::vector<CodePointRange> excluded = unwritable();
+  std::vector<CodePointRange> excluded = kUnwritable;
   std::vector<Expression> ways;
   if (!whole) ways.push_back(text(""));
   for (const auto& [character, longer] : by_next) {

@@ -25,12 +25,13 @@ const Names kString = {"minLength", "maxLength", "pattern", "format"};
 const Names kInteger = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"};
 const Names kTypes = {"object", "array", "string", "number", "integer", "boolean", "null"};
 
+const Names kNoKeywords;
+
 const Names& keywords_of(std::string_view type) {
-  static const Names kNone;
   if (type == "object") return kObject;
   if (type == "array") return kArray;
   if (type == "string") return kString;
-  return type == "integer" ? kInteger : kNone;
+  return type == "integer" ? kInteger : kNoKeywords;
 }
 
 bool is_of_type(const Json& value, std::string_view type) {

@@ -1,5 +1,6 @@
 """spillway chat through a pipe: turns, commands, long messages, a full context, Ctrl-C."""
 import os
+import pty
 import re
 import signal
 
@@ -87,3 +88,18 @@ def test_an_interrupt_stops_the_answer_and_not_the_program(shared_spillway, mode
 
 def test_a_model_without_a_template_has_no_chat(shared_spillway, stories, check_error):
     check_error(shared_spillway.run("chat", stories), 3, "chat template", "--raw")
+
+
+def test_on_a_terminal_lines_are_edited_and_ctrl_c_drops_one(shared_spillway, model):
+    terminal, stdin = pty.openpty()
+    process = shared_spillway.start("chat", model, "-n", "4", stdin=stdin, stdout=stdin)
+    os.close(stdin)
+    process.wait_until(lambda p: "/help lists" in p.read_err())
+    os.write(terminal, b"nonsense\x03")  # Ctrl-C
+    process.wait_until(lambda p: "Ctrl-D or /quit" in p.read_err())
+    os.write(terminal, b"/system Be kixx\x7f\x7fnd.\r/system\r")  # two backspaces
+    process.wait_until(lambda p: "Be kind." in p.read_err())
+    os.write(terminal, b"\x04")  # Ctrl-D
+    run = process.wait()
+    os.close(terminal)
+    assert run.code == 0, run

@@ -10,9 +10,13 @@
 
 namespace spillway::formats {
 
+inline bool accepts(GrammarMatcher& matcher, std::string_view text) {
+  return matcher.complete(matcher.advance(matcher.start(), text));
+}
+
 inline bool accepts(const Grammar& grammar, std::string_view text) {
   GrammarMatcher matcher(grammar);
-  return matcher.complete(matcher.advance(matcher.start(), text));
+  return accepts(matcher, text);
 }
 
 // A text of the grammar, byte by byte, with dice; it ends where it may once it is long. Empty where
