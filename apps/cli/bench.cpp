@@ -42,14 +42,11 @@ class Bench {
   Result<void> round() {
     if (disk_) SPILLWAY_TRY(disk_->sweep());
     SPILLWAY_TRY(measure_machine());
-    engine_->reset();
+    engine_->rewind(0);
     SPILLWAY_ASSIGN(const engine::Generation g,
                     engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
                                      {.max_tokens = options_.prefill ? 1 : options_.max_tokens + 1,
                                       .context = prompt_.size() + options_.max_tokens + 1,
-                                      .sampling = {},
-                                      .on_token = {},
-                                      .on_logits = {},
                                       .ignore_end = true}));
     if (g.reason == engine::StopReason::kInterrupted)
       return fail(ErrorCode::kInterrupted, "interrupted");

@@ -13,6 +13,7 @@ using Action = std::function<Result<void>()>;
 
 // Each adds a subcommand that sets `chosen` when it is given.
 void add_run(CLI::App& app, Action& chosen);
+void add_chat(CLI::App& app, Action& chosen);
 void add_plan(CLI::App& app, Action& chosen);
 void add_machine(CLI::App& app, Action& chosen);
 void add_doctor(CLI::App& app, Action& chosen);

@@ -1,15 +1,12 @@
 // spillway run: a question in, an answer out.
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <string>
 
+#include "cli/answerer.h"
 #include "cli/commands.h"
 #include "cli/output_file.h"
-#include "cli/report.h"
-#include "cli/session.h"
-#include "engine/generate.h"
-#include "formats/chat_template.h"
+#include "cli/prompt.h"
 
 namespace spillway::cli {
 namespace {
@@ -18,82 +15,56 @@ using formats::TokenId;
 
 struct RunOptions {
   ModelOptions model;
+  AnswerOptions answer;
   std::string prompt;
-  std::string system;
   bool raw = false;
-  bool ignore_end = false;
-  size_t max_tokens = 128;
-  engine::SamplingOptions sampling;
   std::string stats;
   std::string logits;
 };
 
-std::string special_text(const formats::Tokenizer& tokenizer, std::optional<TokenId> id) {
-  return id ? std::string(tokenizer.token_text(*id)) : std::string();
-}
-
-// The prompt as the model was trained to see it.
-Result<std::vector<TokenId>> prompt_tokens(const engine::ModelFile& model,
-                                           const RunOptions& options) {
-  const formats::Tokenizer& tokenizer = model.tokenizer;
-  if (!options.raw && !model.chat_template_error.empty()) {
-    return fail(ErrorCode::kBadFile, "tokenizer.chat_template: {}; --raw goes without it",
-                model.chat_template_error);
-  }
-  if (options.raw || !model.chat_template) {
-    if (!options.raw) {
-      std::fprintf(stderr, "the file has no chat template: the prompt is taken as it is\n");
-    }
-    auto ids = tokenizer.encode(options.prompt, {.parse_special = false, .add_special = true});
-    if (!ids.empty()) return ids;
-    if (tokenizer.bos()) return std::vector<TokenId>{*tokenizer.bos()};
-    return fail(ErrorCode::kUsage, "the prompt is empty, and the model has no token to begin with");
-  }
-  std::vector<formats::ChatMessage> messages;
-  if (!options.system.empty()) messages.push_back({"system", options.system});
-  messages.push_back({"user", options.prompt});
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  SPILLWAY_ASSIGN(const std::string text,
-                  formats::render_chat(*model.chat_template, messages,
-                                       {special_text(tokenizer, tokenizer.bos()),
-                                        special_text(tokenizer, tokenizer.eos())},
-                                       true, local));
-  auto ids = tokenizer.encode(text, {.parse_special = true, .add_special = true});
-  // Many templates begin with the BOS that add_special has put there already.
-  if (ids.size() > 1 && tokenizer.bos() && ids[0] == *tokenizer.bos() && ids[1] == ids[0]) {
-    ids.erase(ids.begin());
-  }
-  if (ids.empty())
-    return fail(ErrorCode::kBadFile,
-                "the file's chat template makes nothing of the prompt; try --raw");
-  return ids;
-}
-
-// Writes the answer as it comes, whole characters only.
-class AnswerPrinter {
- public:
-  AnswerPrinter(const formats::Tokenizer& tokenizer, TokenId before)
-      : tokenizer_(tokenizer), before_(before) {}
-  void print(TokenId id) {
-    // Behind a control token, decode() takes away a space that is the tokenizer's, not the
-    // text's.
-    const bool begins = tokenizer_.type(before_) == formats::TokenType::kControl;
-    write(decoder_.push(begins ? tokenizer_.decode({before_, id}) : tokenizer_.piece(id)));
-    before_ = id;
-  }
-  void finish() { write(decoder_.finish() + "\n"); }
-
- private:
-  static void write(const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  }
-  const formats::Tokenizer& tokenizer_;
-  TokenId before_;
-  formats::StreamDecoder decoder_;
+// What is to be answered, and what it goes on with.
+struct Prompt {
+  std::optional<engine::SessionFile> session;
+  std::vector<formats::ChatMessage> messages;  // none: a plain text
+  std::vector<TokenId> tokens;
 };
+
+Result<void> continue_text(const engine::ModelFile& model, const std::string& text,
+                           Prompt& prompt) {
+  prompt.tokens = prompt.session->text().tokens;
+  const auto more = model.tokenizer.encode(text, {.parse_special = false, .add_special = false});
+  prompt.tokens.insert(prompt.tokens.end(), more.begin(), more.end());
+  return {};
+}
+
+Result<Prompt> make_prompt(Session& session, const RunOptions& options) {
+  const engine::ModelFile& model = session.model;
+  Prompt prompt;
+  const std::string& path = options.answer.load_session;
+  if (!path.empty()) {
+    SPILLWAY_ASSIGN(prompt.session,
+                    engine::SessionFile::open(*session.platform, path, model, session.settings.kv));
+  }
+  const bool no_template = !model.chat_template && model.chat_template_error.empty();
+  if (no_template && !options.raw) {
+    std::fprintf(stderr, "the file has no chat template: the prompt is taken as it is\n");
+  }
+  if (options.raw || no_template) {
+    if (prompt.session) {
+      SPILLWAY_TRY(continue_text(model, options.prompt, prompt));
+      return prompt;
+    }
+    SPILLWAY_ASSIGN(prompt.tokens, raw_prompt(model, options.prompt));
+    return prompt;
+  }
+  if (prompt.session) {
+    SPILLWAY_ASSIGN(prompt.messages, parse_conversation(prompt.session->text().note));
+  }
+  set_system(prompt.messages, options.answer.system);
+  prompt.messages.push_back({"user", options.prompt});
+  SPILLWAY_ASSIGN(prompt.tokens, chat_prompt(model, prompt.messages));
+  return prompt;
+}
 
 struct Outputs {
   std::optional<OutputFile> stats;
@@ -117,64 +88,9 @@ Result<Outputs> open_outputs(const RunOptions& options) {
   return outputs;
 }
 
-Speed decode_speed(const engine::Generation& generation, const placement::Plan& plan) {
-  return {.tokens_per_second = generation.passes > 0 ? static_cast<double>(generation.passes) /
-                                                           generation.decode_seconds
-                                                     : 0,
-          .bound_tokens_per_second = plan.prediction.bound_tokens_per_second,
-          .predicted_tokens_per_second = plan.prediction.tokens_per_second,
-          .tokens = generation.passes,
-          .seconds = generation.decode_seconds,
-          .traffic = generation.decode};
-}
-
-struct Outcome {
-  const std::vector<TokenId>& prompt;
-  const engine::Generation& generation;
-  const engine::Engine& engine;
-  const memory::Budget& budget;
-  uint64_t process_peak_bytes = 0;
-  double load_seconds = 0;
-};
-
-void print_outcome(const Outcome& o) {
-  const engine::Generation& g = o.generation;
-  std::fprintf(stderr,
-               "\n%zu prompt tokens in %.2f s (%.1f tokens/s), loaded in %.2f s (%s), %zu tokens, "
-               "ended by: %s\n",
-               o.prompt.size(), g.prefill_seconds,
-               static_cast<double>(o.prompt.size()) / g.prefill_seconds, o.load_seconds,
-               o.engine.mapped() ? "mapped" : "read", g.ids.size(),
-               std::string(engine::stop_reason_name(g.reason)).c_str());
-  if (g.reason == engine::StopReason::kContextFull) {
-    std::fprintf(stderr, "the context is full; a larger --context may be given\n");
-  }
-  std::fprintf(stderr, "%s\n", peak_line(o.budget, o.process_peak_bytes).c_str());
-  std::fprintf(stderr, "%s\n", speed_line(decode_speed(g, o.engine.plan())).c_str());
-}
-
-std::string stats_text(const Outcome& o) {
-  const engine::Generation& g = o.generation;
-  nlohmann::ordered_json json = {
-      {"prompt_token_ids", o.prompt},
-      {"token_ids", g.ids},
-      {"stop_reason", engine::stop_reason_name(g.reason)},
-      {"load_seconds", o.load_seconds},
-      {"prefill_seconds", g.prefill_seconds},
-      {"prefill_bytes_by_tier", {{"host", g.prefill.host_bytes}, {"disk", g.prefill.disk_bytes}}},
-      {"peak_host_bytes", o.budget.usage().peak_bytes},
-      {"process_peak_bytes", o.process_peak_bytes},
-      {"mapped", o.engine.mapped()},
-      {"read_method", o.engine.read_method()}};
-  json.update(speed_json(decode_speed(g, o.engine.plan())));
-  json["budget"] = budget_json(o.budget);
-  json["plan"] = placement::to_json(o.engine.plan());
-  return json.dump(2) + "\n";
-}
-
-Result<void> finish_outputs(Outputs& outputs, const Outcome& outcome) {
+Result<void> finish_outputs(Outputs& outputs, const nlohmann::ordered_json& statistics) {
   if (outputs.stats) {
-    const std::string text = stats_text(outcome);
+    const std::string text = statistics.dump(2) + "\n";
     SPILLWAY_TRY(outputs.stats->write(std::as_bytes(std::span(text))));
     SPILLWAY_TRY(outputs.stats->close());
   }
@@ -192,45 +108,39 @@ Result<size_t> answer_room(size_t prompt, size_t limit, size_t max_tokens) {
   return std::min(max_tokens, limit - prompt);
 }
 
-Result<void> run(const RunOptions& options) {
-  SPILLWAY_TRY(options.sampling.check());
+Result<void> run(RunOptions& options) {
+  SPILLWAY_TRY(options.answer.check());
   SPILLWAY_ASSIGN(Outputs outputs, open_outputs(options));
   SPILLWAY_ASSIGN(Session session, Session::open(options.model));
-  SPILLWAY_ASSIGN(const std::vector<TokenId> prompt, prompt_tokens(session.model, options));
+  SPILLWAY_ASSIGN(Prompt prompt, make_prompt(session, options));
+  const std::vector<TokenId>& tokens = prompt.tokens;
   const size_t limit = session.context_limit(options.model);
-  SPILLWAY_ASSIGN(const size_t room, answer_room(prompt.size(), limit, options.max_tokens));
-  const engine::RunLength length{prompt.size(), room, outputs.logits.has_value()};
-  SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
-  SPILLWAY_ASSIGN(engine::RunPlan plan, session.plan(length, machine));
-
-  memory::Budget budget(memory::Tier::kHost, session.settings.host_budget_bytes);
-  const engine::Context context = session.context(budget);
-  const double started = session.platform->clock().seconds();
-  SPILLWAY_ASSIGN(const auto engine, session.load(budget, std::move(plan)));
-  const double load_seconds = session.platform->clock().seconds() - started;
-
-  AnswerPrinter printer(session.model.tokenizer, prompt.back());
-  engine::GenerateOptions generate;
-  generate.max_tokens = options.max_tokens;
-  generate.context = limit;
-  generate.sampling = options.sampling;
-  generate.ignore_end = options.ignore_end;
-  generate.on_token = [&](TokenId id) { printer.print(id); };
+  SPILLWAY_ASSIGN(const size_t room, answer_room(tokens.size(), limit, options.answer.max_tokens));
+  const size_t restored = prompt.session ? prompt.session->positions() : 0;
+  SPILLWAY_ASSIGN(const auto answerer,
+                  Answerer::load(std::move(session), options.model, options.answer,
+                                 {.prompt_tokens = std::max(tokens.size(), restored),
+                                  .answer_tokens = room,
+                                  .all_outputs = outputs.logits.has_value()}));
+  if (prompt.session) SPILLWAY_TRY(answerer->restore(*prompt.session));
+  engine::OnLogits on_logits;
   if (outputs.logits) {
-    generate.on_logits = [&](std::span<const float> rows) {
+    on_logits = [&](std::span<const float> rows) {
       return outputs.logits->write(std::as_bytes(rows));
     };
   }
   SPILLWAY_ASSIGN(const engine::Generation generation,
-                  engine::generate(*engine, context, session.model.tokenizer, prompt, generate));
-  printer.finish();
-  SPILLWAY_ASSIGN(const platform::HostMemory memory, session.platform->host_memory());
-  const Outcome outcome{
-      prompt, generation, *engine, budget, memory.process_peak_resident_bytes, load_seconds};
-  const Result<void> written = finish_outputs(outputs, outcome);
-  print_outcome(outcome);
+                  answerer->answer(tokens, options.answer.max_tokens, on_logits));
+  SPILLWAY_ASSIGN(const auto statistics, answerer->statistics(generation, tokens));
+  const Result<void> written = finish_outputs(outputs, statistics);
+  SPILLWAY_ASSIGN(const std::string summary, answerer->summary(generation, tokens.size()));
+  std::fprintf(stderr, "\n%s", summary.c_str());
   SPILLWAY_TRY(written);
-  // print_outcome has said so already.
+  if (!options.answer.save_session.empty()) {
+    if (!prompt.messages.empty()) prompt.messages.push_back({"assistant", generation.text});
+    SPILLWAY_TRY(answerer->save(options.answer.save_session, conversation_text(prompt.messages)));
+  }
+  // The summary has said so already.
   if (generation.reason == engine::StopReason::kInterrupted)
     return fail(ErrorCode::kInterrupted, "{}", "");
   return {};
@@ -243,25 +153,8 @@ void add_run(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("run", "answers a question");
   options->model.add_to(*command);
   command->add_option("PROMPT", options->prompt, "the question")->required();
-  command->add_option("-n,--predict", options->max_tokens, "tokens of the answer, at most")
-      ->check(CLI::Range(size_t{1}, size_t{1} << 24))
-      ->capture_default_str();
-  command->add_option("--system,-s", options->system, "a system message in front");
+  options->answer.add_to(*command);
   command->add_flag("--raw", options->raw, "no chat template: the prompt as it is");
-  command->add_flag("--ignore-eos", options->ignore_end, "go on behind the model's end tokens");
-  engine::SamplingOptions& sampling = options->sampling;
-  command->add_option("--temperature,--temp", sampling.temperature, "0: the likeliest token always")
-      ->capture_default_str();
-  command->add_option("--top-k", sampling.top_k, "the k likeliest tokens; 0: all")
-      ->capture_default_str();
-  command->add_option("--top-p", sampling.top_p, "the fewest tokens that reach p together")
-      ->capture_default_str();
-  command
-      ->add_option("--min-p", sampling.min_p, "tokens at least p times as likely as the likeliest")
-      ->capture_default_str();
-  command->add_option("--repeat-penalty", sampling.repeat_penalty, "of the last 64 tokens; 1: none")
-      ->capture_default_str();
-  command->add_option("--seed", sampling.seed, "of the dice")->capture_default_str();
   command->add_option("--stats", options->stats, "what the run measured, as JSON")
       ->type_name("FILE");
   command->add_option("--dump-logits", options->logits, "float32 [positions, vocabulary]")

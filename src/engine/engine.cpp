@@ -128,13 +128,35 @@ Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId
   Parts& p = *parts_;
   SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.run.shape.chunk &&
                  outputs <= p.run.shape.outputs && outputs <= ids.size());
-  SPILLWAY_CHECK(position_ + ids.size() <= p.kv.positions());
-  const model::Batch batch{.ids = ids, .first_position = position_, .outputs = outputs};
+  SPILLWAY_CHECK(position() + ids.size() <= p.kv.positions());
+  const model::Batch batch{.ids = ids, .first_position = position(), .outputs = outputs};
   const model::KvBlocks kv{p.kv_layout, p.kv.blocks()};
   SPILLWAY_TRY(p.model.transformer.forward(batch, kv, p.context.ops, *p.weights, p.activations));
-  position_ += ids.size();
+  tokens_.insert(tokens_.end(), ids.begin(), ids.end());
   return std::span<const float>(p.activations.logits)
       .first(outputs * p.model.transformer.config().vocabulary);
+}
+
+void Engine::rewind(size_t tokens) {
+  SPILLWAY_CHECK(tokens <= tokens_.size());
+  tokens_.resize(tokens);
+}
+
+std::vector<std::span<std::byte>> Engine::kv_blocks(size_t positions) {
+  SPILLWAY_CHECK(positions <= parts_->kv.positions());
+  std::vector<std::span<std::byte>> blocks;
+  for (size_t i = 0; i < KvCache::blocks_for(positions); ++i)
+    blocks.emplace_back(parts_->kv.blocks()[i], parts_->kv_layout.block_bytes);
+  return blocks;
+}
+
+void Engine::restore(std::vector<formats::TokenId> tokens) {
+  SPILLWAY_CHECK(tokens.size() <= parts_->kv.positions());
+  tokens_ = std::move(tokens);
+}
+
+DType Engine::kv_dtype() const {
+  return parts_->kv_layout.dtype;
 }
 
 const RunShape& Engine::shape() const {

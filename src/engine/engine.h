@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/model_file.h"
@@ -45,13 +46,20 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Appends ids to the sequence: at most shape().chunk of them, the last `outputs` (at most
-  // shape().outputs) give logits: [outputs, vocabulary], valid until the next call. After an error
-  // the engine cannot go on.
+  // shape().outputs) give logits: [outputs, vocabulary], valid until the next call. After
+  // kInterrupted the sequence is what it was; after another error the engine cannot go on.
   Result<std::span<const float>> evaluate(std::span<const formats::TokenId> ids, size_t outputs);
-  // Forgets the sequence.
-  void reset() { position_ = 0; }
+  // Forgets all but the first `tokens` of the sequence; not more than there are.
+  void rewind(size_t tokens);
 
-  size_t position() const { return position_; }  // tokens so far
+  const std::vector<formats::TokenId>& tokens() const { return tokens_; }  // the sequence
+  size_t position() const { return tokens_.size(); }
+  // Where the keys and values of the first `positions` lie, kKvBlockTokens positions each.
+  std::vector<std::span<std::byte>> kv_blocks(size_t positions);
+  // The sequence is `tokens`, whose keys and values were put into kv_blocks(tokens.size()).
+  void restore(std::vector<formats::TokenId> tokens);
+  DType kv_dtype() const;
+
   const RunShape& shape() const;
   const placement::Plan& plan() const;
   Traffic traffic() const;
@@ -62,7 +70,7 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
-  size_t position_ = 0;
+  std::vector<formats::TokenId> tokens_;
 };
 
 }  // namespace spillway::engine

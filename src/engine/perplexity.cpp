@@ -31,7 +31,7 @@ struct Sums {
 
 // Evaluates one chunk and scores positions [context / 2, context − 1).
 Result<void> score_chunk(Engine& engine, std::span<const formats::TokenId> ids, Sums& sums) {
-  engine.reset();
+  engine.rewind(0);
   const size_t first_scored = ids.size() / 2;
   for (size_t at = 0; at < ids.size();) {
     const size_t count = std::min(engine.shape().chunk, ids.size() - at);

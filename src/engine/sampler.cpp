@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "base/check.h"
 
@@ -19,24 +20,46 @@ Result<void> SamplingOptions::check() const {
   SPILLWAY_TRY(within("--temperature", temperature, 0, 100));
   SPILLWAY_TRY(within("--top-p", top_p, 0, 1));
   SPILLWAY_TRY(within("--min-p", min_p, 0, 1));
+  SPILLWAY_TRY(within("--presence-penalty", presence_penalty, -100, 100));
+  SPILLWAY_TRY(within("--frequency-penalty", frequency_penalty, -100, 100));
   return within("--repeat-penalty", repeat_penalty, 0.01, 100);
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {}
 
-void Sampler::accept(formats::TokenId token) {
+void Sampler::accept_prompt(formats::TokenId token) {
   recent_.push_back(token);
   if (recent_.size() > options_.repeat_window) recent_.erase(recent_.begin());
 }
 
-formats::TokenId Sampler::choose(std::span<const float> logits) {
+void Sampler::accept(formats::TokenId token) {
+  accept_prompt(token);
+  ++counts_[token];
+}
+
+Result<formats::TokenId> Sampler::choose(std::span<const float> logits,
+                                         TokenConstraint* constraint) {
+  auto token = choose_from(logits, {});
+  if (constraint == nullptr || (token && constraint->allows(*token))) return token;
+  std::vector<bool> allowed(logits.size(), false);
+  constraint->mark_allowed(allowed);
+  return choose_from(logits, allowed);
+}
+
+Result<formats::TokenId> Sampler::choose_from(std::span<const float> logits,
+                                              const std::vector<bool>& allowed) {
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) continue;
+    if (!std::isfinite(logits[i]) || (!allowed.empty() && !allowed[i])) continue;
     candidates_.push_back({static_cast<formats::TokenId>(i), static_cast<double>(logits[i]), 0});
   }
-  if (candidates_.empty()) return 0;
-  if (options_.repeat_penalty != 1) penalise();
+  bias();
+  if (candidates_.empty()) {
+    return fail(ErrorCode::kUsage,
+                "no token of {} may come next; look at the grammar and at --logit-bias",
+                logits.size());
+  }
+  penalise();
   if (options_.temperature <= 0) {
     // The first of equals, as argmax does.
     return std::max_element(
@@ -49,10 +72,37 @@ formats::TokenId Sampler::choose(std::span<const float> logits) {
   return draw();
 }
 
+// Candidates are in the order of their tokens until they are sorted by likelihood.
+Sampler::Candidate* Sampler::find(formats::TokenId token) {
+  const auto found =
+      std::lower_bound(candidates_.begin(), candidates_.end(), token,
+                       [](const Candidate& c, formats::TokenId id) { return c.token < id; });
+  return found != candidates_.end() && found->token == token ? &*found : nullptr;
+}
+
+void Sampler::bias() {
+  if (options_.bias.empty()) return;
+  for (const auto& [token, bias] : options_.bias) {
+    if (Candidate* c = find(token)) c->logit += bias;
+  }
+  std::erase_if(candidates_, [](const Candidate& c) { return !std::isfinite(c.logit); });
+}
+
 void Sampler::penalise() {
-  for (Candidate& c : candidates_) {
-    if (std::find(recent_.begin(), recent_.end(), c.token) == recent_.end()) continue;
-    c.logit = c.logit > 0 ? c.logit / options_.repeat_penalty : c.logit * options_.repeat_penalty;
+  if (options_.repeat_penalty != 1) {
+    for (const formats::TokenId token : std::set(recent_.begin(), recent_.end())) {
+      Candidate* c = find(token);
+      if (c == nullptr) continue;
+      c->logit =
+          c->logit > 0 ? c->logit / options_.repeat_penalty : c->logit * options_.repeat_penalty;
+    }
+  }
+  if (options_.presence_penalty == 0 && options_.frequency_penalty == 0) return;
+  for (const auto& [token, count] : counts_) {
+    if (Candidate* c = find(token)) {
+      c->logit -=
+          options_.presence_penalty + options_.frequency_penalty * static_cast<double>(count);
+    }
   }
 }
 

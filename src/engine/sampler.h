@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <random>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/token_constraint.h"
 #include "formats/tokenizer.h"
 
 namespace spillway::engine {
@@ -20,6 +22,11 @@ struct SamplingOptions {
   double repeat_penalty =
       1;  // divides positive and multiplies negative logits of recent tokens (arXiv 1909.05858)
   size_t repeat_window = 64;  // how many tokens are recent
+  // Taken from the logits of tokens that the answer has already: once each, and once for every
+  // time (OpenAI's presence_penalty and frequency_penalty).
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  std::map<formats::TokenId, double> bias = {};  // added to logits; −∞: never
   uint64_t seed = 0;
 
   // kUsage: a value outside its range.
@@ -29,11 +36,16 @@ struct SamplingOptions {
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  // A token of the text so far, the prompt's included: counts as recent.
+  // A token of the prompt: counts as recent.
+  void accept_prompt(formats::TokenId token);
+  // A token of the answer.
   void accept(formats::TokenId token);
-  // In the order penalty, top-k, temperature-free top-p and min-p, temperature. Logits that are not
-  // numbers are never chosen.
-  formats::TokenId choose(std::span<const float> logits);
+  // In the order bias, penalties, top-k, temperature-free top-p and min-p, temperature. Logits that
+  // are not numbers are never chosen. What `constraint` forbids is not chosen: it is asked about
+  // the token first that is chosen without it, and leaves only the allowed ones where that is
+  // forbidden. kUsage: no token is left.
+  Result<formats::TokenId> choose(std::span<const float> logits,
+                                  TokenConstraint* constraint = nullptr);
 
  private:
   struct Candidate {
@@ -41,6 +53,11 @@ class Sampler {
     double logit;
     double probability;
   };
+  // `allowed`: empty, or by token.
+  Result<formats::TokenId> choose_from(std::span<const float> logits,
+                                       const std::vector<bool>& allowed);
+  Candidate* find(formats::TokenId token);
+  void bias();
   void penalise();
   void keep_top_k();
   void keep_likely();
@@ -49,6 +66,7 @@ class Sampler {
   SamplingOptions options_;
   std::mt19937_64 random_;
   std::vector<formats::TokenId> recent_;
+  std::map<formats::TokenId, size_t> counts_;  // of the answer's tokens
   std::vector<Candidate> candidates_;
 };
 

@@ -36,6 +36,7 @@ Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput&
                                        std::span<float> y) {
   // Between weights is the finest grain at which a run can be stopped.
   if (parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed)) {
+    SPILLWAY_TRY(skip_from(weight));
     return fail(ErrorCode::kInterrupted, "interrupted");
   }
   const model::Weight& w = parts_.weights[weight];
@@ -56,6 +57,11 @@ Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput&
 
 Result<void> StreamedWeights::skip(model::WeightId weight) {
   for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i) SPILLWAY_TRY(release(i));
+  return {};
+}
+
+Result<void> StreamedWeights::skip_from(model::WeightId first) {
+  for (model::WeightId w = first; w < parts_.weights.size(); ++w) SPILLWAY_TRY(skip(w));
   return {};
 }
 

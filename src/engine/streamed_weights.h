@@ -40,6 +40,8 @@ class StreamedWeights final : public model::WeightSource {
   Result<const std::byte*> acquire(const placement::Slice& slice);
   // Gives a unit's slot back after its last slice.
   Result<void> release(size_t slice);
+  // Ends the pass before `first`, so that the next one finds the ring at its beginning.
+  Result<void> skip_from(model::WeightId first);
 
   Parts parts_;
   std::vector<size_t> first_slice_;  // of each weight, and the end

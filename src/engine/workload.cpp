@@ -26,8 +26,12 @@ RunShape run_shape(const ModelFile& model, const ops::Ops& ops, const Settings& 
                    const RunLength& length) {
   RunShape shape;
   shape.positions = length.prompt_tokens + length.answer_tokens;
-  shape.chunk = std::clamp<size_t>(length.prompt_tokens, 1, settings.prompt_chunk);
-  const auto outputs = [&] { return length.all_outputs ? shape.chunk : 1; };
+  const size_t checked = 1 + length.drafted_tokens;  // tokens of a pass of decoding
+  shape.chunk = std::clamp<size_t>(std::max(length.prompt_tokens, checked), 1,
+                                   std::max(settings.prompt_chunk, checked));
+  const auto outputs = [&] {
+    return length.all_outputs ? shape.chunk : std::min(shape.chunk, checked);
+  };
   while (shape.chunk > 1 &&
          model::Activations::size_bytes(model.transformer.config(), ops, shape.chunk, outputs()) >
              settings.host_budget_bytes / kActivationShare) {
@@ -74,8 +78,10 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
                                       model.page_bytes)},
       {Tag::kVocabulary, "tokenizer and header", model.header_bytes},
       {Tag::kOther, kProgramCharge,
-       kProcessBytes + settings.threads * kThreadBytes + config.vocabulary * kSamplerBytes},
+       (settings.within_process ? 0 : kProcessBytes + settings.threads * kThreadBytes) +
+           config.vocabulary * kSamplerBytes},
   };
+  workload.charges.insert(workload.charges.end(), settings.beside.begin(), settings.beside.end());
   workload.host_budget_bytes = settings.host_budget_bytes;
   workload.weights_budget_bytes = settings.weights_budget_bytes;
   workload.threads = settings.threads;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "engine/model_file.h"
 #include "ops/ops.h"
@@ -19,17 +20,20 @@ inline constexpr const char* kNormsCharge = "norms";
 // The user's caps and choices that decide about memory.
 struct Settings {
   uint64_t host_budget_bytes = 0;
-  std::optional<uint64_t> weights_budget_bytes;
+  std::optional<uint64_t> weights_budget_bytes = {};
   unsigned threads = 1;
   size_t prompt_chunk = 512;  // tokens a pass, at most
   DType kv = DType::kF16;
+  std::vector<placement::Charge> beside = {};  // what else the run holds of the budget
+  bool within_process = false;                 // another model of the run counts the program itself
 };
 
 // How long a run may get.
 struct RunLength {
   size_t prompt_tokens = 0;
   size_t answer_tokens = 0;
-  bool all_outputs = false;  // every position gives logits, not only a chunk's last
+  bool all_outputs = false;   // every position gives logits, not only a chunk's last
+  size_t drafted_tokens = 0;  // that a pass of decoding checks beside the next one, at most
 };
 
 // How much of the model a run uses.

@@ -105,6 +105,18 @@ class File {
   virtual Result<uint64_t> current_size() const = 0;
 };
 
+// A file that takes the place of what a path names once it is complete: it is written beside it
+// under a name of its own. Until commit() has succeeded, and after any failure, the path names what
+// it did before. One thread.
+class FileReplacement {
+ public:
+  virtual ~FileReplacement() = default;  // what was not committed is removed
+  // Appends. kMachine: the disk is full, or failed.
+  virtual Result<void> write(std::span<const std::byte> bytes) = 0;
+  // Once, at the end: all bytes are on the disk before the path names them. kMachine.
+  virtual Result<void> commit() = 0;
+};
+
 enum class Caching {
   kAvoid,  // O_DIRECT, or where that is refused buffered reads that drop their pages
   kUse     // through the page cache
@@ -145,6 +157,8 @@ class Platform {
   virtual Result<std::unique_ptr<AddressRange>> reserve(size_t bytes) = 0;
   // kBadFile: it is missing, unreadable, a directory or a pipe.
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) = 0;
+  // kUsage: no file can be made there.
+  virtual Result<std::unique_ptr<FileReplacement>> replace(const std::string& path) = 0;
   virtual Result<HostMemory> host_memory() const = 0;
   // What it does not tell is left empty.
   virtual HostFacts host_facts() const = 0;

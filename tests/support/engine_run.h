@@ -69,8 +69,6 @@ inline Result<void> run_in(platform::Platform& platform, const std::string& path
   engine::GenerateOptions options{.max_tokens = request.max_tokens,
                                   .context = request.context,
                                   .sampling = request.sampling,
-                                  .on_token = {},
-                                  .on_logits = {},
                                   .ignore_end = request.ignore_end};
   size_t tokens = 0;
   options.on_token = [&](formats::TokenId) {

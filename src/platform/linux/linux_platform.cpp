@@ -6,6 +6,7 @@
 
 #include "platform/linux/address_range.h"
 #include "platform/linux/file.h"
+#include "platform/linux/file_replacement.h"
 #include "platform/linux/host_facts.h"
 #include "platform/linux/machine_facts.h"
 
@@ -30,6 +31,9 @@ class LinuxPlatform : public Platform {
   }
   Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
     return open_file(path, options);
+  }
+  Result<std::unique_ptr<FileReplacement>> replace(const std::string& path) override {
+    return replace_file(path);
   }
   Result<HostMemory> host_memory() const override { return read_host_memory(""); }
   HostFacts host_facts() const override {

@@ -22,6 +22,7 @@ struct TruncationNotice {
 // NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): a handler has no other state
 TruncationNotice truncation_notice;
 std::atomic<bool> stop_flag = false;
+std::atomic<bool> end_flag = false;
 // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may not wait for a lock");
 
@@ -56,10 +57,10 @@ void on_bus_error(int signal, siginfo_t* information, void*) {
   _exit(truncation_notice.exit_code);
 }
 
-void on_interrupt(int, siginfo_t*, void*) {
+void on_interrupt(int signal, siginfo_t*, void*) {
+  end_flag.store(signal == SIGTERM, std::memory_order_relaxed);
   stop_flag.store(true, std::memory_order_relaxed);
-  set_default(SIGINT);
-  set_default(SIGTERM);
+  end_on_interrupt();
 }
 
 }  // namespace
@@ -72,9 +73,20 @@ void exit_on_truncated_mapping(std::string_view message, int exit_code) {
 }
 
 const std::atomic<bool>& stop_on_interrupt() {
+  stop_flag.store(false, std::memory_order_relaxed);
+  end_flag.store(false, std::memory_order_relaxed);
   set_handler(SIGINT, on_interrupt);
   set_handler(SIGTERM, on_interrupt);
   return stop_flag;
+}
+
+void end_on_interrupt() {
+  set_default(SIGINT);
+  set_default(SIGTERM);
+}
+
+bool asked_to_end() {
+  return end_flag.load(std::memory_order_relaxed);
 }
 
 }  // namespace spillway::platform

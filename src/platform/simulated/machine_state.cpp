@@ -7,8 +7,8 @@
 namespace spillway::platform {
 namespace {
 
-constexpr std::array<std::string_view, kOperations> kNames = {"reserve", "commit", "open", "read",
-                                                              "submit",  "wait",   "map"};
+constexpr std::array<std::string_view, kOperations> kNames = {
+    "reserve", "commit", "decommit", "open", "read", "submit", "wait", "map", "replace"};
 
 }  // namespace
 

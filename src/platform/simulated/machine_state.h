@@ -17,7 +17,7 @@
 
 namespace spillway::platform {
 
-inline constexpr size_t kOperations = static_cast<size_t>(Operation::kMap) + 1;
+inline constexpr size_t kOperations = static_cast<size_t>(Operation::kReplace) + 1;
 
 // Counts operations and fails those that a test has chosen.
 class Faults {
@@ -67,5 +67,7 @@ struct MachineState {
 Result<std::unique_ptr<AddressRange>> reserve_simulated(MachineState& state, size_t bytes);
 Result<std::unique_ptr<File>> open_simulated(MachineState& state, const std::string& path,
                                              OpenOptions options);
+Result<std::unique_ptr<FileReplacement>> replace_simulated(MachineState& state,
+                                                           const std::string& path);
 
 }  // namespace spillway::platform

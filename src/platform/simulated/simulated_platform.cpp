@@ -33,6 +33,9 @@ class Simulation : public SimulatedPlatform {
   Result<std::unique_ptr<File>> open(const std::string& path, OpenOptions options) override {
     return open_simulated(state_, path, options);
   }
+  Result<std::unique_ptr<FileReplacement>> replace(const std::string& path) override {
+    return replace_simulated(state_, path);
+  }
   Result<HostMemory> host_memory() const override {
     const std::lock_guard lock(state_.mutex);
     return HostMemory{.total_bytes = state_.machine.host_bytes,

@@ -25,7 +25,8 @@ struct SimulatedMachine {
 
 // Operations that can be made to fail. kRead is File::read and the end of each read of a queue,
 // whose completion then carries the error; kWait is a queue that failed as a whole.
-enum class Operation { kReserve, kCommit, kDecommit, kOpen, kRead, kSubmit, kWait, kMap };
+// kReplace: a FileReplacement is made, written or committed.
+enum class Operation { kReserve, kCommit, kDecommit, kOpen, kRead, kSubmit, kWait, kMap, kReplace };
 
 class SimulatedPlatform : public Platform {
  public:

@@ -77,7 +77,7 @@ TEST_F(Perplexities, AreWhatTheLogitsSay) {
     const auto result =
         measure_perplexity(engine, tokenizer, text, {.context = kContext, .on_chunk = {}});
     ASSERT_TRUE(result.has_value()) << result.error().message;
-    engine.reset();
+    engine.rewind(0);
     auto ids = text;
     ids[0] = 1;  // BOS
     const auto logits = engine.evaluate(ids, kContext).value();

@@ -18,7 +18,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr int kDraws = 20000;
 
 formats::TokenId greedy(const std::vector<float>& logits) {
-  return Sampler({}).choose(logits);
+  return Sampler({}).choose(logits).value();
 }
 
 TEST(Sampler, GreedyTakesTheFirstOfTheHighest) {
@@ -31,10 +31,10 @@ TEST(Sampler, GreedyTakesTheFirstOfTheHighest) {
 TEST(Sampler, LogitsThatAreNoNumbersAreNeverChosen) {
   EXPECT_EQ(greedy({kNan, 1, kNan, 2}), 3);
   EXPECT_EQ(greedy({kInfinity, 1, -kInfinity}), 1);
-  EXPECT_EQ(greedy({kNan, kNan}), 0);
+  EXPECT_FALSE(Sampler({}).choose(std::vector<float>{kNan, kNan}).has_value());
   Sampler sampler({.temperature = 5});
   for (int i = 0; i < 200; ++i)
-    EXPECT_THAT(sampler.choose(std::vector<float>{kNan, 1, kInfinity, 1, -kInfinity, kNan}),
+    EXPECT_THAT(sampler.choose(std::vector<float>{kNan, 1, kInfinity, 1, -kInfinity, kNan}).value(),
                 testing::AnyOf(1, 3));
 }
 
@@ -75,7 +75,7 @@ void expect_drawn_by_definition(const std::vector<float>& logits, const Sampling
   EXPECT_EQ(expected.size(), tokens);
   Sampler sampler(options);
   std::map<formats::TokenId, int> drawn;
-  for (int i = 0; i < kDraws; ++i) ++drawn[sampler.choose(logits)];
+  for (int i = 0; i < kDraws; ++i) ++drawn[sampler.choose(logits).value()];
   for (const auto& [token, count] : drawn)
     EXPECT_TRUE(expected.contains(token)) << token << " came " << count << " times";
   for (const auto& [token, p] : expected) {
@@ -120,14 +120,14 @@ TEST(Sampler, AllTogether) {
 
 TEST(Sampler, ATinyTemperatureIsGreedy) {
   Sampler sampler({.temperature = 1e-300});
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(sampler.choose(std::vector<float>{1, 3, 2}), 1);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(sampler.choose(std::vector<float>{1, 3, 2}).value(), 1);
 }
 
 formats::TokenId after(const std::vector<formats::TokenId>& text, const SamplingOptions& options,
                        const std::vector<float>& logits) {
   Sampler sampler(options);
   for (const formats::TokenId token : text) sampler.accept(token);
-  return sampler.choose(logits);
+  return sampler.choose(logits).value();
 }
 
 TEST(Sampler, ThePenaltyDividesPositiveAndMultipliesNegativeLogits) {
@@ -150,11 +150,65 @@ TEST(Sampler, ThePenaltyForgets) {
   EXPECT_EQ(after({0, 0}, options, {2.0F, 1.9F}), 0);
 }
 
+TEST(Sampler, PresenceAndFrequencyCountTheAnswerOnly) {
+  // OpenAI: logit − presence·[count > 0] − frequency·count, of tokens that were sampled.
+  const std::vector<float> logits = {2.0F, 1.0F};
+  const auto choice = [&](int prompt, int answer, const SamplingOptions& options) {
+    Sampler sampler(options);
+    for (int i = 0; i < prompt; ++i) sampler.accept_prompt(0);
+    for (int i = 0; i < answer; ++i) sampler.accept(0);
+    return sampler.choose(logits).value();
+  };
+  EXPECT_EQ(choice(5, 0, {.presence_penalty = 1.5}), 0);
+  EXPECT_EQ(choice(0, 1, {.presence_penalty = 0.9}), 0);
+  EXPECT_EQ(choice(0, 9, {.presence_penalty = 0.9}), 0) << "once, however often it came";
+  EXPECT_EQ(choice(0, 1, {.presence_penalty = 1.1}), 1);
+  EXPECT_EQ(choice(0, 2, {.frequency_penalty = 0.4}), 0);
+  EXPECT_EQ(choice(0, 3, {.frequency_penalty = 0.4}), 1);
+  EXPECT_EQ(choice(0, 100, {.repeat_window = 1, .frequency_penalty = 0.02}), 1)
+      << "never forgotten";
+  EXPECT_EQ(choice(0, 1, {.presence_penalty = -5}), 0);
+}
+
+TEST(Sampler, BiasIsAddedFirst) {
+  EXPECT_EQ(after({}, {.bias = {{1, 1.5}}}, {2.0F, 1.0F}), 1);
+  EXPECT_EQ(after({}, {.bias = {{0, -1.5}}}, {2.0F, 1.0F}), 1);
+  EXPECT_EQ(after({}, {.bias = {{0, -0.5}, {7, 100}}}, {2.0F, 1.0F}), 0);
+  const double never = -std::numeric_limits<double>::infinity();
+  EXPECT_EQ(after({}, {.bias = {{0, never}}}, {2.0F, -100.0F}), 1);
+  const auto none = Sampler({.bias = {{0, never}}}).choose(std::vector<float>{1.0F});
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code, ErrorCode::kUsage);
+}
+
+TEST(Sampler, AConstraintIsAskedAboutTheChosenTokenFirst) {
+  struct Even final : TokenConstraint {
+    bool allows(formats::TokenId id) override {
+      ++asked;
+      return id % 2 == 0;
+    }
+    void mark_allowed(std::vector<bool>& allowed) override {
+      ++marked;
+      for (size_t i = 0; i < allowed.size(); i += 2) allowed[i] = true;
+    }
+    Result<void> accept(formats::TokenId) override { return {}; }
+    bool finished() override { return false; }
+    int asked = 0;
+    int marked = 0;
+  } even;
+  Sampler sampler({});
+  EXPECT_EQ(sampler.choose(std::vector<float>{1, 2, 3, 2}, &even).value(), 2);
+  EXPECT_EQ(even.marked, 0);
+  EXPECT_EQ(sampler.choose(std::vector<float>{1, 9, 3, 2}, &even).value(), 2);
+  EXPECT_EQ(even.marked, 1);
+  EXPECT_FALSE(sampler.choose(std::vector<float>{kNan, 9}, &even).has_value());
+}
+
 TEST(Sampler, ASeedGivesTheSameTokens) {
   const auto tokens = [](uint64_t seed) {
     Sampler sampler({.temperature = 1, .seed = seed});
     std::vector<formats::TokenId> ids;
-    for (int i = 0; i < 64; ++i) ids.push_back(sampler.choose(kLogits));
+    for (int i = 0; i < 64; ++i) ids.push_back(sampler.choose(kLogits).value());
     return ids;
   };
   EXPECT_EQ(tokens(7), tokens(7));
