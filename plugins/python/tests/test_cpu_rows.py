@@ -9,7 +9,8 @@ import torch
 import spillway.torch
 from spillway.row_worker import RowWorker
 from spillway.torch import cpu_rates
-from spillway.torch.cpu_rates import Rates, share_of
+from spillway.torch.cpu_rates import Amounts, Rates, share_of
+from spillway.torch import cpu_rows
 from spillway.torch.cpu_rows import CpuRows
 
 MIB = models.MIB
@@ -22,8 +23,9 @@ def rates(cpu=50 * GB, link=50 * GB, many=50 * GB):
 
 
 @pytest.fixture
-def with_rows(stream):
+def with_rows(stream, monkeypatch):
     """with_rows(share): all weights stream; returns the streamer and a counter of products."""
+    monkeypatch.setattr(cpu_rows, "LEAST_BYTES", 4 * MIB)
     open_ones = []
 
     def start(share, given=None):
@@ -166,32 +168,36 @@ def test_the_report_says_where_the_time_went(with_rows, device):
 
 # -- The share
 
-def test_both_are_done_together():
-    streamed, resident = 10 * GB, 12 * GB
+def amounts(link=10 * GB, shared=10 * GB):
+    return Amounts(12 * GB, 10 * GB, link, shared, 100)
+
+
+@pytest.mark.parametrize("shared", [10 * GB, 8 * GB])
+@pytest.mark.parametrize("link", [10 * GB, 7 * GB])
+def test_both_are_done_together(link, shared):
     found = rates(cpu=40 * GB, link=50 * GB)
-    share = share_of(found, streamed, resident)
-    link_seconds = (1 - share) * streamed / 50 / GB
-    cpu_seconds = share * streamed / 40 / GB
-    between = resident / 3000 / GB + streamed / cpu_rates.TYPICAL_BYTES * \
-        cpu_rates.HANDOVER_SECONDS
+    share = share_of(found, amounts(link, shared))
+    link_seconds = (10 * GB - share * shared) * link / 10 / GB / 50 / GB
+    cpu_seconds = share * shared / 40 / GB
+    between = 12 / 3000 + 100 * cpu_rates.HANDOVER_SECONDS
     assert link_seconds == pytest.approx(cpu_seconds + between)
-    assert link_seconds < 0.7 * streamed / 50 / GB
+    assert link_seconds < 0.75 * link / 50 / GB
 
 
 def test_a_link_that_brings_packed_weights_leaves_less_to_the_cpu():
-    found = rates(cpu=40 * GB, link=50 * GB)
-    plain = share_of(found, 10 * GB, 12 * GB)
-    packed = share_of(found, 10 * GB, 12 * GB, 7 * GB)
-    between = 12 * GB / 3000 / GB + 10 * GB / cpu_rates.TYPICAL_BYTES * cpu_rates.HANDOVER_SECONDS
-    assert (1 - packed) * 7 / 50 == pytest.approx(packed * 10 / 40 + between)
-    assert packed < plain
-    slow = rates(many=22 * GB)
-    assert slow.most_tokens(0.4) == 4 and slow.most_tokens(0.4, 0.7) == 1
+    found = rates(cpu=40 * GB, link=50 * GB, many=22 * GB)
+    assert share_of(found, amounts(link=7 * GB)) < share_of(found, amounts())
+    assert found.most_tokens(0.4) == 4 and found.most_tokens(0.4, 0.7) == 1
+
+
+def test_never_all_rows():
+    found = rates(cpu=500 * GB, link=10 * GB)
+    assert share_of(found, amounts(shared=GB)) < 1
 
 
 def test_a_cpu_that_takes_the_links_bandwidth_away_gets_nothing():
     shared = Rates(link_alone=400 * GB, link=200 * GB, cpu={1: 200 * GB}, hbm=3000 * GB)
-    assert share_of(shared, 10 * GB, 12 * GB) == 0
+    assert share_of(shared, amounts()) == 0
 
 
 def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
@@ -199,6 +205,16 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
     assert found.most_tokens(0.15) == 4
     assert found.most_tokens(0.45) == 1
     assert found.most_tokens(0) == 0
+
+
+def test_small_weights_are_the_links(stream, device):
+    streamer = stream(0)
+    layers = torch.nn.Linear(WIDTH, WIDTH), torch.nn.Linear(WIDTH, 256)
+    model = torch.nn.Sequential(*layers).to(device)
+    assert all(models.homes(model))
+    found = streamer.amounts(4 * MIB)
+    assert found.products == 1 and found.shared == 4 * WIDTH * WIDTH
+    assert found.streamed == found.link == found.shared + 4 * WIDTH * 256
 
 
 def held_bytes(streamer):

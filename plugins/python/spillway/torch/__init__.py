@@ -138,7 +138,7 @@ def _packing_way(wanted: bool | str) -> str | None:
     words = {True: WAYS[0], "on": WAYS[0], "1": WAYS[0], False: None, "off": None, "0": None}
     words |= {word: way for way in WAYS for word in (way, way.replace(" ", "-"))}
     if wanted not in words:
-        raise ValueError(f"packing is {wanted!r}: write True, False, or one of {WAYS}")
+        raise ValueError(f"packing is {wanted!r}: write on, off, in-place or staged")
     return words[wanted]
 
 

@@ -20,8 +20,8 @@ LINK_SECONDS = 0.2  # that the link is busy in a measurement
 # Of a product: x to the host, y from it, what Python takes to launch it and what lies around it.
 # On an H100 with a Llama of transformers the CPU had no work for 0.26 to 0.31 ms a product.
 HANDOVER_SECONDS = 280e-6
-TYPICAL_BYTES = 60 << 20  # of a weight, to tell how many products there are
 JOB_BYTES = 32 << 20  # of a product of the CPU's: starting its threads counts
+MOST_SHARE = 0.95
 LEAST_GAIN = 1.05  # in bytes a second, or the CPU stays out of it
 
 
@@ -41,18 +41,31 @@ class Rates:
         return max(fits, default=0)
 
 
-def share_of(rates: Rates, streamed_bytes: int, resident_bytes: int,
-             link_bytes: int | None = None) -> float:
-    """Of the rows, so that the CPU and the link are done with a token together. The link runs ahead
-    and is busy all the time; the CPU cannot compute while the GPU does what comes between.
-    link_bytes: that the link would bring of the streamed ones, if the CPU had none; None: all."""
+@dataclass
+class Amounts:
+    """What a token reads, in bytes of weights: in HBM; in the host; of that, over the link if the
+    CPU has no rows, which is less where weights are packed; and in how many weights of the host,
+    of how many bytes, the CPU is to have rows."""
+    resident: int
+    streamed: int
+    link: int
+    shared: int
+    products: int
+
+    def link_part(self) -> float:
+        return self.link / max(1, self.streamed)
+
+
+def share_of(rates: Rates, amounts: Amounts) -> float:
+    """Of the rows of those weights, so that the CPU and the link are done with a token together.
+    The link runs ahead and is busy all the time; the CPU cannot compute while the GPU does what
+    comes between. Below 1."""
     cpu = rates.cpu[1]
-    if rates.link + cpu < LEAST_GAIN * rates.link_alone or not streamed_bytes:
+    if rates.link + cpu < LEAST_GAIN * rates.link_alone or not amounts.shared:
         return 0.0
-    link_bytes = streamed_bytes if link_bytes is None else link_bytes
-    link_seconds, cpu_seconds = link_bytes / rates.link, streamed_bytes / cpu
-    between = resident_bytes / rates.hbm + HANDOVER_SECONDS * streamed_bytes / TYPICAL_BYTES
-    return max(0.0, link_seconds - between) / (link_seconds + cpu_seconds)
+    between = amounts.resident / rates.hbm + HANDOVER_SECONDS * amounts.products
+    seconds = amounts.shared * (amounts.link_part() / rates.link + 1 / cpu)
+    return min(MOST_SHARE, max(0.0, amounts.link / rates.link - between) / seconds)
 
 
 def measure(device, pool: library.Pool, worker: RowWorker) -> Rates:

@@ -18,7 +18,9 @@ from spillway.torch.weight import Weight
 
 DTYPES = {torch.bfloat16: BF16, torch.float16: F16, torch.float32: F32}
 ALIGNMENT = 128  # of the GPU's rows: what its kernels like
-LEAST_BYTES = 4 << 20  # of a weight: handing a smaller one over costs more than the link's time
+# Of a weight: handing a smaller one over takes the CPU longer than half of it takes the link. It
+# gets that much more of the larger ones.
+LEAST_BYTES = 24 << 20
 MOST_LANES = 8  # streams that the CPU serves
 X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
 Y_FLOATS = 1 << 20
@@ -47,7 +49,8 @@ class _Lane:
         if view is None:
             if len(self._views) >= MOST_VIEWS:
                 self._views.clear()
-            view = self._views[key] = floats[:tokens * width].view(tokens, width)
+            with torch.inference_mode(False):
+                view = self._views[key] = floats[:tokens * width].view(tokens, width)
         return view
 
 
@@ -59,8 +62,8 @@ def _floats(device, address: int, count: int) -> torch.Tensor:
 
 class CpuRows:
     """`share` of the rows, above 0 and below 1, for `most_tokens` at once; None: found out at the
-    first use from `rates`, and fixed from then on. `amounts()` are the bytes of weights that
-    stream, of what lies in HBM, and of what goes over the link for the first."""
+    first use from `rates`, and fixed from then on. `amounts(least_bytes)` are cpu_rates.Amounts,
+    where the CPU has rows of weights from that size on."""
 
     def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
                  rates: Rates | None = None):
@@ -97,10 +100,10 @@ class CpuRows:
         with self._lock:
             if self._most_tokens is not None:
                 return
-            streamed, resident, link = self._amounts()
+            amounts = self._amounts(LEAST_BYTES)
             if self.share is None:
-                self.share = share_of(self.rates, streamed, resident, link)
-            self._most_tokens = self.rates.most_tokens(self.share, link / max(1, streamed))
+                self.share = share_of(self.rates, amounts)
+            self._most_tokens = self.rates.most_tokens(self.share, amounts.link_part())
 
     def _gpu_rows(self, weight: Weight) -> int:
         if weight.gpu_rows is None:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from spillway import library
 from spillway.torch import compat, placement
 from spillway.torch.compat import address_of
+from spillway.torch.cpu_rates import Amounts
 from spillway.torch.devices import Keeper
 from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
@@ -185,14 +186,14 @@ class Streamer:
                 self.ring = ring = Ring(self.device, self.device.ring_slots, size_bytes)
             return ring
 
-    def amounts(self) -> tuple[int, int, int]:
-        """Bytes whose home is the host, bytes in HBM, and how many of the first go over the link
-        in a pass once packed copies are made of them."""
-        homes = list(self._homes.values())
-        streamed = sum(keeper.region.size_bytes for keeper in homes)
-        link = streamed if self.packing is None else self.packing.expected_bytes(
-            weight for keeper in homes for weight in keeper.weights)
-        return streamed, self.allocated_bytes(), min(link, streamed)
+    def amounts(self, least_bytes: int) -> Amounts:
+        """What a token reads, where the CPU has rows of weights from that size on; once packed
+        copies are made."""
+        weights = [weight for keeper in list(self._homes.values()) for weight in keeper.weights]
+        streamed = sum(weight.size_bytes for weight in weights)
+        link = self.packing.expected_bytes(weights) if self.packing else streamed
+        shared = [weight.size_bytes for weight in weights if weight.size_bytes >= least_bytes]
+        return Amounts(self.allocated_bytes(), streamed, link, sum(shared), len(shared))
 
     def _drop_ring(self) -> None:
         """When no weight has its home in the host any more, the ring goes as well; not in a process
