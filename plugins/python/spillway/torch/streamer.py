@@ -32,6 +32,7 @@ class Streamer:
         self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
+        self.kv = None  # a KvTiers, where transformers is there
         self.order = Order(self)
         self.making = Making(self)
         self._process = os.getpid()

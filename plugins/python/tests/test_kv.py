@@ -1,0 +1,282 @@
+"""The KV cache in tiers: what transformers' DynamicCache gives, bit for bit, within the budgets."""
+import copy
+import gc
+import io
+import random
+import threading
+
+import pytest
+import torch
+
+from models import MIB
+from spillway.torch import reporting
+
+transformers = pytest.importorskip("transformers")
+from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
+
+LAYERS, HEADS, DIM = 6, 4, 32
+BUDGET = 64 * MIB  # of weights and all: the models here take 10 MiB
+
+
+def model_of(device, attention="sdpa", dtype=torch.float32, kv_heads=2, **config):
+    torch.manual_seed(0)
+    config = transformers.MistralConfig(
+        hidden_size=HEADS * DIM, intermediate_size=128, num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS, num_key_value_heads=kv_heads, head_dim=DIM, vocab_size=300,
+        **{"sliding_window": None, **config})
+    model = transformers.MistralForCausalLM(config).to(dtype).to(device).eval()
+    model.set_attn_implementation(attention)
+    return model
+
+
+def prompt(device, tokens=100, batch=2):
+    return torch.randint(1, 300, (batch, tokens),
+                         generator=torch.Generator().manual_seed(1)).to(device)
+
+
+def answers(model, ids, mask=None, tokens=4, **options):
+    """Token ids and logits."""
+    found = model.generate(
+        ids, attention_mask=torch.ones_like(ids) if mask is None else mask, max_new_tokens=tokens,
+        min_new_tokens=tokens, do_sample=False, pad_token_id=0, return_dict_in_generate=True,
+        output_logits=True, **options)
+    return [found.sequences, *found.logits]
+
+
+def same(some, others):
+    return len(some) == len(others) and all(map(torch.equal, some, others))
+
+
+@pytest.fixture
+def tight(stream):
+    """tight(model, answer): a streamer with HBM for three quarters of the cache that
+    answer(past_key_values=…) fills, two layers of them for the ring. With all of it in HBM, answer
+    has given what it gives without Spillway."""
+    def start(model, answer):
+        wanted = answer(past_key_values=DynamicCache(config=model.config))
+        streamer = stream(BUDGET)
+        others = streamer.allocated_bytes()
+        cache = DynamicCache(config=model.config)
+        assert same(answer(past_key_values=cache), wanted)
+        assert not any(layer.in_host for layer in cache.layers)
+        streamer.hbm_bytes = others + sum(layer.hbm_bytes for layer in cache.layers) * 3 // 4
+        return streamer, wanted
+    return start
+
+
+def padded(ids):
+    mask = torch.ones_like(ids)
+    mask[0, :40] = 0
+    return mask
+
+
+@pytest.mark.parametrize(("attention", "dtype", "options"), [
+    ("eager", torch.float32, {}), ("sdpa", torch.float32, {"mask": padded}),
+    ("sdpa", torch.bfloat16, {}), ("sdpa", torch.float32, {"num_beams": 3}),
+    ("sdpa", torch.float32, {"prompt_lookup_num_tokens": 2})])
+def test_the_same_tokens_and_logits(tight, device, attention, dtype, options):
+    model, ids = model_of(device, attention, dtype), prompt(device)
+    if "mask" in options:
+        options = {"mask": padded(ids)}
+    if "prompt_lookup_num_tokens" in options:
+        ids = ids[:1]
+    streamer, wanted = tight(model, lambda **cache: answers(model, ids, **options, **cache))
+    peak, allocated = [], streamer.allocated_bytes
+    streamer.allocated_bytes = lambda: peak.append(allocated()) or peak[-1]
+    assert same(answers(model, ids, **options), wanted)
+    assert len(peak) > LAYERS and max(peak) <= streamer.hbm_bytes
+    gc.collect()
+    assert streamer.kv.ring is None and streamer.kv.layers() == []  # went with their cache
+    assert reporting.host_use(streamer)["used_bytes"] == 0
+
+
+def test_what_goes_home_is_spread_and_comes_ahead_of_use(tight, device):
+    model, ids = model_of(device), prompt(device)
+    streamer, wanted = tight(model, lambda **cache: answers(model, ids, **cache))
+    cache = DynamicCache(config=model.config)
+    assert same(answers(model, ids, past_key_values=cache), wanted)
+    homed = [layer.in_host for layer in cache.layers]
+    assert homed == [True, False, True, False, True, True]
+    counts = streamer.kv.ring.counts
+    assert counts.hits >= 2 * sum(homed) and counts.misses <= sum(homed) + 1
+    assert sum(layer.hbm_bytes for layer in cache.layers) > 0
+    assert streamer.allocated_bytes() <= streamer.hbm_bytes
+
+
+def test_a_conversation_goes_on(tight, device):
+    """past_key_values from call to call, cropped between, copied, and saved."""
+    model, ids = model_of(device), prompt(device, batch=1)
+
+    def talk(past_key_values):
+        cache = past_key_values
+        found = answers(model, ids, past_key_values=cache)
+        found += answers(model, torch.cat([found[0], ids[:, :9]], 1), past_key_values=cache)
+        cache.crop(-20)
+        other = copy.deepcopy(cache)
+        saved = io.BytesIO()
+        torch.save(cache, saved)
+        saved.seek(0)
+        third = torch.load(saved, weights_only=False)
+        assert type(third.layers[0]) is DynamicLayer
+        more = ids[:, :9].repeat(1, 1 + cache.get_seq_length() // 9)[:, :cache.get_seq_length() + 5]
+        for one in (cache, other, third):
+            found += answers(model, more, past_key_values=one)
+        return found
+
+    _, wanted = tight(model, talk)
+    assert same(talk(DynamicCache(config=model.config)), wanted)
+
+
+class Twins:
+    """A DynamicLayer, and one in tiers that is to be the same."""
+
+    def __init__(self, cache, device, generator):
+        self.plain, self.ours = DynamicLayer(), cache.layer_class_to_replicate()
+        self.device, self.generator = device, generator
+        self.batch = 2
+
+    def update(self):
+        shape = (self.batch, 2, self.generator.choice((1, 1, 3, 70)), 8)
+        states = [torch.randn(shape[:3] + (dim,), device=self.device) for dim in (8, 16)]
+        kept, were = self.ours.keys, self.plain.keys
+        for part, wanted in zip(self.ours.update(*states), self.plain.update(*states)):
+            assert torch.equal(part, wanted)
+        if kept is not None:
+            assert torch.equal(kept, were)
+
+    def crop(self):
+        if self.plain.get_seq_length() > 3:
+            self.both("crop", -self.generator.randint(0, 3))
+
+    def reorder(self):
+        self.both("reorder_cache", torch.randint(self.batch, (self.batch,)))
+
+    def repeat(self):
+        if self.batch < 5 and self.plain.get_seq_length():
+            self.both("batch_repeat_interleave", 2)
+            self.batch *= 2
+
+    def select(self):
+        if self.plain.get_seq_length():
+            self.both("batch_select_indices", torch.tensor([self.batch - 1]))
+            self.batch = 1
+
+    def copied(self):
+        self.ours, before = copy.deepcopy(self.ours), self.ours
+        if before.length:
+            before.keys.zero_()
+
+    def reset(self):
+        if self.generator.random() < 0.2:
+            self.plain = DynamicLayer()
+            self.ours.reset()
+
+    def move(self):
+        (self.ours.offload if self.generator.random() < 0.5 else self.ours.prefetch)()
+
+    def both(self, name, *arguments):
+        for layer in (self.plain, self.ours):
+            getattr(layer, name)(*arguments)
+
+    def step(self):
+        getattr(self, self.generator.choice((
+            "update", "update", "update", "update", "crop", "reorder", "repeat", "select", "copied",
+            "reset", "move")))()
+        assert self.ours.get_seq_length() == self.plain.get_seq_length()
+        if self.plain.get_seq_length():
+            assert torch.equal(self.ours.keys, self.plain.keys)
+            assert torch.equal(self.ours.values, self.plain.values)
+
+
+@torch.no_grad()
+def test_layers_are_those_of_transformers(stream, device):
+    """Whatever is done with them, in whatever order, in HBM, in the host and on the way."""
+    streamer = stream(1 * MIB)
+    for seed in range(8):
+        generator = random.Random(seed)
+        torch.manual_seed(seed)
+        cache = DynamicCache()
+        twins = [Twins(cache, device, generator) for _ in range(3)]
+        for step in range(50):
+            try:
+                for pair in twins:
+                    pair.step()
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}, step {step}") from error
+            if step == 25:  # from here on there is no room in HBM at all
+                streamer.hbm_bytes = 0
+        streamer.hbm_bytes = MIB
+    assert streamer.kv.ring.counts.hits > 0
+
+
+@torch.no_grad()
+def test_what_somebody_keeps_is_not_written_over(stream, device):
+    stream(0)
+    layers = [DynamicCache().layer_class_to_replicate() for _ in range(4)]
+    new = [torch.randn(1, 2, 5, 8, device=device) for _ in layers]
+    kept = [layer.update(one, one) for layer, one in zip(layers, new)]
+    assert all(layer.in_host for layer in layers)
+    for layer, one in zip(layers, new):
+        layer.update(one, one)
+    assert all(torch.equal(part, one) for parts, one in zip(kept, new) for part in parts)
+
+
+def test_sliding_windows_and_names(stream, device):
+    model, ids = model_of(device, sliding_window=50), prompt(device)
+    full = model_of(device)
+    with pytest.raises(ValueError, match="Invalid `cache_implementation`"):
+        answers(full, ids, cache_implementation="spillway")
+    slides, wanted = answers(model, ids), answers(full, ids)
+    stream(0)
+    assert same(answers(model, ids), slides)
+    assert same(answers(full, ids, cache_implementation="spillway"), wanted)
+    with pytest.raises(ValueError, match="Invalid `cache_implementation`"):
+        answers(full, ids, cache_implementation="tiers")
+
+
+def test_gradients_are_recorded_as_ever(stream, device):
+    model, ids = model_of(device), prompt(device)
+
+    def gradients():
+        model.zero_grad()
+        first = model(ids, use_cache=True)
+        second = model(ids[:, :5], past_key_values=first.past_key_values)
+        (first.logits.sum() + second.logits.square().sum()).backward()
+        return [parameter.grad.clone() for parameter in model.parameters()]
+
+    wanted = gradients()
+    stream(0)
+    assert same(gradients(), wanted)
+
+
+def test_a_host_budget_that_is_full_is_an_error(stream, device):
+    model, ids = model_of(device), prompt(device)
+    wanted = answers(model, ids)
+    streamer = stream(BUDGET, 1 * MIB)
+    cache = DynamicCache(config=model.config)
+    assert same(answers(model, ids, past_key_values=cache), wanted)
+    streamer.hbm_bytes = 0
+    longer = torch.cat([wanted[0], prompt(device, 900)], 1)
+    with pytest.raises(torch.OutOfMemoryError, match="KV cache has no room in host memory"):
+        answers(model, longer, past_key_values=cache)
+    del cache
+    gc.collect()
+    assert same(answers(model, ids), wanted)
+
+
+def test_several_threads(stream, device):
+    model, ids = model_of(device), prompt(device)
+    wanted = [answers(model, ids[:, :tokens]) for tokens in (40, 60, 80, 100)]
+    streamer = stream(BUDGET)
+    streamer.hbm_bytes = streamer.allocated_bytes()
+    found = [None] * len(wanted)
+
+    def run(at, tokens):
+        found[at] = answers(model, ids[:, :tokens])
+
+    threads = [threading.Thread(target=run, args=(at, 40 + 20 * at)) for at in range(len(wanted))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(map(same, found, wanted))
