@@ -67,6 +67,7 @@ class StandIn:
         pool = library.Pool(library.Library(), hbm_budget=64 * MIB, host_budget=host or GIB,
                             simulated_bytes=256 * MIB)
         self._streamer = Streamer(devices.Cpu(), pool, hbm - work)
+        self._streamer.work_bytes = work
         self._patches = loading.install(self._streamer)
 
     def disable(self):

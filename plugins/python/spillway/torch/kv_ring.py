@@ -47,8 +47,10 @@ class _Slot:
         return tuple(_rows(memory, part) for memory, part in zip(self.memory, layer.parts()))
 
     def capacity(self, layer) -> int:
-        return min(memory.numel() // part.token_bytes
-                   for memory, part in zip(self.memory, layer.parts()))
+        """In tokens."""
+        return 0 if self.memory is None else min(
+            memory.numel() // part.token_bytes
+            for memory, part in zip(self.memory, layer.parts()))
 
 
 def _rows(memory: torch.Tensor, part) -> torch.Tensor:
@@ -73,7 +75,8 @@ class KvRing:
     def growth(self, layer, tokens: int) -> int:
         """What the slots would take more of HBM for such a layer of so many tokens."""
         need = sum(grown(tokens) * part.token_bytes for part in layer.parts())
-        return sum(max(0, need - slot.size_bytes) for slot in self._slots)
+        return sum(max(0, need - slot.size_bytes) for slot in self._slots
+                   if slot.capacity(layer) < tokens)
 
     def fetch(self, layer, tokens: int) -> _Slot:
         """What the layer has in the host, in a slot with room for `tokens`: the current stream can
@@ -127,7 +130,8 @@ class KvRing:
         for layer in ahead:
             if self._find(layer) is None:
                 slot = self._take(ahead)
-                if slot is None:
+                if slot is None or slot.capacity(layer) <= layer.length \
+                        and self._tiers.missing_bytes(self.growth(layer, layer.length + 1)) > 0:
                     return
                 self._load(slot, layer, layer.length + 1)
 
@@ -144,7 +148,7 @@ class KvRing:
 
     def _load(self, slot: _Slot, layer, tokens: int, asked=False) -> None:
         after = (slot.free, *slot.stored)
-        if slot.memory is None or slot.capacity(layer) < tokens:
+        if slot.capacity(layer) < tokens:
             slot.memory, slot.layer = None, nothing  # first: both would not fit
             slot.memory = tuple(self._allocate(grown(tokens) * part.token_bytes)
                                 for part in layer.parts())

@@ -1,7 +1,8 @@
 """Where the layers of KV caches lie: in HBM while there is room, then, layer by layer, in the host.
 One a streamer. Thread-safe.
 
-Room is what the HBM budget leaves beside weights, and a part of `work`. The layer that has to go
+Room is what the HBM budget leaves beside weights, and a part of `work`; for the slots that the host's
+part passes through, weights go home where they have to (yielding.py). The layer that has to go
 next is one of the cache that was used least recently, and of its layers the one that leaves those
 of the host evenly among the others, so that the link is busy all the time. What is in the host
 passes through a ring of slots (kv_ring.py).
@@ -17,8 +18,10 @@ import torch
 from spillway.torch import compat
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
+from spillway.torch.yielding import yield_weights
 
 WORK_PART = 3 / 8  # of `work` that KV caches may take: half of what the driver leaves of it
+YIELD_PART = 4  # weights leave room for one part of so many more: the cache will grow
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, lie evenly however many there are
 STORAGE_USES = 2  # of memory that nobody has a view of: the tensor, and the question
 
@@ -87,8 +90,7 @@ class KvTiers:
             return tuple(part.append(new) for part, new in zip(layer.parts(), states))
 
     def _through_ring(self, layer, states, tokens: int):
-        ring = self._ring_for(layer, tokens)
-        slot = ring.fetch(layer, tokens)
+        slot = self._ring.fetch(layer, tokens)
         before, found = layer.length, []
         for rows, part, new in zip(slot.rows(layer), layer.parts(), states):
             rows[before:tokens].copy_(by_token(new))
@@ -98,11 +100,6 @@ class KvTiers:
         slot.stored = tuple(part.stored() for part in layer.parts())
         return tuple(found)
 
-    def _ring_for(self, layer, tokens: int) -> KvRing:
-        if self._ring is None:
-            self._ring = KvRing(self)
-        return self._ring
-
     def _take_in(self, layer, states, tokens: int) -> None:
         """What was set, and what is empty, gets its memory in the layer's tier, for `tokens`."""
         given = [part.given for part in layer.parts()]
@@ -110,8 +107,7 @@ class KvTiers:
             if old is not None:
                 part.shape_as(old if part.length else new)
         try:
-            if not layer.in_host:
-                self._make_room(layer, tokens)
+            self._make_room(layer, tokens)
             for part, old in zip(layer.parts(), given):
                 if layer.in_host:
                     part.reserve_home(tokens)
@@ -146,7 +142,7 @@ class KvTiers:
             if not given or any(one is None or not one.numel() or not self.takes(one)
                                 for one in given):
                 return
-            if layer.in_host or self._lacks(0):
+            if layer.in_host or self.missing_bytes(0) > 0:
                 self._send_home(layer)
 
     def offload(self, layer) -> None:
@@ -158,7 +154,7 @@ class KvTiers:
     def bring_back(self, layer) -> None:
         """The layer comes back to HBM, if there is room for it."""
         with self._lock, torch.no_grad():
-            if layer.in_host and not self._lacks(layer.growth_bytes(layer.length)):
+            if layer.in_host and self.missing_bytes(layer.growth_bytes(layer.length)) <= 0:
                 self._bring_back(layer)
 
     def _bring_back(self, layer) -> None:
@@ -174,35 +170,46 @@ class KvTiers:
         """It was the last of its cache to go home, and there is room for two of it: so it does not
         go home again at once."""
         last = [one for one in _in_order_of_leaving(layer.group.layers()) if one.in_host][-1]
-        return last is layer and not self._lacks(2 * layer.growth_bytes(layer.length))
+        return last is layer and self.missing_bytes(2 * layer.growth_bytes(layer.length)) <= 0
 
-    def _lacks(self, size_bytes: int) -> bool:
+    def missing_bytes(self, size_bytes: int) -> int:
+        """Of HBM, if a KV cache took so many more. At most 0 where it has room."""
         streamer = self._streamer()
         if streamer is None:
-            return False
+            return 0
         limit = streamer.hbm_bytes + int(WORK_PART * streamer.work_bytes)
-        return streamer.allocated_bytes() + size_bytes > limit
+        return streamer.allocated_bytes() + size_bytes - limit
 
     def _make_room(self, layer, tokens: int) -> None:
-        """In HBM for so many tokens of the layer: others go home until there is, or it itself."""
-        while not layer.in_host:
-            need = layer.growth_bytes(tokens)
-            if need == 0 or not self._lacks(need + self._ring_growth(layer, tokens)):
+        """In HBM for so many tokens of the layer: others go home until there is, or it itself and
+        then others until there is room for the slots that it passes through, or else weights."""
+        while True:
+            need = (0 if layer.in_host else layer.growth_bytes(tokens)) \
+                + self._ring_growth(layer, tokens)
+            missing = self.missing_bytes(need) if need else 0
+            if missing <= 0:
                 return
-            self._send_home(self._next_to_go(layer))
+            goes = self._next_to_go(layer)
+            if goes is None:
+                break
+            self._send_home(goes)
+        if (streamer := self._streamer()) is not None:
+            yield_weights(streamer, missing + need // YIELD_PART)
 
     def _ring_growth(self, layer, tokens: int) -> int:
         if not len(self._homed):
             return 0
-        return self._ring_for(layer, tokens).growth(layer, tokens)
+        if self._ring is None:
+            self._ring = KvRing(self)
+        return self._ring.growth(layer, tokens)
 
     def _next_to_go(self, layer):
-        """Never none: the layer itself is among them."""
+        """None where nothing more can."""
         for group in sorted(self._groups, key=lambda group: group.used):
             for one in _in_order_of_leaving(group.layers()):
                 if not one.in_host and (one is layer or one.hbm_bytes):
                     return one
-        return layer
+        return None
 
     def _send_home(self, layer) -> None:
         for part in layer.parts():
