@@ -10,6 +10,7 @@ of use.
 """
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -26,7 +27,7 @@ from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
-__all__ = ["disable", "enable", "plan", "report"]
+__all__ = ["CacheFileError", "disable", "enable", "load_cache", "plan", "report", "save_cache"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
@@ -208,3 +209,11 @@ def report(*models: torch.nn.Module) -> Overview | str:
     active = _active
     return reporting.report(active.streamer, models or None) if active else \
         "spillway.torch is not enabled"
+
+
+def __getattr__(name: str):
+    """What needs transformers is there when it is asked for."""
+    homes = {"CacheFileError": "kv_format", "load_cache": "kv_load", "save_cache": "kv_save"}
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -14,7 +14,7 @@ from spillway.torch.devices import Keeper
 from spillway.torch.sizes import format_size
 
 GROWTH_PART = 16  # memory that grows gets one part of so many more than it has to have
-BLOCK_BYTES = 32 << 20  # of host memory at most
+PIECE_BYTES = 16 << 20  # of host memory at most; blocks have two of them
 TOKENS_TOGETHER = 64  # memory is for a multiple of so many
 
 
@@ -32,6 +32,11 @@ def by_token(states: torch.Tensor) -> torch.Tensor:
 def by_batch(rows: torch.Tensor) -> torch.Tensor:
     """The other way."""
     return rows.permute(1, 2, 0, 3)
+
+
+def piece_tokens(token_bytes: int) -> int:
+    """Of a piece: a power of two. Blocks that are made at once begin at multiples of it."""
+    return 1 << max(1, PIECE_BYTES // token_bytes).bit_length() - 1
 
 
 class _Block:
@@ -196,6 +201,44 @@ class KvTensor:
                               (*after, self._stored), done, stream=self._tiers.up)
         self._device.mark_in(self._fetched, self._tiers.up)
 
+    def _region(self, size_bytes: int) -> library.HostRegion:
+        try:
+            return self._tiers.pool.host_region(size_bytes, "KV cache", library.KV)
+        except library.BudgetError as error:
+            if self._tiers.drop_spares():
+                return self._region(size_bytes)
+            raise torch.OutOfMemoryError(f"the KV cache has no room in host memory for "
+                                         f"{format_size(size_bytes)} more: {error}") from error
+
+    def drop_spare(self) -> bool:
+        """Whether there were blocks that hold nothing; they go."""
+        spare = bool(self.blocks) and not self.in_host
+        if spare:
+            self.blocks = []
+        return spare
+
+    def hold(self, like: torch.Tensor, tokens: int) -> None:
+        """So many tokens as `like` has them, [tokens, batch, heads, dim], are in the host: what
+        their bytes are is the caller's business (pieces())."""
+        self._set_shape(by_batch(like))
+        self.given = self.buffer = None
+        self.reserve_home(tokens)
+        self._length = tokens
+
+    def pieces(self):
+        """(first token, its rows) of piece_tokens() each but for the last, wherever
+        they lie."""
+        together = piece_tokens(self.token_bytes)
+        for first in range(0, self.length, together):
+            end = min(first + together, self.length)
+            if self.given is not None:
+                yield first, by_token(self.given)[first:end]
+            elif self.buffer is not None:
+                yield first, self.buffer[first:end]
+            else:
+                parts = [part for _, part in self._parts(first, end)]
+                yield first, parts[0] if len(parts) == 1 else torch.cat(parts)
+
     def stored(self):
         """The mark after what store() copies."""
         return self._stored
@@ -214,15 +257,8 @@ class KvTensor:
             self._set_shape(self.given)
         end = self.blocks[-1].end if self.blocks else 0
         while end < tokens:
-            most = max(TOKENS_TOGETHER, BLOCK_BYTES // self.token_bytes)
-            count = min(most, grown(max(tokens, end)) - end)
-            size = count * self.token_bytes
-            try:
-                region = self._tiers.pool.host_region(size, "KV cache", library.KV)
-            except library.BudgetError as error:
-                raise torch.OutOfMemoryError(
-                    f"the KV cache has no room in host memory for {format_size(size)} more: "
-                    f"{error}") from error
+            count = min(2 * piece_tokens(self.token_bytes), grown(max(tokens, end)) - end)
+            region = self._region(count * self.token_bytes)
             keeper = Keeper(region, self._device.synchronize)
             with torch.inference_mode(False):
                 rows = self._device.tensor(keeper, (count, *self.shape), self.dtype)

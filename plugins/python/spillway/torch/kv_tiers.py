@@ -47,9 +47,13 @@ class KvTiers:
     def takes(self, states: torch.Tensor) -> bool:
         """They may become a part of a cache in tiers."""
         return (not torch.compiler.is_compiling() and not torch.is_grad_enabled()
-                and type(states) is torch.Tensor and states.dim() == 4
-                and states.device.type == self.device.device.type and states.device.type != "meta"
+                and type(states) is torch.Tensor and states.dim() == 4 and self.is_ours(states.device)
                 and not self.device.capturing() and not compat.observed())
+
+    def is_ours(self, device: torch.device) -> bool:
+        """Caches there are in tiers."""
+        ours = self.device.device
+        return device.type == ours.type and device.index in (None, ours.index)
 
     def fits(self, layer, *states: torch.Tensor) -> bool:
         """They can follow what the layer has."""
@@ -132,6 +136,19 @@ class KvTiers:
                 part.crop(length)
             if self._ring is not None:
                 self._ring.crop(layer)
+
+    def drop_spares(self) -> bool:
+        """Whether host memory of layers that are in HBM again could be given back."""
+        return any([part.drop_spare() for layer in self.layers() for part in layer.parts()
+                    if part is not None])
+
+    def hold(self, layer, likes, tokens: int) -> None:
+        """The layer is in the host, with so many tokens whose bytes are written from outside."""
+        with self._lock:
+            self._groups.add(layer.group)
+            for part, like in zip(layer.parts(), likes):
+                part.hold(like, tokens)
+            self._home(layer)
 
     # -- Who lies where
 
