@@ -8,8 +8,8 @@ import threading
 import pytest
 import torch
 
-from models import MIB
-from spillway.torch import reporting
+from models import MIB, homes
+from spillway.torch import planning, reporting
 
 transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
@@ -21,9 +21,9 @@ BUDGET = 64 * MIB  # of weights and all: the models here take 10 MiB
 def model_of(device, attention="sdpa", dtype=torch.float32, kv_heads=2, **config):
     torch.manual_seed(0)
     config = transformers.MistralConfig(
-        hidden_size=HEADS * DIM, intermediate_size=128, num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS, num_key_value_heads=kv_heads, head_dim=DIM, vocab_size=300,
-        **{"sliding_window": None, **config})
+        intermediate_size=128, num_hidden_layers=LAYERS, num_key_value_heads=kv_heads, head_dim=DIM,
+        vocab_size=300, **{"hidden_size": HEADS * DIM, "num_attention_heads": HEADS,
+                           "sliding_window": None, **config})
     model = transformers.MistralForCausalLM(config).to(dtype).to(device).eval()
     model.set_attn_implementation(attention)
     return model
@@ -280,3 +280,46 @@ def test_several_threads(stream, device):
     for thread in threads:
         thread.join()
     assert all(map(same, found, wanted))
+
+
+def test_the_report_shows_where_it_lies(tight, device):
+    model, ids = model_of(device), prompt(device)
+    streamer, _ = tight(model, lambda **cache: answers(model, ids, **cache))
+    assert reporting.report(streamer, [model]).to_dict()["kv"] is None
+    cache = DynamicCache(config=model.config)
+    answers(model, ids, past_key_values=cache)
+    overview = reporting.report(streamer, [model])
+    numbers, text = overview.to_dict(), str(overview)
+    kv = numbers["kv"]
+    length = cache.get_seq_length()
+    assert (kv["tokens"], kv["layers"], kv["host_layers"]) == (length, LAYERS, 4)
+    token = 2 * 2 * 2 * DIM * 4  # keys and values, batch, heads
+    assert kv["streamed_bytes"] == 4 * length * token
+    assert kv["host_bytes"] == reporting.host_use(streamer)["used_bytes"] >= 4 * length * token
+    assert kv["hbm_bytes"] == sum(layer.hbm_bytes for layer in cache.layers) >= 2 * length * token
+    assert numbers["hbm"]["kv_bytes"] == kv["hbm_bytes"] + kv["slots_bytes"]
+    assert numbers["link"]["bytes_per_second"] > 0 and kv["predicted_seconds"] > 0
+    assert f"{length} tokens in 6 layers, 4 of them in the host" in text
+
+
+@torch.no_grad()
+def test_the_plan_is_what_comes(stream, device):
+    """For caches that fit, that go home in part, and for which weights go."""
+    original = model_of(device, hidden_size=1024, num_attention_heads=32, kv_heads=32)
+    streamer = stream(BUDGET)
+    for hbm, tokens in ((130, 300), (115, 300), (115, 40), (60, 300)):
+        streamer.hbm_bytes = hbm * MIB
+        planned = planning.plan(
+            original, None, planning.Budgets(streamer.hbm_bytes, 0), None, (None, ""),
+            (tokens, 1)).to_dict()["kv"]
+        model = copy.deepcopy(original).to(device)
+        cache = DynamicCache(config=model.config)
+        before = sum(homes(model))
+        model(prompt(device, tokens, 1), past_key_values=cache)
+        kv = reporting.report(streamer, [model]).to_dict()["kv"]
+        for key in ("host_layers", "hbm_bytes", "streamed_bytes"):
+            assert kv[key] == planned[key], (hbm, tokens, key)
+        assert (sum(homes(model)) > before) == (planned["yielded_bytes"] > 0)
+        assert streamer.allocated_bytes() <= streamer.hbm_bytes
+        del cache, model
+        gc.collect()

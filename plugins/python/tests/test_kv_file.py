@@ -1,5 +1,5 @@
-"""save_cache() and load_cache(): what was saved goes on as if it had never left, and nothing else is
-believed."""
+"""save_cache() and load_cache(): what was saved goes on as if it had never left, and nothing else
+is believed."""
 import errno
 import hashlib
 import json

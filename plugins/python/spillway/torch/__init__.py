@@ -170,8 +170,10 @@ def disable() -> None:
 
 def plan(model_or_config, hbm_budget: str | int | None = None,
          host_budget: str | int | None = None, *, dtype: torch.dtype | None = None,
-         link: str | int | None = None, work: str | int | None = None) -> Overview:
-    """Where the weights of a model would lie, and how long a pass over them takes at the least.
+         link: str | int | None = None, work: str | int | None = None, context: int = 0,
+         batch: int = 1) -> Overview:
+    """Where the weights of a model would lie, and how long a pass over them takes at the least;
+    and the KV cache of `batch` sequences of `context` tokens beside them.
 
     Loads nothing, and needs no GPU. Takes a module (none of whose weights is placed yet), a
     configuration of transformers, or the folder of a checkpoint; `dtype` is what it is to be loaded
@@ -194,7 +196,7 @@ def plan(model_or_config, hbm_budget: str | int | None = None,
     weights_bytes(hbm, work_bytes)
     model = planning.on_meta(model_or_config, dtype)
     return planning.plan(model, dtype, planning.Budgets(hbm, work_bytes, host), live,
-                         planning.link_rate(live, rate))
+                         planning.link_rate(live, rate), (context, batch))
 
 
 def _free_hbm() -> int:

@@ -44,8 +44,9 @@ def tensors_of(number: int, layer) -> list:
     """The keys and values of a cache's layer, none where it is empty. ValueError where such a layer
     cannot be saved."""
     if type(layer) not in KINDS:
-        raise ValueError(f"layer {number} of the cache is a {type(layer).__name__}, which cannot be "
-                         f"saved: only {', '.join(sorted(kind.__name__ for kind in KINDS))} can")
+        kinds = ", ".join(sorted(kind.__name__ for kind in KINDS))
+        raise ValueError(f"layer {number} of the cache is a {type(layer).__name__}, which cannot "
+                         f"be saved: only {kinds} can")
     if not layer.is_initialized or layer.get_seq_length() == 0:
         return []
     if isinstance(layer, KvLayer):

@@ -58,6 +58,11 @@ class KvLayer(DynamicLayer):
         """In tokens."""
         return self._parts[0].length if self._parts[0] is not None else 0
 
+    @property
+    def used_bytes(self) -> int:
+        """Of the tokens that there are."""
+        return sum(part.length * part.token_bytes for part in self._parts if part is not None)
+
     def growth_bytes(self, tokens: int) -> int:
         """Of HBM that it takes more, with so many."""
         return sum(part.growth_bytes(tokens) for part in self._parts)

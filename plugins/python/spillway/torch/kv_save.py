@@ -1,5 +1,5 @@
-"""A KV cache to a file (kv_format.py). It is written beside its path and takes its place when all of
-it is on the disk: a crash leaves what was there before. Any thread; nobody else uses the cache
+"""A KV cache to a file (kv_format.py). It is written beside its path and takes its place when all
+of it is on the disk: a crash leaves what was there before. Any thread; nobody else uses the cache
 meanwhile."""
 from __future__ import annotations
 

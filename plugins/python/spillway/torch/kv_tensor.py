@@ -52,8 +52,8 @@ class _Block:
 
 
 class KvTensor:
-    """In HBM (`buffer`), in the host (`blocks`), or a tensor that somebody set and that has not been
-    taken in (`given`, [batch, heads, tokens, dim]). `shape`: of a token."""
+    """In HBM (`buffer`), in the host (`blocks`), or a tensor that somebody set and that has not
+    been taken in (`given`, [batch, heads, tokens, dim]). `shape`: of a token."""
 
     def __init__(self, tiers, given: torch.Tensor):
         self._tiers = tiers
@@ -104,7 +104,7 @@ class KvTensor:
             (states.shape[0], states.shape[1], states.shape[3]))
 
     def tensor(self) -> torch.Tensor:
-        """All of it on the device, [batch, heads, tokens, dim]; a copy where it lies in the host."""
+        """All of it on the device, [batch, heads, tokens, dim]; of the host's a copy."""
         if self.given is not None:
             return self.given
         if self.buffer is not None:

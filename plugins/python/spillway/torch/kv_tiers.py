@@ -1,9 +1,9 @@
 """Where the layers of KV caches lie: in HBM while there is room, then, layer by layer, in the host.
 One a streamer. Thread-safe.
 
-Room is what the HBM budget leaves beside weights, and a part of `work`; for the slots that the host's
-part passes through, weights go home where they have to (yielding.py). The layer that has to go
-next is one of the cache that was used least recently, and of its layers the one that leaves those
+Room is what the HBM budget leaves beside weights, and a part of `work`; for the slots that the
+host's part passes through, weights go home where they have to (yielding.py). The layer that has to
+go next is one of the cache that was used least recently, and of its layers the one that leaves those
 of the host evenly among the others, so that the link is busy all the time. What is in the host
 passes through a ring of slots (kv_ring.py).
 """
@@ -16,11 +16,11 @@ import weakref
 import torch
 
 from spillway.torch import compat
+from spillway.torch.kv_planning import limit_bytes
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
 from spillway.torch.yielding import yield_weights
 
-WORK_PART = 3 / 8  # of `work` that KV caches may take: half of what the driver leaves of it
 YIELD_PART = 4  # weights leave room for one part of so many more: the cache will grow
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, lie evenly however many there are
 STORAGE_USES = 2  # of memory that nobody has a view of: the tensor, and the question
@@ -47,8 +47,8 @@ class KvTiers:
     def takes(self, states: torch.Tensor) -> bool:
         """They may become a part of a cache in tiers."""
         return (not torch.compiler.is_compiling() and not torch.is_grad_enabled()
-                and type(states) is torch.Tensor and states.dim() == 4 and self.is_ours(states.device)
-                and not self.device.capturing() and not compat.observed())
+                and type(states) is torch.Tensor and states.dim() == 4
+                and self.is_ours(states.device) and not self.device.capturing() and not compat.observed())
 
     def is_ours(self, device: torch.device) -> bool:
         """Caches there are in tiers."""
@@ -73,6 +73,11 @@ class KvTiers:
     def layers(self) -> list:
         """That have been used and are alive."""
         return [layer for group in list(self._groups) for layer in group.layers()]
+
+    def in_use(self) -> list:
+        """The layers of the cache that was used last."""
+        groups = sorted(self._groups, key=lambda group: group.used)
+        return groups[-1].layers() if groups else []
 
     # -- Use
 
@@ -194,8 +199,7 @@ class KvTiers:
         streamer = self._streamer()
         if streamer is None:
             return 0
-        limit = streamer.hbm_bytes + int(WORK_PART * streamer.work_bytes)
-        return streamer.allocated_bytes() + size_bytes - limit
+        return streamer.allocated_bytes() + size_bytes - limit_bytes(streamer)
 
     def _make_room(self, layer, tokens: int) -> None:
         """In HBM for so many tokens of the layer: others go home until there is, or it itself and
