@@ -33,7 +33,7 @@ class _Slot:
         self.layer = nothing  # weak
         self.epoch = 0  # of the layer
         self.tokens = 0  # of the layer that are here
-        self.user = None  # a thread
+        self.user: threading.Thread | None = None
         self.sample = None
         self.ready, self.free = device.new_mark(), device.new_mark()
         self.stored = ()  # marks: what was copied down from here
@@ -41,6 +41,10 @@ class _Slot:
     @property
     def size_bytes(self) -> int:
         return sum(part.numel() for part in self.memory) if self.memory else 0
+
+    def is_used(self) -> bool:
+        """A thread that ended without another use has done with it."""
+        return self.user is not None and self.user.is_alive()
 
     def rows(self, layer) -> tuple[torch.Tensor, torch.Tensor]:
         """Of keys and of values, [capacity, batch, heads, dim]."""
@@ -83,13 +87,13 @@ class KvRing:
         read and write it until release()."""
         self._learn(layer)
         slot = self._find(layer)
-        if slot is not None and slot.user is None and slot.capacity(layer) >= tokens:
+        if slot is not None and not slot.is_used() and slot.capacity(layer) >= tokens:
             self.counts.hits += 1
         else:
             self.counts.misses += 1
             slot = self._take(()) or _Slot(self._device)  # other threads have them: one more
             self._load(slot, layer, tokens, asked=True)
-        slot.user = threading.get_ident()
+        slot.user = threading.current_thread()
         self._here.slot = slot
         self.times.use(slot.sample)
         slot.sample = None
@@ -143,7 +147,8 @@ class KvRing:
 
     def _take(self, keep) -> _Slot | None:
         """One that nobody uses, and whose layer is not to be kept."""
-        free = [slot for slot in self._slots if slot.user is None and slot.layer() not in keep]
+        free = [slot for slot in self._slots
+                if not slot.is_used() and slot.layer() not in keep]
         return next(iter(sorted(free, key=lambda slot: slot.layer() is not None)), None)
 
     def _load(self, slot: _Slot, layer, tokens: int, asked=False) -> None:
