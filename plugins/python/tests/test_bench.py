@@ -77,8 +77,8 @@ def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
     import dropin_kv
     file = tmp_path / "result.json"
     words = (f"{mode} --stand-in --layers 6 --hidden 256 --ffn 256 --vocabulary 300 --context 200 "
-             f"--chunk 90 --tokens 4 --link-bytes 1MiB --work 1MiB --hbm-budget 7.2MiB --large-budget "
-             f"200MiB --host-budget 128MiB --json {file}")
+             f"--chunk 90 --tokens 4 --link-bytes 1MiB --work 1MiB --hbm-budget 7.2MiB "
+             f"--large-budget 200MiB --host-budget 128MiB --json {file}")
     monkeypatch.setattr(sys, "argv", ["dropin_kv.py", *words.split()])
     with pytest.raises(SystemExit) as end:
         dropin_kv.main()

@@ -1,8 +1,7 @@
-"""The KV cache in tiers: what transformers' DynamicCache gives, bit for bit, within the budgets."""
+"""KV caches in tiers: what transformers' DynamicCache gives, bit for bit, within the budgets."""
 import copy
 import gc
 import io
-import random
 import threading
 
 import pytest
@@ -14,37 +13,7 @@ from spillway.torch import planning, reporting
 transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
 
-LAYERS, HEADS, DIM = 6, 4, 32
-BUDGET = 64 * MIB  # of weights and all: the models here take 10 MiB
-
-
-def model_of(device, attention="sdpa", dtype=torch.float32, kv_heads=2, **config):
-    torch.manual_seed(0)
-    config = transformers.MistralConfig(
-        intermediate_size=128, num_hidden_layers=LAYERS, num_key_value_heads=kv_heads, head_dim=DIM,
-        vocab_size=300, **{"hidden_size": HEADS * DIM, "num_attention_heads": HEADS,
-                           "sliding_window": None, **config})
-    model = transformers.MistralForCausalLM(config).to(dtype).to(device).eval()
-    model.set_attn_implementation(attention)
-    return model
-
-
-def prompt(device, tokens=100, batch=2):
-    return torch.randint(1, 300, (batch, tokens),
-                         generator=torch.Generator().manual_seed(1)).to(device)
-
-
-def answers(model, ids, mask=None, tokens=4, **options):
-    """Token ids and logits."""
-    found = model.generate(
-        ids, attention_mask=torch.ones_like(ids) if mask is None else mask, max_new_tokens=tokens,
-        min_new_tokens=tokens, do_sample=False, pad_token_id=0, return_dict_in_generate=True,
-        output_logits=True, **options)
-    return [found.sequences, *found.logits]
-
-
-def same(some, others):
-    return len(some) == len(others) and all(map(torch.equal, some, others))
+from kv_models import BUDGET, DIM, LAYERS, answers, model_of, prompt, same  # noqa: E402
 
 
 @pytest.fixture
@@ -125,100 +94,6 @@ def test_a_conversation_goes_on(tight, device):
 
     _, wanted = tight(model, talk)
     assert same(talk(DynamicCache(config=model.config)), wanted)
-
-
-class Twins:
-    """A DynamicLayer, and one in tiers that is to be the same."""
-
-    def __init__(self, cache, device, generator):
-        self.plain, self.ours = DynamicLayer(), cache.layer_class_to_replicate()
-        self.device, self.generator = device, generator
-        self.batch = 2
-
-    def update(self):
-        shape = (self.batch, 2, self.generator.choice((1, 1, 3, 70)), 8)
-        states = [torch.randn(shape[:3] + (dim,), device=self.device) for dim in (8, 16)]
-        kept, were = self.ours.keys, self.plain.keys
-        for part, wanted in zip(self.ours.update(*states), self.plain.update(*states)):
-            assert torch.equal(part, wanted)
-        if kept is not None:
-            assert torch.equal(kept, were)
-
-    def crop(self):
-        if self.plain.get_seq_length() > 3:
-            self.both("crop", -self.generator.randint(0, 3))
-
-    def reorder(self):
-        self.both("reorder_cache", torch.randint(self.batch, (self.batch,)))
-
-    def repeat(self):
-        if self.batch < 5 and self.plain.get_seq_length():
-            self.both("batch_repeat_interleave", 2)
-            self.batch *= 2
-
-    def select(self):
-        if self.plain.get_seq_length():
-            self.both("batch_select_indices", torch.tensor([self.batch - 1]))
-            self.batch = 1
-
-    def copied(self):
-        self.ours, before = copy.deepcopy(self.ours), self.ours
-        if before.length:
-            before.keys.zero_()
-
-    def reset(self):
-        if self.generator.random() < 0.2:
-            self.plain = DynamicLayer()
-            self.ours.reset()
-
-    def move(self):
-        (self.ours.offload if self.generator.random() < 0.5 else self.ours.prefetch)()
-
-    def both(self, name, *arguments):
-        for layer in (self.plain, self.ours):
-            getattr(layer, name)(*arguments)
-
-    def step(self):
-        getattr(self, self.generator.choice((
-            "update", "update", "update", "update", "crop", "reorder", "repeat", "select", "copied",
-            "reset", "move")))()
-        assert self.ours.get_seq_length() == self.plain.get_seq_length()
-        if self.plain.get_seq_length():
-            assert torch.equal(self.ours.keys, self.plain.keys)
-            assert torch.equal(self.ours.values, self.plain.values)
-
-
-@torch.no_grad()
-def test_layers_are_those_of_transformers(stream, device):
-    """Whatever is done with them, in whatever order, in HBM, in the host and on the way."""
-    streamer = stream(1 * MIB)
-    for seed in range(8):
-        generator = random.Random(seed)
-        torch.manual_seed(seed)
-        cache = DynamicCache()
-        twins = [Twins(cache, device, generator) for _ in range(3)]
-        for step in range(50):
-            try:
-                for pair in twins:
-                    pair.step()
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}, step {step}") from error
-            if step == 25:  # from here on there is no room in HBM at all
-                streamer.hbm_bytes = 0
-        streamer.hbm_bytes = MIB
-    assert streamer.kv.ring.counts.hits > 0
-
-
-@torch.no_grad()
-def test_what_somebody_keeps_is_not_written_over(stream, device):
-    stream(0)
-    layers = [DynamicCache().layer_class_to_replicate() for _ in range(4)]
-    new = [torch.randn(1, 2, 5, 8, device=device) for _ in layers]
-    kept = [layer.update(one, one) for layer, one in zip(layers, new)]
-    assert all(layer.in_host for layer in layers)
-    for layer, one in zip(layers, new):
-        layer.update(one, one)
-    assert all(torch.equal(part, one) for parts, one in zip(kept, new) for part in parts)
 
 
 def test_sliding_windows_and_names(stream, device):

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from processes import TESTS
-from test_kv import BUDGET, DIM, answers, model_of, prompt, same
 
 transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache  # noqa: E402
+
+from kv_models import BUDGET, DIM, answers, model_of, prompt, same  # noqa: E402
 
 from spillway.torch import (CacheFileError, kv_format, kv_save, kv_tensor, load_cache,  # noqa: E402
                             save_cache)
@@ -160,7 +161,7 @@ def test_a_full_disk_leaves_the_file_of_before(device, tmp_path, monkeypatch):
 KILLED = """
 import os, sys, torch
 sys.path.insert(0, {tests!r})
-from test_kv import model_of
+from kv_models import model_of
 from transformers.cache_utils import DynamicCache
 from spillway.torch import save_cache
 model = model_of(torch.device("cpu"))

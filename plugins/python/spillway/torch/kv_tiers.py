@@ -3,9 +3,9 @@ One a streamer. Thread-safe.
 
 Room is what the HBM budget leaves beside weights, and a part of `work`; for the slots that the
 host's part passes through, weights go home where they have to (yielding.py). The layer that has to
-go next is one of the cache that was used least recently, and of its layers the one that leaves those
-of the host evenly among the others, so that the link is busy all the time. What is in the host
-passes through a ring of slots (kv_ring.py).
+go next is one of the cache that was used least recently, and of its layers the one that leaves
+those of the host evenly among the others, so that the link is busy all the time. What is in the
+host passes through a ring of slots (kv_ring.py).
 """
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ class KvTiers:
         """They may become a part of a cache in tiers."""
         return (not torch.compiler.is_compiling() and not torch.is_grad_enabled()
                 and type(states) is torch.Tensor and states.dim() == 4
-                and self.is_ours(states.device) and not self.device.capturing() and not compat.observed())
+                and self.is_ours(states.device) and not self.device.capturing()
+                and not compat.observed())
 
     def is_ours(self, device: torch.device) -> bool:
         """Caches there are in tiers."""

@@ -99,8 +99,9 @@ def _share(numbers: dict) -> str:
 
 
 def _hbm(numbers: dict) -> str:
-    return (f"{_share(numbers)}: weights {format_size(numbers['weights_bytes'])}, ring "
-            f"{format_size(numbers['ring_bytes'])}, KV {format_size(numbers['kv_bytes'])}, others {format_size(numbers['other_bytes'])}; "
+    weights, ring, kv, others = (format_size(numbers[f"{key}_bytes"])
+                                 for key in ("weights", "ring", "kv", "other"))
+    return (f"{_share(numbers)}: weights {weights}, ring {ring}, KV {kv}, others {others}; "
             f"{format_size(numbers['work_bytes'])} are kept free of weights")
 
 
@@ -131,7 +132,8 @@ def _kv(numbers: dict) -> str:
             f"a token, at the link's rate "
             f"{'unknown' if seconds is None else f'{seconds * 1e3:.1f} ms'}")
     if numbers["hits"] is not None:
-        return f"{text}; {numbers['hits']:,} came ahead of use, {numbers['misses']:,} when asked for"
+        return (f"{text}; {numbers['hits']:,} came ahead of use, {numbers['misses']:,} when asked "
+                f"for")
     for key, what in (("tokens_in_hbm", "layers go to the host"),
                       ("tokens_without_yielding", "weights do as well")):
         if numbers[key] is not None:

@@ -170,8 +170,9 @@ def _check_host(host: dict) -> None:
     if host["budget_bytes"] is not None and host["used_bytes"] > host["budget_bytes"]:
         raise library.BudgetError(
             f"host_budget is {format_size(host['budget_bytes'])}, and what does not fit "
-            f"hbm_budget (weights, KV cache) will need {host['used_bytes']} bytes ({format_size(host['used_bytes'])}): "
-            f"raise host_budget to that, or hbm_budget by what is missing")
+            f"hbm_budget (weights, KV cache) will need {host['used_bytes']} bytes "
+            f"({format_size(host['used_bytes'])}): raise host_budget to that, or hbm_budget by "
+            f"what is missing")
 
 
 def on_meta(model_or_config, dtype=None) -> torch.nn.Module:
