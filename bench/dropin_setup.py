@@ -72,6 +72,7 @@ class StandIn:
         pool = library.Pool(library.Library(), hbm_budget=64 * MIB, host_budget=host or GIB,
                             simulated_bytes=256 * MIB)
         self.streamer = Streamer(devices.Cpu(), pool, hbm - work)
+        self.streamer.work_bytes = work
         repack(self.streamer, packing)
         self._patches = loading.install(self.streamer)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 USAGE, BUDGET, MACHINE = 2, 4, 5
 HOST = 2
-WEIGHTS = 1
+WEIGHTS, KV = 1, 2  # what memory is for
 ABI_VERSION = 1
 
 
@@ -91,19 +91,19 @@ class Pool:
         self.library.call(function, self._handle, buffer, len(buffer), None)
         return buffer.value.decode(errors="replace")
 
-    def host_region(self, size_bytes: int, name: str) -> HostRegion:
+    def host_region(self, size_bytes: int, name: str, tag: int = WEIGHTS) -> HostRegion:
         """Host memory that the GPU reaches, charged to the host budget. BudgetError."""
-        return HostRegion(self, size_bytes, name)
+        return HostRegion(self, size_bytes, name, tag)
 
 
 class HostRegion:
     """Memory of exact size in the host, ready for DMA. Goes with close(), or with the object."""
 
-    def __init__(self, pool: Pool, size_bytes: int, name: str):
+    def __init__(self, pool: Pool, size_bytes: int, name: str, tag: int = WEIGHTS):
         self._pool = pool
         self._handle = ctypes.c_void_p()
         self.size_bytes = size_bytes
-        options = RegionOptions(ctypes.sizeof(RegionOptions), size_bytes, 0, WEIGHTS, 0,
+        options = RegionOptions(ctypes.sizeof(RegionOptions), size_bytes, 0, tag, 0,
                                 name.encode(), HOST, 0)
         call = pool.library.call
         call("region_create", pool._handle, ctypes.byref(options), ctypes.byref(self._handle))

@@ -72,6 +72,23 @@ def test_a_budget_that_is_broken_is_no_success(dropin, monkeypatch, tmp_path):
     assert not found["ok"] and not found["hbm_budget_holds"]
 
 
+@pytest.mark.parametrize(("mode", "checks"), [("decode", 3), ("restore", 4)])
+def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
+    import dropin_kv
+    file = tmp_path / "result.json"
+    words = (f"{mode} --stand-in --layers 6 --hidden 256 --ffn 256 --vocabulary 300 --context 200 "
+             f"--chunk 90 --tokens 4 --link-bytes 1MiB --work 1MiB --hbm-budget 7.2MiB "
+             f"--large-budget 200MiB --host-budget 128MiB --json {file}")
+    monkeypatch.setattr(sys, "argv", ["dropin_kv.py", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        dropin_kv.main()
+    found = json.loads(file.read_text())
+    assert end.value.code == 0 and found["ok"] and found["hbm_budget_holds"]
+    assert len([key for key in found if "equal" in key or "all_" in key]) == checks
+    if mode == "decode":
+        assert found["kv_bytes"][1] > 0
+
+
 def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):
     pytest.importorskip("accelerate")
     if torch.cuda.is_available():

@@ -9,7 +9,7 @@ import pytest
 
 import spillway.torch
 from models import MIB
-from models_on_disk import save_llama
+from models_on_disk import WORDS, save_llama
 from processes import TESTS
 from spillway.torch import reporting
 
@@ -66,6 +66,28 @@ def succeeds(name, *words):
                           capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.usefixtures("on_standin")
+def test_the_document(monkeypatch, tmp_path, capsys):
+    """Read, saved and asked; then asked again without reading; another document is refused."""
+    model = save_llama(tmp_path / "model")
+    text = tmp_path / "text"
+    text.write_text(" ".join(WORDS * 20))
+    words = ["document.py", model, text, "which mountain ?", "--session", tmp_path / "session",
+             "--chunk", 50, "--answer", 8, "--hbm-budget", 12 * MIB, "--host-budget", 64 * MIB]
+    found = []
+    for what in ("read", "restored"):
+        run(monkeypatch, *words)
+        first, answer, table = capsys.readouterr().out.split("\n", 2)
+        assert re.match(rf"2\d\d tokens {what} in", first)
+        found.append((answer, table))
+    assert found[0][0] == found[1][0] and found[0][0].strip()
+    table = " ".join(found[0][1].replace("|", " ").split())  # lines are broken anywhere
+    assert re.search("4 layers, [1-4] of them in the host", table)
+    text.write_text(" ".join(WORDS * 2))
+    with pytest.raises(SystemExit, match="session of another document"):
+        run(monkeypatch, *words)
 
 
 @pytest.mark.gpu

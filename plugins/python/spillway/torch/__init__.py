@@ -10,6 +10,7 @@ of use.
 """
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -28,7 +29,7 @@ from spillway.torch.patches import Patches
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
-__all__ = ["disable", "enable", "plan", "report"]
+__all__ = ["CacheFileError", "disable", "enable", "load_cache", "plan", "report", "save_cache"]
 
 # Of the HBM budget: activations, KV cache and workspaces.
 WORK_BYTES = 640 << 20
@@ -200,8 +201,10 @@ def disable() -> None:
 
 def plan(model_or_config, hbm_budget: str | int | None = None,
          host_budget: str | int | None = None, *, dtype: torch.dtype | None = None,
-         link: str | int | None = None, work: str | int | None = None) -> Overview:
-    """Where the weights of a model would lie, and how long a pass over them takes at the least.
+         link: str | int | None = None, work: str | int | None = None, context: int = 0,
+         batch: int = 1) -> Overview:
+    """Where the weights of a model would lie, and how long a pass over them takes at the least;
+    and the KV cache of `batch` sequences of `context` tokens beside them.
 
     Loads nothing, and needs no GPU. Takes a module (none of whose weights is placed yet), a
     configuration of transformers, or the folder of a checkpoint; `dtype` is what it is to be loaded
@@ -224,7 +227,7 @@ def plan(model_or_config, hbm_budget: str | int | None = None,
     weights_bytes(hbm, work_bytes)
     model = planning.on_meta(model_or_config, dtype)
     return planning.plan(model, dtype, planning.Budgets(hbm, work_bytes, host), live,
-                         planning.link_rate(live, rate))
+                         planning.link_rate(live, rate), (context, batch))
 
 
 def _free_hbm() -> int:
@@ -239,3 +242,11 @@ def report(*models: torch.nn.Module) -> Overview | str:
     active = _active
     return reporting.report(active.streamer, models or None) if active else \
         "spillway.torch is not enabled"
+
+
+def __getattr__(name: str):
+    """What needs transformers is there when it is asked for."""
+    homes = {"CacheFileError": "kv_format", "load_cache": "kv_load", "save_cache": "kv_save"}
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

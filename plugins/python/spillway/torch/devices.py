@@ -64,6 +64,10 @@ class Device:
     def ring_memory(self, size_bytes: int) -> torch.Tensor:
         return torch.empty(size_bytes, dtype=torch.uint8, device=self.device)
 
+    def empty(self, shape, dtype) -> torch.Tensor:
+        with torch.inference_mode(False):  # else it could be written in inference mode only
+            return torch.empty(shape, dtype=dtype, device=self.device)
+
     def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
         """Of a slot's memory, for a copy of this home."""
         size = home.numel() * home.element_size()
@@ -148,17 +152,37 @@ class Cuda(Device):
     def new_mark(self):
         return torch.cuda.Event()
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None) -> None:
-        """Starts when the marks `after` have passed; `done` passes with the last byte."""
-        with torch.cuda.stream(self._copies):
+    def new_stream(self):
+        return torch.cuda.Stream(self.device)
+
+    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None,
+             stream=None) -> None:
+        """Starts when the marks `after` have passed; `done` passes with the last byte.
+        `stream`, of new_stream(): None is the one of weights."""
+        stream = self._copies if stream is None else stream
+        with torch.cuda.stream(stream):
             for mark in after:
-                self._copies.wait_event(mark)
+                stream.wait_event(mark)
             if sample is not None:
-                sample.start.record(self._copies)
+                sample.start.record(stream)
             target.copy_(source, non_blocking=True)
-            done.record(self._copies)
+            done.record(stream)
             if sample is not None:
-                sample.end.record(self._copies)
+                sample.end.record(stream)
+
+    def mark_in(self, mark, stream) -> None:
+        """As mark(), in another stream than the current one."""
+        mark.record(stream)
+
+    def stamp_in(self, stamp, stream, after=()) -> None:
+        """As stamp(), in another stream, once the marks have passed."""
+        for mark in after:
+            stream.wait_event(mark)
+        stamp.record(stream)
+
+    def used_in(self, tensor: torch.Tensor, stream) -> None:
+        """Its memory, once given back, is torch's again when the stream has done with it."""
+        tensor.record_stream(stream)
 
     def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
         """As copy(), of the first elements of a packed copy (packing.Copy)."""
@@ -248,7 +272,11 @@ class Cpu(Device):
     def new_mark(self):
         return None
 
-    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None) -> None:
+    def new_stream(self):
+        return None
+
+    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None,
+             stream=None) -> None:
         if sample is not None:
             self.stamp(sample.start)
         target.copy_(source)
@@ -261,6 +289,15 @@ class Cpu(Device):
         packed.read(target.numel(), address_of(target))
         if sample is not None:
             self.stamp(sample.end)
+
+    def mark_in(self, mark, stream) -> None:
+        pass
+
+    def stamp_in(self, stamp, stream, after=()) -> None:
+        self.stamp(stamp)
+
+    def used_in(self, tensor: torch.Tensor, stream) -> None:
+        pass
 
     def new_stamp(self):
         return [0.0]

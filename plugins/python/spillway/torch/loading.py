@@ -23,6 +23,9 @@ def install(streamer: Streamer) -> Patches:
         from transformers import core_model_loading, modeling_utils
     except ImportError:
         return patches
+    if streamer.device.tiers[1] == "host":
+        from spillway.torch import kv_cache  # only here: its layers are subclasses of theirs
+        streamer.kv = kv_cache.install(streamer, patches)
     loading = _TransformersLoading(streamer)
     patches.set(modeling_utils, "caching_allocator_warmup", lambda original: _nothing)
     if streamer.device.reader is not None and hasattr(modeling_utils, "safe_open"):

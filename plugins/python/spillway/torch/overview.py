@@ -56,6 +56,8 @@ class Overview:
                  ("link", _rate(numbers["link"]))]
         if numbers["ring"]:
             facts.append(("ring", _ring(numbers["ring"])))
+        if numbers["kv"]:
+            facts.append(("KV", _kv(numbers["kv"])))
         facts.append(("pass", _pass(numbers["pass"])))
         return facts + [("note", note) for note in numbers["notes"]]
 
@@ -97,8 +99,9 @@ def _share(numbers: dict) -> str:
 
 
 def _hbm(numbers: dict) -> str:
-    return (f"{_share(numbers)}: weights {format_size(numbers['weights_bytes'])}, ring "
-            f"{format_size(numbers['ring_bytes'])}, others {format_size(numbers['other_bytes'])}; "
+    weights, ring, kv, others = (format_size(numbers[f"{key}_bytes"])
+                                 for key in ("weights", "ring", "kv", "other"))
+    return (f"{_share(numbers)}: weights {weights}, ring {ring}, KV {kv}, others {others}; "
             f"{format_size(numbers['work_bytes'])} are kept free of weights")
 
 
@@ -117,6 +120,26 @@ def _ring(numbers: dict) -> str:
     if numbers["timed"]:
         text += (f"; of {numbers['timed']:,} uses that were timed {numbers['stalls']:,} stalled, "
                  f"{numbers['stall_seconds'] * 1e3:.1f} ms together")
+    return text
+
+
+def _kv(numbers: dict) -> str:
+    seconds = numbers["predicted_seconds"]
+    text = (f"{numbers['tokens']:,} tokens in {numbers['layers']} layers, "
+            f"{numbers['host_layers']} of them in the host; {format_size(numbers['hbm_bytes'])} in "
+            f"HBM, {format_size(numbers['host_bytes'])} in the host, slots "
+            f"{format_size(numbers['slots_bytes'])}; {format_size(numbers['streamed_bytes'])} come "
+            f"a token, at the link's rate "
+            f"{'unknown' if seconds is None else f'{seconds * 1e3:.1f} ms'}")
+    if numbers["hits"] is not None:
+        return (f"{text}; {numbers['hits']:,} came ahead of use, {numbers['misses']:,} when asked "
+                f"for")
+    for key, what in (("tokens_in_hbm", "layers go to the host"),
+                      ("tokens_without_yielding", "weights do as well")):
+        if numbers[key] is not None:
+            text += f"; beyond {numbers[key]:,} tokens {what}"
+    if numbers["yielded_bytes"]:
+        text += f", here {format_size(numbers['yielded_bytes'])} of them"
     return text
 
 

@@ -16,7 +16,7 @@ class Patches:
         inherited = name not in vars(owner)
         self._originals.append((owner, name, inherited, vars(owner).get(name)))
         made = make(original)
-        if not isinstance(made, property):
+        if callable(getattr(made, "__func__", made)):
             functools.update_wrapper(getattr(made, "__func__", made), original)
         setattr(owner, name, made)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from spillway import library
-from spillway.torch import inventory, packing, reporting
+from spillway.torch import inventory, kv_planning, packing, reporting
 from spillway.torch.devices import Device
 from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
@@ -63,10 +63,10 @@ class Paper(Device):
 
 
 def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
-         link: tuple[float | None, str]) -> Overview:
+         link: tuple[float | None, str], cache: tuple[int, int] = (0, 1)) -> Overview:
     """Of a model none of whose weights is placed yet. `live`: the streamer that runs already, whose
-    memory is taken. `link`: bytes a second, and where that is from. BudgetError: it would not
-    fit."""
+    memory is taken. `link`: bytes a second, and where that is from. `cache`: tokens of a KV cache,
+    and sequences. BudgetError: it would not fit."""
     streamer = _on_paper(budgets.hbm_bytes - budgets.work_bytes, live)
     streamer.work_bytes = budgets.work_bytes
     others = streamer.allocated_bytes()
@@ -78,6 +78,11 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
     hbm["used_bytes"] += hbm["weights_bytes"]
     hbm["other_bytes"] = hbm["used_bytes"] - hbm["weights_bytes"] - hbm["ring_bytes"]
     host = {"used_bytes": host_used + _pages(tensors), "budget_bytes": budgets.host_bytes}
+    kv = _plan_kv(model, dtype, streamer, hbm, cache, link[0])
+    if kv:
+        hbm["kv_bytes"] = kv["hbm_bytes"] + kv["slots_bytes"]
+        hbm["weights_bytes"] -= kv["yielded_bytes"]
+        host["used_bytes"] += kv["host_bytes"] + kv["yielded_bytes"]
     resident = others + sum(size for _, _, size in tensors) + budgets.work_bytes
     budget = f"{streamer.device.tiers[0].lower()}_budget"
     _check_hbm(hbm, resident, budget)
@@ -86,19 +91,35 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
     streamed = _streamed(model, in_host, streamer.device, dtype)
     packed = _packed_bytes(streamed, host) if streamer.device.unpacks and (
         live is None or live.packing is not None) else None
-    streamed = sum(size for size, _ in streamed)
+    weights = streamed = sum(size for size, _ in streamed)
+    if kv:
+        streamed += kv["streamed_bytes"] + kv["yielded_bytes"]
     return Overview("spillway.torch plan", {
         "device": _where(live), "tiers": streamer.device.tiers,
         "hbm": hbm, "host": host, "link": {"bytes_per_second": link[0], "source": link[1]},
         "ring": {"slots": ring.slots, "slot_bytes": ring.slot_bytes} if ring else None,
+        "kv": kv,
         "pass": {"streamed_bytes": streamed, "count": None, "measured_seconds": None,
                  "predicted_seconds": streamed / link[0] if link[0] else None},
         "packing": None if packed is None else {"expected_bytes": packed},
         "modules": inventory.rows(tensors),
         "resident_hbm_budget_bytes": resident,
-        "notes": _packing_notes(streamed, packed, link[0]) + [
+        "notes": _packing_notes(weights, packed, link[0]) + [
             f"all weights would lie in {streamer.device.tiers[0]} with "
             f"{budget}={format_size(resident)}"]})
+
+
+def _plan_kv(model, dtype, streamer, hbm, cache: tuple[int, int], link) -> dict | None:
+    tokens, batch = cache
+    config = getattr(model, "config", None)
+    if not tokens or config is None:
+        return None
+    dtype = dtype or next(model.parameters()).dtype
+    shape = kv_planning.shape_of(config, dtype, batch)
+    if shape is None or streamer.device.tiers[1] != "host":
+        return None
+    room = kv_planning.limit_bytes(streamer) - hbm["used_bytes"]
+    return kv_planning.plan_kv(shape, tokens, max(0, room), link)
 
 
 def _on_paper(hbm_bytes: int, live: Streamer | None) -> Streamer:
@@ -173,9 +194,10 @@ def _check_hbm(hbm: dict, resident_bytes: int, budget: str) -> None:
 def _check_host(host: dict) -> None:
     if host["budget_bytes"] is not None and host["used_bytes"] > host["budget_bytes"]:
         raise library.BudgetError(
-            f"host_budget is {format_size(host['budget_bytes'])}, and the weights that do not fit "
-            f"hbm_budget need {host['used_bytes']} bytes ({format_size(host['used_bytes'])}): "
-            f"raise host_budget to that, or hbm_budget by what is missing")
+            f"host_budget is {format_size(host['budget_bytes'])}, and what does not fit "
+            f"hbm_budget (weights, KV cache) will need {host['used_bytes']} bytes "
+            f"({format_size(host['used_bytes'])}): raise host_budget to that, or hbm_budget by "
+            f"what is missing")
 
 
 def on_meta(model_or_config, dtype=None) -> torch.nn.Module:
@@ -204,7 +226,7 @@ def link_rate(live: Streamer | None, given: int | None) -> tuple[float | None, s
     if given is not None:
         return float(given), "as it was given"
     if live is not None and (rate := reporting.link_rate(live)):
-        return rate, "measured by the ring's copies"
+        return rate, "measured by copies ahead of use"
     if not torch.cuda.is_available():
         return None, "unknown: there is no GPU to measure; give link='55GB' (a second)"
     try:

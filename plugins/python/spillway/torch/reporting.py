@@ -18,9 +18,10 @@ def report(streamer, roots=None) -> Overview:
         "device": device_name(streamer.device.device), "tiers": streamer.device.tiers,
         "hbm": hbm_use(streamer, tensors),
         "host": host_use(streamer),
-        "link": {"bytes_per_second": rate, "source": "measured by the ring's copies"
+        "link": {"bytes_per_second": rate, "source": "measured by copies ahead of use"
                  if rate else "no copy has been timed yet"},
         "ring": ring_numbers(ring) if ring else None,
+        "kv": _kv(streamer, rate),
         "pass": _pass(ring, rate),
         "packing": streamer.packing.numbers() if streamer.packing else None,
         "modules": inventory.rows(tensors),
@@ -44,9 +45,35 @@ def hbm_use(streamer, tensors) -> dict:
     used = streamer.allocated_bytes()
     weights = sum(size for _, in_host, size in tensors if not in_host)
     ring = streamer.ring.size_bytes if streamer.ring else 0
+    kv = kv_hbm_bytes(streamer)
     return {"used_bytes": used, "budget_bytes": streamer.hbm_bytes + streamer.work_bytes,
-            "weights_bytes": weights, "ring_bytes": ring,
-            "other_bytes": max(0, used - weights - ring), "work_bytes": streamer.work_bytes}
+            "weights_bytes": weights, "ring_bytes": ring, "kv_bytes": kv,
+            "other_bytes": max(0, used - weights - ring - kv), "work_bytes": streamer.work_bytes}
+
+
+def kv_hbm_bytes(streamer) -> int:
+    """Of KV caches, the slots for what is in the host included."""
+    kv = streamer.kv
+    slots = kv.ring.size_bytes if kv is not None and kv.ring is not None else 0
+    return slots + sum(layer.hbm_bytes for layer in kv.layers()) if kv is not None else 0
+
+
+def _kv(streamer, rate) -> dict | None:
+    """None where there is no cache. Streamed is what a token of the cache that was used last
+    fetches; the other bytes are those of all caches, the memory for more tokens included."""
+    layers = streamer.kv.layers() if streamer.kv is not None else []
+    if not layers:
+        return None
+    ring, last = streamer.kv.ring, streamer.kv.in_use()
+    streamed = sum(layer.used_bytes for layer in last if layer.in_host)
+    counts = ring.counts if ring is not None else None
+    return {"tokens": max(layer.length for layer in last), "layers": len(last),
+            "host_layers": sum(layer.in_host for layer in last),
+            "hbm_bytes": sum(layer.hbm_bytes for layer in layers),
+            "host_bytes": sum(layer.host_bytes for layer in layers),
+            "slots_bytes": ring.size_bytes if ring is not None else 0,
+            "hits": counts.hits if counts else 0, "misses": counts.misses if counts else 0,
+            "streamed_bytes": streamed, "predicted_seconds": streamed / rate if rate else None}
 
 
 def host_use(streamer) -> dict:
@@ -57,11 +84,13 @@ def host_use(streamer) -> dict:
 
 def link_rate(streamer) -> float | None:
     """Bytes a second of the ring's copies; None where none has been timed."""
-    if streamer.ring is None:
-        return None
-    times = streamer.ring.times
-    times.collect()
-    return times.bytes_per_second()
+    kv = streamer.kv.ring if streamer.kv is not None else None
+    for ring in (streamer.ring, kv):
+        if ring is not None:
+            ring.times.collect()
+            if (rate := ring.times.bytes_per_second()) is not None:
+                return rate
+    return None
 
 
 def ring_numbers(ring) -> dict:

@@ -35,6 +35,7 @@ class Streamer:
         self.ring: Ring | None = None
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
         self.packing = None  # a Packing, where packed copies are made of weights that stream
+        self.kv = None  # a KvTiers, where transformers is there
         self.order = Order(self)
         self.making = Making(self)
         self._process = os.getpid()

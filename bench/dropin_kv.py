@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""A KV cache beyond the HBM budget: a Llama of random bf16 weights and a long context, on a GPU.
+
+usage: dropin_kv.py [decode | restore] [--json FILE] [OPTION...]
+
+decode   a context filled by prefill in chunks, most of its KV cache in the host: milliseconds a
+         token against max(HBM bytes / HBM rate, KV bytes in the host / link), rates of the same
+         run; the tokens and logits against a run with all of the cache in HBM; in turns with
+         --peer cache_implementation="offloaded" of transformers, given the same cache
+restore  a cache that comes back from the host, and from a file in --folder that is in the page
+         cache and that is not, against computing it again
+
+Both print the most of HBM in use, as the driver says, and of host memory, and end with 1 where
+answers differ or a budget is broken. Needs torch, transformers and a GPU (--stand-in: none, and
+times that mean nothing); SPILLWAY_LIBRARY names libspillway.so.1.
+"""
+import argparse
+import gc
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+import dropin
+import dropin_setup as setup
+from dropin_setup import GIB
+from spillway.torch import load_cache, save_cache
+from spillway.torch.sizes import parse_size
+
+SHAPE = {"layers": 32, "hidden": 4096, "ffn": 14336, "vocabulary": 128256}  # Llama 3 8B
+PEER_TOKENS = 3
+
+
+def hbm_rate(where, size):
+    """Bytes a second that are read and written when HBM is copied in itself."""
+    source = torch.empty(size // 2, dtype=torch.uint8, device=where.device)
+    target = torch.empty_like(source)
+    rates = []
+    for _ in range(4):
+        where.synchronize()
+        started = time.perf_counter()
+        for _ in range(8):
+            target.copy_(source)
+        where.synchronize()
+        rates.append(8 * size / (time.perf_counter() - started))
+    return statistics.median(rates[1:])
+
+
+@torch.no_grad()
+def fill(model, cache, ids, chunk):
+    """The prompt's last logits."""
+    for part in ids.split(chunk, 1):
+        logits = model(part, past_key_values=cache, logits_to_keep=1).logits
+    return logits
+
+
+@torch.no_grad()
+def decode(where, model, cache, logits, tokens):
+    """(seconds of each token, logits of all)."""
+    seconds, found = [], [logits]
+    for _ in range(tokens):
+        where.synchronize()
+        started = time.perf_counter()
+        found.append(model(found[-1].argmax(-1), past_key_values=cache).logits)
+        where.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return seconds, [one.cpu() for one in found]
+
+
+def kv_bytes(cache, in_host=None):
+    return sum(part.length * part.token_bytes for layer in cache.layers for part in layer.parts()
+               if in_host in (None, layer.in_host))
+
+
+def start(run, budget):
+    """A model within that budget."""
+    run.options.hbm_budget = budget
+    run.enable()
+    with torch.no_grad():
+        return setup.build(run.options).to(run.where.device)
+
+
+def stop(run):
+    run.check_memory()
+    run.where.disable()
+    gc.collect()
+    run.where.empty_cache()
+
+
+def run_decode(run):
+    options, where = run.options, run.where
+    ids = setup.prompt(options, tokens=options.context).to(where.device)
+    hbm = hbm_rate(where, options.link_bytes)
+    run.say("hbm", f"{hbm / 1e9:.0f} GB/s", hbm)
+    where.empty_cache()
+    small, large = options.hbm_budget, options.large_budget
+    model = start(run, small)
+    cache = DynamicCache(config=model.config)
+    started = time.perf_counter()
+    logits = fill(model, cache, ids, options.chunk)
+    where.synchronize()
+    run.say("prefill_s", f"{time.perf_counter() - started:.1f} for {options.context:,} tokens",
+            time.perf_counter() - started)
+    peer = offloaded(model, cache) if options.peer else None
+    seconds, found = decode(where, model, cache, logits, options.tokens)
+    token, first = statistics.median(seconds[2:]), found[1:PEER_TOKENS + 2]
+    total, host = kv_bytes(cache), kv_bytes(cache, True)
+    run.say("kv_bytes", f"{total / GIB:.2f} GiB, {host / GIB:.2f} of them in the host",
+            [total, host])
+    bounds = (setup.bytes_of(model) + total) / hbm, host / run.link
+    run.say("decode_ms", f"{token * 1e3:.1f} a token ({min(seconds[2:]) * 1e3:.1f} to "
+            f"{max(seconds) * 1e3:.1f})", [one * 1e3 for one in seconds])
+    run.say("of_bound", f"{token / max(bounds):.3f}; HBM takes {bounds[0] * 1e3:.1f} ms, the link "
+            f"{bounds[1] * 1e3:.1f}", token / max(bounds))
+    print(where.report())
+    del cache
+    if peer:
+        theirs, answers = decode(where, model, peer, logits, PEER_TOKENS)
+        run.say("offloaded_ms", f"{theirs[-1] * 1e3:.1f} a token: {theirs[-1] / token:.2f} times "
+                f"as long", [one * 1e3 for one in theirs])
+        run.say("times_faster", f"{theirs[-1] / token:.2f}", theirs[-1] / token)
+        same = [one.argmax(-1).tolist() for one in answers[1:]] == [
+            one.argmax(-1).tolist() for one in first[:PEER_TOKENS]]
+        run.say("offloaded_tokens_equal", str(same), same)
+    del peer, model
+    stop(run)
+    model = start(run, large)
+    cache = DynamicCache(config=model.config)
+    _, wanted = decode(where, model, cache, fill(model, cache, ids, options.chunk), options.tokens)
+    run.check("reference_is_all_in_hbm", kv_bytes(cache, True) == 0)
+    run.check("tokens_equal", all(torch.equal(one.argmax(-1), other.argmax(-1))
+                                  for one, other in zip(found, wanted)))
+    run.check("logits_equal", setup.equal(found, wanted))
+    del cache, model
+    stop(run)
+
+
+def offloaded(model, cache):
+    """The same cache as transformers offloads it: all layers in host memory but the one in use."""
+    theirs = DynamicCache(config=model.config, offloading=True)
+    for ours, layer in zip(cache.layers, theirs.layers):
+        keys, values = ours.keys, ours.values
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = (part.to("cpu", copy=True) for part in (keys, values))
+    theirs.layers[0].prefetch()
+    return theirs
+
+
+def run_restore(run):
+    options, where = run.options, run.where
+    ids = setup.prompt(options, tokens=options.context).to(where.device)
+    model = start(run, options.large_budget)
+    fill(model, DynamicCache(config=model.config), ids[:, :2 * options.chunk], options.chunk)
+    cache = DynamicCache(config=model.config)
+    where.synchronize()
+    started = time.perf_counter()
+    logits = fill(model, cache, ids, options.chunk)
+    where.synchronize()
+    again, size = time.perf_counter() - started, kv_bytes(cache)
+    run.say("compute_s", f"{again:.2f} for {options.context:,} tokens, {size / GIB:.2f} GiB", again)
+    _, wanted = decode(where, model, cache, logits, 1)
+    cache.crop(-1)
+
+    def restored(key, seconds, rate):
+        run.say(key, f"{seconds * 1e3:.1f} ms, {size / seconds / 1e9:.2f} GB/s, "
+                f"{size / seconds / rate:.3f} of {rate / 1e9:.1f}; computing it takes "
+                f"{again / seconds:.1f} times as long", [seconds, again / seconds])
+
+    took = []
+    for _ in range(4):
+        for layer in cache.layers:
+            layer.offload()
+        where.synchronize()
+        started = time.perf_counter()
+        for layer in cache.layers:
+            layer.prefetch()
+        where.synchronize()
+        took.append(time.perf_counter() - started)
+    run.check("all_came_back", kv_bytes(cache, True) == 0)
+    restored("from_host", statistics.median(took[1:]), run.link)
+    run.check("logits_equal_after", setup.equal(decode(where, model, cache, logits, 1)[1], wanted))
+    cache.crop(-1)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        file = Path(folder) / "session"
+        started = time.perf_counter()
+        save_cache(cache, file, model)
+        seconds = time.perf_counter() - started
+        run.say("saved_s", f"{seconds:.2f}, {size / seconds / 1e9:.2f} GB/s", seconds)
+        del cache
+        for key in ("from_page_cache", "from_disk"):
+            if key == "from_disk":
+                with open(file, "rb") as opened:
+                    os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            started = time.perf_counter()
+            cache = load_cache(file, model)
+            where.synchronize()
+            restored(key, time.perf_counter() - started, run.link)
+            run.check(f"logits_equal_{key}", setup.equal(
+                decode(where, model, cache, logits, 1)[1], wanted))
+            del cache
+    del model
+    stop(run)
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n")[0])
+    parser.add_argument("mode", nargs="?", choices=("decode", "restore"), default="decode")
+    for name, value in SHAPE.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--context", type=int, help="tokens: 131072, 32768 to restore")
+    parser.add_argument("--chunk", type=int, default=1024, help="tokens of prefill at once")
+    parser.add_argument("--tokens", type=int, default=12)
+    sizes = {"hbm-budget": "24GiB", "large-budget": "60GiB", "host-budget": "40GiB",
+             "work": "4GiB", "link-bytes": "1GiB"}
+    for name, value in sizes.items():
+        parser.add_argument(f"--{name}", type=parse_size, default=parse_size(value), metavar="SIZE")
+    parser.add_argument("--peer", action="store_true", help="decode: transformers' offloaded, too")
+    parser.add_argument("--folder", type=Path, help="restore: of the file; else a temporary one")
+    parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args(words)
+    options.prompt, options.cpu_rows, options.cpu_threads = 1, "off", 0
+    if options.context is None:
+        options.context = 131072 if options.mode == "decode" else 32768
+    return options
+
+
+def main():
+    options = options_of(sys.argv[1:])
+    run = dropin.Run(options)
+    {"decode": run_decode, "restore": run_restore}[options.mode](run)
+    if options.json:
+        options.json.write_text(json.dumps({**run.result, "ok": run.ok}, indent=1) + "\n")
+    print("all right" if run.ok else "NOT all right: see the lines with NO")
+    sys.exit(0 if run.ok else 1)
+
+
+if __name__ == "__main__":
+    main()
