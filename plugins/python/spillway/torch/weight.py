@@ -26,7 +26,6 @@ class Weight:
         self.size_bytes = home.numel() * home.element_size()
         self.copied_version = -1  # of the last copy that was started
         self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
-        self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
         self._sharers = sharers
         sharers.add(self)
 
