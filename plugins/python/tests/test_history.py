@@ -1,9 +1,11 @@
 """What comes next is foreseen: the orders in which models use their weights, and what a step of
 training then costs on a machine whose times are known."""
+import threading
+
 import pytest
 import torch
 
-from spillway.torch import devices, history
+from spillway.torch import compat, devices, history
 from spillway.torch.history import History
 from spillway.torch.ring import Ring
 from spillway.torch.weight import Weight
@@ -60,6 +62,31 @@ def test_weights_that_are_gone_are_not_foreseen():
     for weight in kept * 2 + kept[:1]:
         seen.add(weight)
     assert list(seen.coming())[:2] == kept[1:]
+
+
+def test_a_backward_pass_in_another_thread_goes_on_where_the_forward_pass_has_ended(monkeypatch):
+    """As on a GPU."""
+    here = threading.local()
+    monkeypatch.setattr(compat, "in_backward", lambda: hasattr(here, "backward"))
+    ring, weights = Ring(devices.Cpu(), 2, 1), weights_of([1] * 8)
+
+    def use(weights):
+        for weight in weights:
+            ring.release(ring.fetch(weight))
+
+    def backward():
+        here.backward = True
+        use(weights[::-1])
+
+    misses = []
+    for _ in range(4):
+        use(weights)
+        thread = threading.Thread(target=backward)
+        thread.start()
+        thread.join()
+        misses.append(ring.counts.misses)
+    assert misses[1] == misses[-1] and ring.counts.bytes < 4 * 2 * len(weights)
+    assert ring.passes.count == 3
 
 
 class Machine(devices.Cpu):

@@ -51,6 +51,17 @@ def find_in_backward() -> Callable[[], bool]:
     return lambda: task() != -1
 
 
+def find_at_end_of_backward() -> Callable[[Callable[[], None]], None]:
+    """A function that has another one called when the backward pass that is under way has ended;
+    at once, where torch does not offer that."""
+    try:
+        engine = _name("autograd.Variable._execution_engine")
+        return engine.queue_callback
+    except AttributeError:
+        return lambda callback: callback()
+
+
 observed = find_observers()
 storage_uses = find_storage_uses()
 in_backward = find_in_backward()
+at_end_of_backward = find_at_end_of_backward()

@@ -54,6 +54,8 @@ class Device:
     alignment = 512  # of torch's own allocations: kernels are chosen by it, and results with them
     least_bytes = 1 << 20  # smaller weights are not worth a slot or a home: they stay in HBM
     looks_up = True  # tables of embeddings may have homes, too
+    trains = True  # and so may gradients and the state of optimizers
+    adapter_rank = 256  # matrices of this rank at most stay in HBM
 
     def slot_bytes(self, size_bytes: int) -> int:
         """What a weight takes of a ring."""
@@ -93,6 +95,7 @@ class Cuda(Device):
         self.reader = Reader(threads=16, block_bytes=2 << 20)
         self._staging = Staging(self)
         self._copies = torch.cuda.Stream(self.device)
+        self._departures = torch.cuda.Stream(self.device)
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """The tensor is where it is to be, in HBM or at its home in the host."""
@@ -146,6 +149,13 @@ class Cuda(Device):
             done.record(self._copies)
             if sample is not None:
                 sample.end.record(self._copies)
+
+    def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+        """To the host, beside copy(); else as that."""
+        with torch.cuda.stream(self._departures):
+            self._departures.wait_event(after)
+            target.copy_(source, non_blocking=True)
+            done.record(self._departures)
 
     def new_stamp(self):
         """A mark that knows its time."""
@@ -226,6 +236,9 @@ class Cpu(Device):
         target.copy_(source)
         if sample is not None:
             self.stamp(sample.end)
+
+    def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+        target.copy_(source)
 
     def new_stamp(self):
         return [0.0]

@@ -1,8 +1,8 @@
 """Which weights were used, one after the other, and so which ones come next. One thread a call.
 
-What follows is what followed when the same weights came before, as many of them as possible: a layer
-that a forward pass uses is followed by the next layer, and in a checkpoint that is computed again by
-its own backward pass. Which weight followed the last time, alone, would not tell.
+What follows is what followed when the same weights came before, as many of them as possible: a
+layer that a forward pass uses is followed by the next layer, and in a checkpoint that is computed
+again by its own backward pass. Which weight followed the last time, alone, would not tell.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from spillway.torch.weight import Weight
 
-KEPT_USES = 1 << 14  # ten steps of training with 80 layers; an older half is forgotten at twice this
+KEPT_USES = 1 << 14  # ten steps of training with 80 layers; what is older is forgotten
 _MOST_ALIKE = 128  # uses that are compared
 _MOST_PLACES = 8  # that are compared
 

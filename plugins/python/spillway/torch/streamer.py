@@ -90,13 +90,15 @@ class Streamer:
 
     def empty_home(self, like: torch.Tensor, name: str) -> torch.Tensor:
         """As place() gives, with bytes that mean nothing yet."""
-        size = size_of(like)
+        return self.home_over(self.host_region(size_of(like), name), like)
+
+    def host_region(self, size_bytes: int, name: str):
+        """Of the pool. torch.OutOfMemoryError."""
         try:
-            region = self.pool.host_region(size, name)
+            return self.pool.host_region(size_bytes, name)
         except library.BudgetError as error:
-            raise torch.OutOfMemoryError(
-                f"{name} has no room in host memory, {format_size(size)}: {error}") from error
-        return self.home_over(region, like)
+            raise torch.OutOfMemoryError(f"{name} has no room in host memory, "
+                                         f"{format_size(size_bytes)}: {error}") from error
 
     def home_over(self, region, like) -> torch.Tensor:
         """A tensor of our device, of the shape and dtype of `like`, over the region's bytes."""
