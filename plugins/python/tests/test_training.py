@@ -48,17 +48,7 @@ def losses(trained):
     return [entry["loss"] for entry in trained.state.log_history if "loss" in entry]
 
 
-def checkpoints(reentrant):
-    return dict(gradient_checkpointing=True,
-                gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-
-
-LORA_RUNS = {"autocast": dict(checkpoints(False), bf16=True),
-             "accumulated": dict(checkpoints(True), gradient_accumulation_steps=2)}
-
-
-@pytest.mark.parametrize("name", LORA_RUNS)
-def test_lora(stream, checkpoint, tmp_path, device, name):
+def test_lora(stream, checkpoint, tmp_path, device):
     peft = pytest.importorskip("peft", exc_type=ImportError)
 
     def train():
@@ -66,7 +56,9 @@ def test_lora(stream, checkpoint, tmp_path, device, name):
         config = peft.LoraConfig(task_type="CAUSAL_LM", r=8, lora_dropout=0.1,
                                  target_modules="all-linear")
         model = peft.get_peft_model(load(checkpoint, device), config)
-        run = trainer(model, tmp_path, device, **LORA_RUNS[name])
+        run = trainer(model, tmp_path, device, bf16=True, gradient_checkpointing=True,
+                      gradient_checkpointing_kwargs={"use_reentrant": False},
+                      gradient_accumulation_steps=2, max_steps=2)
         run.train()
         return losses(run), [p for p in model.parameters() if p.requires_grad], model
 
@@ -75,10 +67,10 @@ def test_lora(stream, checkpoint, tmp_path, device, name):
     got, trained, model = train()
     streamed = [p for p in model.parameters() if hasattr(p, "spillway_weight")]
     assert streamed and not any(p.requires_grad for p in streamed)
-    assert got == wanted and len(set(got)) == 3
+    assert got == wanted and len(set(got)) == 2
     for one, other in zip(trained, adapters, strict=True):
         assert torch.equal(one, other)
-    assert streamer.ring.counts.hits > 1.5 * streamer.ring.counts.misses
+    assert streamer.ring.counts.hits > 2 * streamer.ring.counts.misses
 
 
 def test_all_of_a_model_and_again_from_a_checkpoint(stream, checkpoint, tmp_path, device):
@@ -88,17 +80,17 @@ def test_all_of_a_model_and_again_from_a_checkpoint(stream, checkpoint, tmp_path
         run = trainer(load(checkpoint, device), tmp_path / folder, device, save_strategy="steps",
                       save_steps=2, gradient_accumulation_steps=2, gradient_checkpointing=True)
         run.train(resume_from_checkpoint=resumes and str(tmp_path / resumes / "checkpoint-2"))
-        return losses(run), run.model
+        return losses(run), run
 
     wanted, resident = train("resident")
-    total = sum(p.numel() * 4 for p in resident.parameters())
+    total = sum(p.numel() * 4 for p in resident.model.parameters())
     streamer = stream(total)
-    got, model = train("ours")
+    got, run = train("ours")
+    model = run.model
     assert not any(hasattr(p, "spillway_weight") for p in model.parameters())
     assert got == wanted and len(set(got)) == 3
     gone = [p for p in model.parameters() if "spillway_gradient" in p.__dict__]
     assert len(gone) == 12  # all but what is small
     assert host_bytes(streamer) == 3 * sum(p.numel() * 4 for p in gone)
-    for begun in ("ours", "resident"):
-        again, _ = train("again", begun)
-        assert again[-1] == wanted[-1]
+    again, _ = train("again", "ours")
+    assert again[-1] == wanted[-1]

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from models import MIB, WIDTH, network, resident_twin
+from spillway.torch import reporting
+from spillway.torch.sizes import format_size
 
 
 class Pair:
@@ -149,6 +151,8 @@ def test_it_goes_with_the_optimizer_and_the_model(pair):
     steps(pair.ours, ours, 1)
     with_states, size = pair.host_bytes(), sum(p.numel() * 4 for p in in_host(pair.ours))
     assert with_states == 3 * size
+    text = " ".join(str(reporting.report(pair.streamer, [pair.ours])).split())
+    assert f"{format_size(3 * size)} of gradients and states of optimizers lie in the host" in text
     ours.state.clear()
     assert pair.host_bytes() == size
 

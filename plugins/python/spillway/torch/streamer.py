@@ -34,6 +34,7 @@ class Streamer:
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
         self.order = Order(self)
         self.making = Making(self)
+        self.training_homes: weakref.WeakSet[Keeper] = weakref.WeakSet()  # of training.py
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._here = threading.local()

@@ -115,6 +115,7 @@ class Training:
         shape = tuple(parameter.shape)
         region = self._streamer.host_region(size_of(parameter), f"{what} of {shape}")
         keeper = Keeper(region, self._device.synchronize)
+        self._streamer.training_homes.add(keeper)
         with torch.inference_mode(False):
             return self._device.tensor(keeper, parameter.shape, parameter.dtype)
 
