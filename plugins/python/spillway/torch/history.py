@@ -6,7 +6,6 @@ again by its own backward pass. Which weight followed the last time, alone, woul
 """
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Iterator
 
@@ -42,8 +41,9 @@ class History:
         """From now on, as far as it is known; a weight as often as it is used."""
         if self._alike < 0:
             return
-        for reference, _ in itertools.islice(self._uses, self._alike + 1, None):
-            if (weight := reference()) is not None:
+        uses = self._uses
+        for index in range(self._alike + 1, len(uses)):
+            if (weight := uses[index][0]()) is not None:
                 yield weight
 
     def _most_alike(self, now: int) -> int:

@@ -62,10 +62,11 @@ class Gradient:
     def keep(self, home: torch.Tensor) -> None:
         self.home, self._uses = home, compat.storage_uses(home.untyped_storage())
 
-    def is_free(self) -> bool:
-        """Nobody else has kept what lies there: it may be written again."""
-        return self.home is not None and self._uses is not None \
-            and compat.storage_uses(self.home.untyped_storage()) <= self._uses
+    def takes(self, gradient: torch.Tensor) -> bool:
+        """It is of the same kind, and nobody else has kept what lies there."""
+        home = self.home
+        return home is not None and home.dtype == gradient.dtype and self._uses is not None \
+            and compat.storage_uses(home.untyped_storage()) <= self._uses
 
 
 class Training:
@@ -125,10 +126,10 @@ class Training:
     def _move(self, parameter: torch.nn.Parameter) -> None:
         """Its gradient is complete; where it lies in HBM, it goes on its way to the host."""
         there, found = parameter.spillway_gradient, parameter.grad
-        if found is None or found is there.home or found.requires_grad \
-                or found.layout != torch.strided or found.dtype != parameter.dtype:
+        if found is there.home or found.requires_grad or found.layout != torch.strided \
+                or found.dtype != parameter.dtype or self._device.capturing():
             return
-        if not there.is_free():
+        if not there.takes(found):
             there.keep(self.host_tensor(parameter, "gradient"))
         written, done = self._device.new_mark(), self._device.new_mark()
         self._device.mark(written)
