@@ -11,11 +11,13 @@ from collections import deque
 
 import torch
 from torch.optim import Adam, Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from spillway.torch import compat
 from spillway.torch.devices import Keeper
 from spillway.torch.kinds import is_adapter, size_of
 from spillway.torch.patches import Patches
+from spillway.torch.weight import weight_of
 
 STATES = 2  # moments, each of the parameter's size, that an optimizer is expected to keep
 # Of gradients on their way to the host: the backward pass waits beyond it, or HBM would fill up.
@@ -25,9 +27,18 @@ MOST_UNDER_WAY = 256 << 20
 def install(streamer, patches: Patches) -> None:
     training = Training(streamer)
     patches.set(Optimizer, "__init__", lambda original: _make_optimizer(training, original))
+    patches.handles.append(register_optimizer_step_post_hook(_count_writes))
     if hasattr(Optimizer, "_process_value_according_to_param_policy"):
         patches.set(Optimizer, "_process_value_according_to_param_policy",
                     lambda original: _load_state(training, original))
+
+
+def _count_writes(optimizer: Optimizer, _args, _kwargs) -> None:
+    """Torch's fused kernels, and other people's, write weights and count nothing."""
+    for group in optimizer.param_groups:
+        torch.autograd.graph.increment_version(
+            [parameter for parameter in group["params"]
+             if parameter.grad is not None and weight_of(parameter) is not None])
 
 
 def _make_optimizer(training, original):
