@@ -5,7 +5,7 @@ import functools
 
 
 class Patches:
-    """Undone by remove(), the last one first. `handles`: of hooks, which have their own remove()."""
+    """Undone by remove(), the last one first; `handles` are of hooks."""
 
     def __init__(self):
         self._originals = []

@@ -137,8 +137,9 @@ class Training:
     def _move(self, parameter: torch.nn.Parameter) -> None:
         """Its gradient is complete; where it lies in HBM, it goes on its way to the host."""
         there, found = parameter.spillway_gradient, parameter.grad
-        if found is there.home or found.requires_grad or found.layout != torch.strided \
-                or found.dtype != parameter.dtype or self._device.capturing():
+        if found is None or found is there.home or found.requires_grad \
+                or found.layout != torch.strided or found.dtype != parameter.dtype \
+                or self._device.capturing():
             return
         if not there.takes(found):
             there.keep(self.host_tensor(parameter, "gradient"))
