@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
 # The tests of the PyTorch drop-in on this machine's GPU, over what tools/device/pack laid out or in
-# a checkout with SPILLWAY_LIBRARY set. torch and transformers must be there; pytest and peft are
-# brought along where they are not. Arguments go to pytest. Ends with 1 where a test failed.
+# a checkout with SPILLWAY_LIBRARY set. torch and transformers must be there; pytest, peft and gguf
+# are brought along where they are not. The real model lies where tools/model puts it, or its tests
+# are skipped. Arguments go to pytest. Ends with 1 where a test failed.
 #
-# usage: tools/device/dropin_tests.sh [-k WORDS] [--maxfail N]
+# usage: [JOBS=8] tools/device/dropin_tests.sh [-k WORDS] [--maxfail N]
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 . tools/device/steps.sh
 root=$PWD
 export SPILLWAY_LIBRARY=${SPILLWAY_LIBRARY:-$root/build/gpu/lib/libspillway.so.1}
-export PYTHONPATH=$root/plugins/python
+export PYTHONPATH=$root/plugins/python OMP_NUM_THREADS=2
 brought=$root/build/gpu/python
-for name in pytest peft; do
+for name in pytest peft gguf; do
   python3 -c "import $name" 2>/dev/null || PYTHONPATH+=:$brought/$name
 done
 
+# One process a file, several at once: they share the GPU, each within its own budget.
 tests() (
-  cd plugins/python && timeout 570 python3 -m pytest -q -ra -p no:cacheprovider "$@" tests
+  cd plugins/python && printf '%s\n' tests/test_*.py | xargs -P "${JOBS:-8}" -I FILE sh -c '
+    log=$(mktemp) && timeout 570 python3 -m pytest -q -ra -p no:cacheprovider "$@" FILE >"$log" 2>&1
+    code=$? && [ $code -ne 5 ] || code=0  # 5: nothing of this file was chosen
+    sed "s|^|FILE: |" "$log" && rm "$log" && exit $code' sh "$@"
 )
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv

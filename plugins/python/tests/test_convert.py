@@ -68,8 +68,9 @@ def tiny(path, **changes):
 
 
 def run(*words):
+    path = os.pathsep.join([str(PACKAGE), *sys.path])  # where `gguf` was found, too
     return subprocess.run([sys.executable, "-m", "spillway.convert", *map(str, words)], text=True,
-                          capture_output=True, env={**os.environ, "PYTHONPATH": str(PACKAGE)})
+                          capture_output=True, env={**os.environ, "PYTHONPATH": path})
 
 
 def engine_logits(engine, model, prompt, tmp_path):

@@ -1,9 +1,11 @@
 """Files past the page cache, and what is read of them; how much memory a machine has left."""
+import os
+
 import pytest
 import torch
 from models import MIB
 
-from spillway.torch import checkpoint, direct_file, disk, host_memory
+from spillway.torch import checkpoint, direct_file, disk, host_memory, page_cache
 
 safetensors = pytest.importorskip("safetensors.torch")
 
@@ -26,6 +28,29 @@ def test_reads_land_where_they_are_wanted(tmp_path, use_cache):
     with pytest.raises(OSError, match="shorter"):
         reader.start(file, 299_999, 3, (memory.data_ptr() + start, memory), ticket)
         reader.wait(ticket)
+
+
+def test_what_is_not_in_the_page_cache_stays_out_of_it(tmp_path):
+    path = tmp_path / "bytes"
+    content = torch.randint(0, 256, (8 * MIB,), dtype=torch.uint8)
+    path.write_bytes(content.numpy().tobytes())
+    cached = page_cache.opened(path)
+    assert cached.holds(0, 8 * MIB)
+    memory = torch.zeros(MIB + 4096, dtype=torch.uint8)
+    start = -memory.data_ptr() % 4096
+    target, wanted = memory[start:start + MIB], content[MIB:2 * MIB]
+    assert cached.read(MIB, target.data_ptr(), MIB) and torch.equal(target, wanted)
+    with open(path, "rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if cached.holds(0, 4096):
+        pytest.skip("this file system keeps its pages")
+    file = direct_file.DirectFile(path, use_cache=True)
+    if not file.direct:
+        pytest.skip("this file system has no O_DIRECT")
+    target.zero_()
+    assert file.read(MIB, target.data_ptr(), MIB) == MIB and torch.equal(target, wanted)
+    assert not any(cached.holds(at, 4096) for at in range(0, 8 * MIB, 4096))
 
 
 def test_slices_are_those_of_safetensors(tmp_path):

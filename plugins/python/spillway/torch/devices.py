@@ -52,7 +52,7 @@ class Device:
     uses_page_cache = False  # by that reader
     ring_slots = 3
     alignment = 512  # of torch's own allocations: kernels are chosen by it, and results with them
-    least_bytes = 1 << 20  # smaller weights are not worth a slot or a home: they stay in HBM
+    least_bytes = 64 << 10  # smaller weights are not worth a slot or a home: they stay in HBM
     looks_up = True  # tables of embeddings may have homes, too
     trains = True  # and so may gradients and the state of optimizers
     adapter_rank = 256  # matrices of this rank at most stay in HBM
@@ -118,7 +118,9 @@ class Cuda(Device):
         """Straight into the home: pinned pages are written once, by the disk."""
         with torch.inference_mode(False), torch.no_grad():
             home = streamer.empty_home(tensor, name)
-            tensor.wait(tensor.start(0, tensor.size_bytes, home))
+            with self.reader.turn:
+                ticket = tensor.start(0, tensor.size_bytes, home)
+            tensor.wait(ticket)
             return home
 
     def load_file(self, tensor) -> torch.Tensor:

@@ -11,6 +11,8 @@ import queue
 import threading
 import time
 
+from spillway.torch import page_cache
+
 PAGE = 4096  # of O_DIRECT: offsets, sizes and addresses, safe everywhere
 BLOCK_BYTES = 512 << 10  # of one read
 THREADS = 4
@@ -24,7 +26,7 @@ class DirectFile:
         self.path = os.fspath(path)
         self.direct = True  # past the page cache
         flags = os.O_RDONLY | os.O_CLOEXEC
-        self._cached = os.open(self.path, flags) if use_cache else None
+        self._cached = page_cache.opened(self.path) if use_cache else None
         try:
             self.descriptor = os.open(self.path, flags | getattr(os, "O_DIRECT", 0))
             os.preadv(self.descriptor, [memoryview(_page())], 0)
@@ -35,13 +37,12 @@ class DirectFile:
             self.direct = False
 
     def __del__(self):
-        for name in ("descriptor", "_cached"):
-            if getattr(self, name, None) is not None:
-                os.close(getattr(self, name))
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
 
     def read(self, offset: int, address: int, size_bytes: int) -> int:
         """Whole pages into memory that begins at one; fewer bytes only where the file ends."""
-        if self._cached is not None and self._read_cached(offset, address, size_bytes):
+        if self._cached is not None and self._cached.read(offset, address, size_bytes):
             return size_bytes
         done = 0
         while done < size_bytes:
@@ -53,14 +54,6 @@ class DirectFile:
         if not self.direct:
             os.posix_fadvise(self.descriptor, offset, size_bytes, os.POSIX_FADV_DONTNEED)
         return done
-
-    def _read_cached(self, offset: int, address: int, size_bytes: int) -> bool:
-        """All of it, and without the disk."""
-        target = (ctypes.c_char * size_bytes).from_address(address)
-        try:
-            return os.preadv(self._cached, [target], offset, os.RWF_NOWAIT) == size_bytes
-        except OSError:  # it is not there, or nobody can say
-            return False
 
     def forget(self) -> None:
         """Nothing of the file needs to stay in the page cache."""
@@ -115,6 +108,7 @@ class Reader:
 
     def __init__(self, threads: int = THREADS, block_bytes: int = BLOCK_BYTES):
         self.block_bytes = block_bytes
+        self.turn = threading.Lock()  # for who asks for much: disks are slower with several at once
         self.bytes = 0  # read
         self.wait_seconds = 0.0  # in wait(), the reads not done yet
         self._count = threads

@@ -105,7 +105,6 @@ class Disk(Cpu):
     tiers = ("host", "disk")
     ring_slots = 8  # a disk wants more reads under way than a link
     alignment = PAGE  # O_DIRECT reads whole ones
-    least_bytes = 64 << 10
     looks_up = False  # rows would come by way of the page cache, and stay there
     trains = False  # what is written stays in memory
     adapter_rank = 0  # small models have small matrices

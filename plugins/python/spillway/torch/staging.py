@@ -14,32 +14,40 @@ class Staging:
     """For a CUDA device (devices.Cuda)."""
 
     def __init__(self, device):
-        self._device = device.device
+        self._device, self._reader = device.device, device.reader
         self._here = threading.local()  # goes with its thread: loading threads end with the load
 
     def load(self, tensor) -> torch.Tensor:
         """What lies in a file (checkpoint.FileTensor), in HBM. OSError where it cannot be read."""
         result = torch.empty(tensor.shape, dtype=tensor.dtype, device=self._device)
         flat, size = result.view(-1).view(torch.uint8), tensor.size_bytes
-        starts = range(0, size, PIECE_BYTES)
-        lead = tensor.offset % PAGE  # pieces are whole pages: it is the same for all of them
+        if not size:
+            return result
+        edges = [0, *range(PIECE_BYTES - tensor.offset % PAGE, size, PIECE_BYTES), size]
         pieces, stream = self._pieces(), torch.cuda.current_stream(self._device)
 
         def start(number):
             memory, copied = pieces[number % 2]
             copied.synchronize()
-            count = min(PIECE_BYTES, size - starts[number])
-            target = memory[lead:lead + count]
-            return target, tensor.start(starts[number], count, target)
+            begin, end = edges[number:number + 2]
+            lead = (tensor.offset + begin) % PAGE  # of the first piece; the others begin at a page
+            target = memory[lead:lead + end - begin]
+            return target, tensor.start(begin, end - begin, target)
 
-        coming = start(0) if size else None
-        for number, at in enumerate(starts):
+        def finish(number, coming):
             target, ticket = coming
-            if number + 1 < len(starts):
-                coming = start(number + 1)
             tensor.wait(ticket)
-            flat[at:at + target.numel()].copy_(target, non_blocking=True)
+            flat[edges[number]:edges[number + 1]].copy_(target, non_blocking=True)
             pieces[number % 2][1].record(stream)
+
+        last = len(edges) - 2
+        with self._reader.turn:
+            coming = start(0)
+            for number in range(last):
+                following = start(number + 1)
+                finish(number, coming)
+                coming = following
+        finish(last, coming)
         for _, copied in pieces:
             copied.synchronize()
         return result

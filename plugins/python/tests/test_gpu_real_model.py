@@ -1,0 +1,42 @@
+"""The real model on a GPU, an unmodified pipeline: the same answer from less HBM."""
+import pytest
+import smollm2
+
+from processes import TESTS, run_script
+
+pytestmark = pytest.mark.gpu
+
+BEGIN = f"""
+import sys
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+import transformers
+import smollm2
+import spillway.torch
+
+def answer():
+    pipe = transformers.pipeline("text-generation", model=sys.argv[1], device="cuda",
+                                 dtype="bfloat16")
+    print(smollm2.answer(pipe))
+    return pipe.model
+"""
+PLAIN = BEGIN + """
+answer()
+"""
+STREAMED = BEGIN + """
+weights, work = int(sys.argv[2]), 640 << 20
+spillway.torch.enable(hbm_budget=weights + work, work=work)
+streamer = spillway.torch._active.streamer
+model = answer()
+assert weights < 0.41 * sum(p.numel() * p.element_size() for p in model.parameters())
+assert streamer.allocated_bytes() <= weights, streamer.allocated_bytes()
+assert streamer.ring.counts.hits > streamer.ring.counts.misses
+"""
+
+
+def test_the_resident_answer_with_two_fifths_of_the_weights_in_hbm(tmp_path):
+    folder = smollm2.folder()
+    plain = run_script(tmp_path, PLAIN, folder)
+    assert plain.returncode == 0, plain.stderr
+    streamed = run_script(tmp_path, STREAMED, folder, int(0.4 * 269_030_016))
+    assert streamed.returncode == 0, streamed.stderr
+    assert streamed.stdout == plain.stdout and "Everest" in plain.stdout
