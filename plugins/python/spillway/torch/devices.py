@@ -55,7 +55,7 @@ class Device:
     least_bytes = 64 << 10  # smaller weights are not worth a slot or a home: they stay in HBM
     looks_up = True  # tables of embeddings may have homes, too
     trains = True  # and so may gradients and the state of optimizers
-    adapter_rank = 256  # matrices of this rank at most stay in HBM
+    adapter_rank = 128  # matrices of this rank at most stay in HBM
 
     def slot_bytes(self, size_bytes: int) -> int:
         """What a weight takes of a ring."""
