@@ -16,9 +16,9 @@ MODES = {"decode": "--hbm-budget 30MiB --check", "prefill": "--hbm-budget 30MiB 
          "logits": "", "large": "--hbm-budget 30MiB --host-budget 128MiB"}
 
 
-TUNING = ("--stand-in --layers 2 --hidden 512 --ffn 1024 --vocabulary 1500 --prompt 4 --batch 1 "
+TUNING = ("--stand-in --layers 1 --hidden 512 --ffn 1024 --vocabulary 1500 --prompt 4 --batch 1 "
           "--steps 4 --link-bytes 1MiB --host-budget 128MiB --work 1MiB").split()
-TUNING_MODES = {"lora": "--hbm-budget 12MiB", "full": ""}
+TUNING_MODES = {"lora": "--hbm-budget 7MiB", "full": ""}
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_all_of_a_model_and_again_from_a_checkpoint(stream, checkpoint, tmp_path
 
     wanted, resident = train("resident")
     total = sum(p.numel() * 4 for p in resident.model.parameters())
-    streamer = stream(total)
+    streamer = stream(total + MIB // 2)  # allocators round up; less than anything takes that goes
     got, run = train("ours")
     model = run.model
     assert not any(hasattr(p, "spillway_weight") for p in model.parameters())
