@@ -157,6 +157,15 @@ def test_it_goes_with_the_optimizer_and_the_model(pair):
     assert pair.host_bytes() == size
 
 
+@pytest.mark.gpu
+def test_hbm_holds_neither_gradients_nor_moments(pair):
+    ours, _ = pair.optimizers(torch.optim.AdamW, fused=True)
+    before = torch.cuda.memory_allocated()
+    steps(pair.ours, ours)
+    backward(pair.ours)
+    assert torch.cuda.memory_allocated() - before < WIDTH * WIDTH * 4
+
+
 def test_a_host_budget_that_is_too_small_says_who_holds_what(stream, device):
     model = network(2)
     stream(sum(p.numel() * 4 for p in model.parameters()), host_bytes=10 * MIB)
