@@ -194,8 +194,8 @@ def streamed_bytes(model):
                if hasattr(w, "spillway_weight"))
 
 
-def prompt(options, batch=1, tokens=None):
-    generator = torch.Generator().manual_seed(0)
+def prompt(options, batch=1, tokens=None, seed=0):
+    generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, options.vocabulary, (batch, tokens or options.prompt),
                         generator=generator)
     return ids

@@ -1,5 +1,5 @@
-"""bench/dropin.py on the CPU as a stand-in: each mode runs, its answers are those of the resident
-model, and it says so where they are not. Its times mean nothing here."""
+"""bench/dropin.py and dropin_tune.py on the CPU as a stand-in: each mode runs, its answers are
+those of the resident model, and it says so where they are not. Their times mean nothing here."""
 import json
 import sys
 from pathlib import Path
@@ -14,6 +14,11 @@ SHAPE = ("--stand-in --layers 6 --hidden 1024 --ffn 2048 --vocabulary 3000 --pro
          "--rounds 2 --link-bytes 1MiB --work 1MiB").split()
 MODES = {"decode": "--hbm-budget 30MiB --check", "prefill": "--hbm-budget 30MiB --prompts 8 64",
          "logits": "", "large": "--hbm-budget 30MiB --host-budget 128MiB"}
+
+
+TUNING = ("--stand-in --layers 1 --hidden 512 --ffn 1024 --vocabulary 1500 --prompt 4 --batch 1 "
+          "--steps 4 --link-bytes 1MiB --host-budget 128MiB --work 1MiB").split()
+TUNING_MODES = {"lora": "--hbm-budget 7MiB", "full": ""}
 
 
 @pytest.fixture
@@ -95,3 +100,45 @@ def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):
         pytest.skip("the peer would take the GPU, and the stand-in has none")
     found = result(dropin, monkeypatch, "decode", tmp_path, "--peer", "--peer-tokens", "2")
     assert found["ok"] and found["times_faster"] > 0 and len(found["accelerate_ms"]) == 2
+
+
+@pytest.fixture
+def tune(monkeypatch, dropin):
+    import dropin_tune
+    monkeypatch.setattr(dropin_tune, "CPU_ELEMENTS", 1 << 12)
+    yield dropin_tune
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+
+def tuned(tune, monkeypatch, mode, tmp_path):
+    file = tmp_path / "result.json"
+    words = [mode, *TUNING, *TUNING_MODES[mode].split(), "--json", str(file)]
+    monkeypatch.setattr(sys, "argv", ["dropin_tune.py", *words])
+    with pytest.raises(SystemExit) as end:
+        tune.main()
+    found = json.loads(file.read_text())
+    assert found["ok"] == (end.value.code == 0)
+    return found
+
+
+@pytest.mark.parametrize("mode", TUNING_MODES)
+def test_each_kind_of_tuning(tune, monkeypatch, tmp_path, mode):
+    if mode == "lora":
+        pytest.importorskip("peft", exc_type=ImportError)
+    found = tuned(tune, monkeypatch, mode, tmp_path)
+    assert found["ok"] and found["losses"][-1] != found["losses"][0] and found["of_bound"] > 0
+    assert found["streamed_bytes" if mode == "lora" else "in_host_bytes"] > 0
+
+
+def test_tuning_that_differs_is_no_success(tune, monkeypatch, tmp_path):
+    original, calls = tune.train, []
+
+    def train(*arguments):
+        calls.append(original(*arguments))
+        calls[-1].losses[-1] += len(calls) / 100
+        return calls[-1]
+
+    monkeypatch.setattr(tune, "train", train)
+    found = tuned(tune, monkeypatch, "full", tmp_path)
+    assert not found["ok"] and not found["losses_within_1e_3"]

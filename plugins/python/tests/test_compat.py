@@ -44,3 +44,27 @@ def test_where_views_cannot_be_counted_nothing_moves(stream, monkeypatch, device
         for _ in range(3):
             model(x)
     assert not any(homes(model))
+
+
+def test_where_backward_passes_cannot_be_told_results_are_the_same(stream, monkeypatch, device):
+    with monkeypatch.context() as lacking:
+        lacking.delattr(torch._C, "_current_graph_task_id")
+        lacking.delattr(torch.autograd.Variable, "_execution_engine")
+        found = compat.find_in_backward(), compat.find_at_end_of_backward()
+    for name, function in zip(("in_backward", "at_end_of_backward"), found):
+        monkeypatch.setattr(compat, name, function)
+    model = network(3)
+    resident = resident_twin(model, device)
+    theirs = torch.optim.AdamW(resident.parameters(), fused=True)
+    stream(0)
+    model.to(device)
+    ours = torch.optim.AdamW(model.parameters(), fused=True)
+    assert any(homes(model)) and any("spillway_gradient" in p.__dict__ for p in model.parameters())
+    x = torch.randn(2, WIDTH, device=device)
+    for _ in range(2):
+        for one, optimizer in ((model, ours), (resident, theirs)):
+            one(x).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    for one, other in zip(model.parameters(), resident.parameters(), strict=True):
+        assert torch.equal(one, other)

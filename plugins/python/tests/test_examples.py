@@ -28,7 +28,7 @@ def on_standin(monkeypatch, stream, device):
     made there."""
     state = {}
 
-    def enable(hbm_budget, host_budget):
+    def enable(hbm_budget, host_budget, work=None):
         state["streamer"] = stream(int(hbm_budget), int(host_budget))
 
     pipeline = transformers.pipeline
@@ -49,6 +49,21 @@ def test_the_mountain(monkeypatch, tmp_path, capsys):
     assert answer.strip() and "model.layers.0-3.mlp.up_proj.weight" in table
     hits = re.search(r"([\d,]+) weights came ahead of use", table)
     assert int(hits[1].replace(",", "")) > 0
+
+
+@pytest.mark.usefixtures("on_standin")
+@pytest.mark.standin("the trainer takes the GPU that torch sees")
+def test_lora_on_a_text(monkeypatch, tmp_path, capsys):
+    peft = pytest.importorskip("peft", exc_type=ImportError)
+    save_llama(tmp_path / "model")
+    (tmp_path / "text").write_text(" ".join(WORDS * 8))
+    run(monkeypatch, "lora.py", tmp_path / "model", tmp_path / "text", tmp_path / "out",
+        "--hbm-budget", 12 * MIB, "--host-budget", 64 * MIB, "--steps", 3, "--tokens", 8)
+    text = capsys.readouterr().out
+    first, *_, last = re.findall(r"'loss': '([\d.]+)'", text)
+    assert float(last) < float(first) and "came ahead of use" in text
+    assert peft.PeftConfig.from_pretrained(tmp_path / "out").r == 16
+    assert not list((tmp_path / "out").glob("model*"))
 
 
 def test_the_plan_of_70b_is_that_of_its_shape(monkeypatch, capsys):

@@ -69,6 +69,18 @@ def test_a_write_is_seen(pair, write):
     same(*pair)
 
 
+@pytest.mark.parametrize("kind, options", [
+    (torch.optim.AdamW, dict(fused=True)), (torch.optim.SGD, dict(lr=0.1, fused=True)),
+    (torch.optim.AdamW, dict(foreach=True))])
+def test_steps_of_an_optimizer_are_seen(pair, kind, options):
+    """The fused ones do not count what they write."""
+    for model in pair:
+        optimizer = kind(model.parameters(), **options)
+        model[0](torch.ones(2, WIDTH, device=model[0].weight.device)).square().mean().backward()
+        optimizer.step()
+    same(*pair)
+
+
 def test_a_write_through_an_old_view_is_seen(pair):
     views = [model[2].weight.data.view(-1)[10:] for model in pair]
     same(*pair)

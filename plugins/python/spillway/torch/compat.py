@@ -68,6 +68,26 @@ def find_raw_stream() -> Callable[[int], int]:
         return lambda index: torch.cuda.current_stream(index).cuda_stream
 
 
+def find_in_backward() -> Callable[[], bool]:
+    """A function that says whether autograd has called the present thread, to compute gradients or
+    what a checkpoint left out. Where torch does not tell, it always says no."""
+    try:
+        task = _name("_C._current_graph_task_id")
+    except AttributeError:
+        return lambda: False
+    return lambda: task() != -1
+
+
+def find_at_end_of_backward() -> Callable[[Callable[[], None]], None]:
+    """A function that has another one called when the backward pass that is under way has ended;
+    at once, where torch does not offer that."""
+    try:
+        engine = _name("autograd.Variable._execution_engine")
+        return engine.queue_callback
+    except AttributeError:
+        return lambda callback: callback()
+
+
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).
 address_of = torch.Tensor.data_ptr
 storage_of = torch.Tensor.untyped_storage
@@ -76,3 +96,5 @@ observed = find_observers()
 storage_uses = find_storage_uses()
 storage_holders = find_storage_holders()
 raw_stream = find_raw_stream()
+in_backward = find_in_backward()
+at_end_of_backward = find_at_end_of_backward()

@@ -13,7 +13,7 @@ import torch
 from spillway.row_worker import BF16, F16, F32, Channel, Job, RowWorker
 from spillway.torch.compat import address_of
 from spillway.torch.cpu_rates import Rates, share_of
-from spillway.torch.ring import FORWARD, Ring
+from spillway.torch.ring import Ring
 from spillway.torch.weight import Weight
 
 DTYPES = {torch.bfloat16: BF16, torch.float16: F16, torch.float32: F32}
@@ -141,7 +141,7 @@ class CpuRows:
 
     def _multiply_ours(self, inputs, bias, outputs, weight, ring) -> None:
         """After the CPU has been told: from here on the stream waits for the link."""
-        lease = ring.fetch(weight, FORWARD, part=True)
+        lease = ring.fetch(weight, part=True)
         try:
             ours, rows = outputs[:, :weight.gpu_rows], lease.tensor.t()
             if bias is None:

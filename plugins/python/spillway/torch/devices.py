@@ -56,6 +56,8 @@ class Device:
     least_bytes = 64 << 10  # smaller weights are not worth a slot or a home: they stay in HBM
     looks_up = True  # tables of embeddings may have homes, too
     unpacks = True  # it has unpack()
+    trains = True  # and so may gradients and the state of optimizers
+    adapter_rank = 128  # matrices of this rank at most stay in HBM
 
     def slot_bytes(self, size_bytes: int) -> int:
         """What a weight takes of a ring."""
@@ -101,6 +103,7 @@ class Cuda(Device):
         # Of high priority: kernels that unpack get their place beside those of the computation.
         self._copies = torch.cuda.Stream(self.device, priority=-1)
         self._streams = {}  # that were current, by what the driver calls them
+        self._departures = torch.cuda.Stream(self.device)
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """The tensor is where it is to be, in HBM or at its home in the host."""
@@ -194,6 +197,13 @@ class Cuda(Device):
         done.record(self._copies)
         if sample is not None:
             sample.end.record(self._copies)
+
+    def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+        """To the host, beside copy(); else as that."""
+        with torch.cuda.stream(self._departures):
+            self._departures.wait_event(after)
+            target.copy_(source, non_blocking=True)
+            done.record(self._departures)
 
     def new_stamp(self):
         """A mark that knows its time."""
@@ -298,6 +308,9 @@ class Cpu(Device):
 
     def used_in(self, tensor: torch.Tensor, stream) -> None:
         pass
+
+    def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
+        target.copy_(source)
 
     def new_stamp(self):
         return [0.0]

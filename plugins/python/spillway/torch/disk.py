@@ -107,6 +107,8 @@ class Disk(Cpu):
     alignment = PAGE  # O_DIRECT reads whole ones
     unpacks = False
     looks_up = False  # rows would come by way of the page cache, and stay there
+    trains = False  # what is written stays in memory
+    adapter_rank = 0  # small models have small matrices
 
     def __init__(self, reader: Reader | None = None):
         super().__init__()

@@ -10,7 +10,14 @@ import torch
 def is_streamable(module: torch.nn.Module, device, dtype=None, weight=None) -> bool:
     """Subclasses of layers may do with their weights what they like, and those of parameters
     (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
-    return type(module) is torch.nn.Linear and _is_worth_a_home(module, device, dtype, weight)
+    weight = module.weight if weight is None else weight
+    return type(module) is torch.nn.Linear and _is_worth_a_home(module, device, dtype, weight) \
+        and not is_adapter(weight, device)
+
+
+def is_adapter(weight: torch.Tensor, device) -> bool:
+    """A matrix of a low rank: there to be trained (LoRA), and small beside what it adapts."""
+    return weight.dim() == 2 and min(weight.shape) <= device.adapter_rank
 
 
 def is_look_up(module: torch.nn.Module, device, dtype=None, weight=None) -> bool:

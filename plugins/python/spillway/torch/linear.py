@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from spillway.torch.ring import BACKWARD, Ring
+from spillway.torch.ring import Ring
 from spillway.torch.weight import Weight
 
 
@@ -63,7 +63,7 @@ def _x_gradient(ctx, gradient, parameter):
     if torch.is_grad_enabled() or not weight.is_of(parameter):
         # A gradient of the gradient would save the slot; and a weight that has moved is elsewhere.
         return gradient @ parameter.to(gradient.dtype)
-    lease = ctx.ring.fetch(weight, BACKWARD)
+    lease = ctx.ring.fetch(weight)
     try:
         return gradient @ lease.tensor.to(gradient.dtype)
     finally:

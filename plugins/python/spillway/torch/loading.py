@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from spillway.torch import aliases, checkpoint, exhaustion, modules, parameters
+from spillway.torch import aliases, checkpoint, exhaustion, modules, parameters, training
 from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
 
@@ -18,6 +18,7 @@ def install(streamer: Streamer) -> Patches:
         aliases.install(streamer, patches)
     modules.install(streamer, patches)
     parameters.install(streamer, patches)
+    training.install(streamer, patches)
     exhaustion.install(streamer, patches)
     try:
         from transformers import core_model_loading, modeling_utils

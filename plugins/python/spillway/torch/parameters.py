@@ -6,6 +6,8 @@ from torch.nn import Parameter
 from spillway.torch.patches import Patches
 from spillway.torch.weight import weight_of
 
+OURS = ("spillway_weight", "spillway_settled", "spillway_gradient")
+
 
 def install(streamer, patches: Patches) -> None:
     patches.set(Parameter, "data", lambda original: _data(streamer, original))
@@ -41,8 +43,7 @@ def _deepcopy(streamer, original):
 def _reduce(original):
     """What is saved knows nothing of homes."""
     def __reduce_ex__(self, protocol):
-        ours = {name: self.__dict__.pop(name) for name in ("spillway_weight", "spillway_settled")
-                if name in self.__dict__}
+        ours = {name: self.__dict__.pop(name) for name in OURS if name in self.__dict__}
         try:
             return original(self, protocol)
         finally:

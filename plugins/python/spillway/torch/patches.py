@@ -5,10 +5,11 @@ import functools
 
 
 class Patches:
-    """Undone by remove(), the last one first."""
+    """Undone by remove(), the last one first; `handles` are of hooks."""
 
     def __init__(self):
         self._originals = []
+        self.handles = []
 
     def set(self, owner, name: str, make) -> None:
         """make(original) is the new value."""
@@ -21,6 +22,8 @@ class Patches:
         setattr(owner, name, made)
 
     def remove(self) -> None:
+        while self.handles:
+            self.handles.pop().remove()
         while self._originals:
             owner, name, inherited, original = self._originals.pop()
             if inherited:

@@ -7,6 +7,7 @@ import torch
 
 from spillway.torch import inventory
 from spillway.torch.overview import Overview
+from spillway.torch.sizes import format_size
 
 
 def report(streamer, roots=None) -> Overview:
@@ -31,7 +32,10 @@ def report(streamer, roots=None) -> Overview:
 def _notes(streamer) -> list[str]:
     rows = [part.report() for part in (streamer.packing, streamer.cpu_rows) if part]
     files = [streamer.pool.text("pool_explain")] if streamer.device.tiers[1] == "disk" else []
-    return rows + files
+    training = sum(keeper.region.size_bytes for keeper in list(streamer.training_homes))
+    states = [f"{format_size(training)} of gradients and states of optimizers lie in the "
+              f"{streamer.device.tiers[1]}"] if training else []
+    return rows + files + states
 
 
 def device_name(device: torch.device) -> str:

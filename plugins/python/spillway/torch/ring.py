@@ -2,24 +2,29 @@
 
 One stretch of bytes, in which each weight takes a slot of its own size where the one before ended:
 small weights leave room for more of them ahead, which is what fills the time between two tokens.
-Which weight follows which is learned from use, forward and backward apart, so that copies run
-ahead across the end of a token. A weight that nobody foresaw is copied when it is asked for:
-slower, and as right. Thread-safe; a slot belongs to who fetched it until it is released.
+What comes next is what came before after the same weights (history.py), so that copies run ahead
+across the end of a token, and from a forward pass into the backward pass. What is used again soon
+stays: a checkpoint that is computed again and then differentiated costs one copy of its weights. A
+weight that nobody foresaw is copied when it is asked for: slower, and as right. Thread-safe; a slot
+belongs to who fetched it until it is released.
 """
 from __future__ import annotations
 
 import bisect
+import itertools
 import threading
 import weakref
 from dataclasses import dataclass
 
 import torch
 
+from spillway.torch import compat
+from spillway.torch.history import History
 from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
-FORWARD, BACKWARD = 0, 1
-MOST_AHEAD = 32  # weights; learning an order anew costs the more, the longer the chain
+MOST_AHEAD = 32  # weights; finding them costs time at each use
+MOST_USES_AHEAD = 3 * MOST_AHEAD  # a backward pass uses them up to three times
 
 
 class _Slot:
@@ -48,7 +53,6 @@ class _Slot:
 class Lease:
     """A weight that somebody uses: `tensor` in its slot, or at home where it got none."""
     weight: Weight
-    way: int
     slot: _Slot | None
     tensor: torch.Tensor
     part: bool = False
@@ -76,16 +80,16 @@ class Ring:
         self._slots = []  # in the order of their bytes, none over another
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
-        self._chains = {}  # what _ahead() found, weak: until another order is learned
         self._made = device.new_mark()  # torch may have taken the memory from work under way
         device.mark(self._made)
         self._written = device.new_mark()
-        self._here = threading.local()  # of this thread: what it used last, and slots it holds
+        self._here = threading.local()  # of this thread: its history, and slots it holds
+        self._recent = History()  # the one that was added to last
         self.counts = Counts()
         self.times = CopyTimes(device)
         self.passes = Passes()
 
-    def fetch(self, weight: Weight, way: int = FORWARD, part: bool = False) -> Lease:
+    def fetch(self, weight: Weight, part: bool = False) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there. `part`:
         only the GPU's rows of it, and then of what comes next as well.
 
@@ -94,8 +98,8 @@ class Ring:
         OSError where the home is a file that cannot be read; the next fetch tries again.
         """
         with self._changed:
-            self._learn(weight, way)
-            if way == FORWARD:
+            self._history().add(weight)
+            if not compat.in_backward():
                 self.passes.note(weight, self.counts.bytes)
             slot = self._find(weight, part)
             if slot is not None:
@@ -109,7 +113,7 @@ class Ring:
                 slot = self._find(weight, part) or self._load(weight, part, asked=True)
             if slot is None:
                 self.counts.in_place += 1
-                return Lease(weight, way, None, weight.rows(part), part)
+                return Lease(weight, None, weight.rows(part), part)
             slot.users += 1
             self._here.held = held + 1
             self.times.use(slot.sample)
@@ -119,8 +123,7 @@ class Ring:
             self._give_up(slot)
             raise
         rows = weight.count(part)
-        return Lease(weight, way, slot, slot.tensor if slot.rows == rows else slot.tensor[:rows],
-                     part)
+        return Lease(weight, slot, slot.tensor if slot.rows == rows else slot.tensor[:rows], part)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -145,41 +148,26 @@ class Ring:
             self._here.held -= 1
             self._changed.notify()
 
-    def _learn(self, weight: Weight, way: int) -> None:
-        if not hasattr(self._here, "last"):
-            self._here.last = [nothing, nothing]
-        reference = weakref.ref(weight)
-        last = self._here.last[way]()
-        if last is not None and last.follows[way] is not reference:
-            last.follows[way] = reference
-            self._chains.clear()
-        self._here.last[way] = reference
+    def _history(self) -> History:
+        """Of this thread. Threads of autograd's go on with the one that a forward pass has left."""
+        if not compat.in_backward():
+            if not hasattr(self._here, "history"):
+                self._here.history = History()
+            self._recent = self._here.history
+        return self._recent
 
     def _ahead(self, lease: Lease) -> list[Weight]:
-        """What comes after it, as many as the ring has room for at most."""
-        key = id(lease.weight), lease.way, lease.part, lease.weight.count(lease.part)
-        if (known := self._chains.get(key)) is not None:
-            ahead = [reference() for reference in known]
-            if None not in ahead:
-                return ahead
-        ahead = self._follow(lease)
-        if not lease.part or all(weight.gpu_rows is not None for weight in ahead):
-            self._chains[key] = [weakref.ref(weight) for weight in ahead]
-        return ahead
-
-    def _follow(self, lease: Lease) -> list[Weight]:
-        weight, way = lease.weight, lease.way
-        ahead, known, size_bytes = [], {id(weight)}, 0
-        while len(ahead) < MOST_AHEAD:
-            weight = weight.follows[way]()
-            if weight is None or id(weight) in known or weight.size_bytes > self.slot_bytes:
-                break
+        """What comes after it, as many weights as the ring has room for at most, each once."""
+        ahead, size_bytes = {}, 0
+        for weight in itertools.islice(self._history().coming(), MOST_USES_AHEAD):
+            if id(weight) in ahead:
+                continue
             size_bytes += self._device.slot_bytes(weight.count(lease.part) * weight.row_bytes)
-            if size_bytes > self.size_bytes:
+            if size_bytes > self.size_bytes or weight.size_bytes > self.slot_bytes \
+                    or len(ahead) == MOST_AHEAD:
                 break
-            known.add(id(weight))
-            ahead.append(weight)
-        return ahead
+            ahead[id(weight)] = weight
+        return list(ahead.values())
 
     def _first_missing(self, ahead: list[Weight], part: bool) -> int:
         """From the end, as what comes ahead usually is there but for the last ones."""

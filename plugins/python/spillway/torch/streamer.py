@@ -38,6 +38,7 @@ class Streamer:
         self.kv = None  # a KvTiers, where transformers is there
         self.order = Order(self)
         self.making = Making(self)
+        self.training_homes: weakref.WeakSet[Keeper] = weakref.WeakSet()  # of training.py
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._here = threading.local()
@@ -95,13 +96,15 @@ class Streamer:
 
     def empty_home(self, like: torch.Tensor, name: str) -> torch.Tensor:
         """As place() gives, with bytes that mean nothing yet."""
-        size = size_of(like)
+        return self.home_over(self.host_region(size_of(like), name), like)
+
+    def host_region(self, size_bytes: int, name: str):
+        """Of the pool. torch.OutOfMemoryError."""
         try:
-            region = self._region(size, name)
+            return self._region(size_bytes, name)
         except library.BudgetError as error:
-            raise torch.OutOfMemoryError(
-                f"{name} has no room in host memory, {format_size(size)}: {error}") from error
-        return self.home_over(region, like)
+            raise torch.OutOfMemoryError(f"{name} has no room in host memory, "
+                                         f"{format_size(size_bytes)}: {error}") from error
 
     def _region(self, size_bytes: int, name: str):
         try:

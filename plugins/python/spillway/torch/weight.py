@@ -34,7 +34,6 @@ class Weight:
         self.uses_until_packing = self.patience = 1
         self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
         self.jobs = {}  # the CPU's, by the rows and the number of tokens
-        self.follows = [nothing, nothing]  # weak: which one was used next, forward and backward
         self._sharers = sharers
         sharers.add(self)
 
