@@ -1,17 +1,22 @@
 #include "cli/text_file.h"
 
 #include <fstream>
+#include <iostream>
 #include <sstream>
 
 namespace spillway::cli {
 
 Result<std::string> read_text_file(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
   std::ostringstream content;
-  if (stream) content << stream.rdbuf();
-  if (!stream || content.str().empty())
-    return fail(ErrorCode::kBadFile, "{}: cannot be read, or is empty", path);
-  return content.str();
+  if (path == "-") {
+    content << std::cin.rdbuf();
+  } else {
+    std::ifstream stream(path, std::ios::binary);
+    if (stream) content << stream.rdbuf();
+  }
+  std::string text = std::move(content).str();
+  if (text.empty()) return fail(ErrorCode::kBadFile, "{}: cannot be read, or is empty", path);
+  return text;
 }
 
 }  // namespace spillway::cli

@@ -1,4 +1,4 @@
-// Texts that the user names by a path. Any thread.
+// Reads the text files that commands are given. A function; any thread.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace spillway::cli {
 
-// All of it. kBadFile: it cannot be read, or is empty.
+// All of the file; of standard input for "-". kBadFile: it cannot be read, or is empty.
 Result<std::string> read_text_file(const std::string& path);
 
 }  // namespace spillway::cli
