@@ -20,6 +20,7 @@ void add_doctor(CLI::App& app, Action& chosen);
 void add_inspect(CLI::App& app, Action& chosen);
 void add_tokenize(CLI::App& app, Action& chosen);
 void add_perplexity(CLI::App& app, Action& chosen);
+void add_convert(CLI::App& app, Action& chosen);
 void add_quantize(CLI::App& app, Action& chosen);
 void add_bench(CLI::App& app, Action& chosen);
 

@@ -19,7 +19,7 @@ int run_program(int argc, char** argv) {
   app.set_version_flag("--version", SPILLWAY_VERSION);
   Action chosen;
   for (const auto add : {add_run, add_chat, add_plan, add_machine, add_doctor, add_inspect,
-                         add_tokenize, add_perplexity, add_quantize, add_bench}) {
+                         add_tokenize, add_perplexity, add_quantize, add_convert, add_bench}) {
     add(app, chosen);
   }
   try {

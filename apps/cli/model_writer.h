@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "engine/folder_draft.h"
 #include "engine/gguf_draft.h"
 #include "memory/host_region.h"
 #include "platform/platform.h"
@@ -38,12 +39,18 @@ class ModelWriter {
   Result<engine::TensorCopier> copier(std::span<const engine::TensorCopy> tensors);
   // Into `out`, complete or not at all.
   Result<void> write(const engine::GgufDraft& draft);
+  // kUsage: `out` is there, --force or not.
+  Result<void> write(const engine::FolderDraft& draft);
   const std::atomic<bool>& stop() const { return *stop_; }
-  uint64_t free_bytes() const { return budget_->free_bytes(); }
+  uint64_t header_limit() const;  // what reading a header may keep
   uint64_t peak_bytes() const { return budget_->usage().peak_bytes; }
 
  private:
   ModelWriter() = default;
+  Result<void> write_shard(const engine::FolderDraft::Shard& shard, engine::TensorCopier& rows,
+                           const std::string& folder) const;
+  // Says which tensor comes, and whether to go on.
+  bool tell(const engine::TensorCopy& tensor, size_t i, size_t of) const;
 
   platform::Platform* platform_ = nullptr;
   std::string out_;

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/model_source.h"
 #include "cli/model_writer.h"
 #include "platform/linux/linux_platform.h"
 
@@ -19,10 +20,6 @@ struct QuantizeOptions {
   bool requantise = false;
   bool dry_run = false;
 };
-
-// A header may take this share of what the budget has left for it and its copy.
-constexpr uint64_t kHeaderShare = 4;
-constexpr uint64_t kMostHeader = 512 * kMiB;
 
 std::string mixture_line(const engine::GgufDraft& draft) {
   std::vector<std::pair<std::string_view, size_t>> counts;
@@ -49,22 +46,19 @@ Result<void> quantize(const QuantizeOptions& options) {
   }
   const auto platform = platform::make_linux_platform();
   SPILLWAY_ASSIGN(auto writer, ModelWriter::create(*platform, options.writer, options.out));
-  SPILLWAY_ASSIGN(const auto file, platform->open(options.in, {}));
-  const uint64_t header_limit = std::min(kMostHeader, writer.free_bytes() / kHeaderShare);
-  auto source = formats::GgufFile::parse(*file, {.memory_bytes = header_limit});
-  if (!source) return fail_within(options.in, source.error());
-  auto draft = engine::draft_of_gguf(*file, *source);
-  if (!draft) return fail_within(options.in, draft.error());
+  SPILLWAY_ASSIGN(ModelSource source,
+                  ModelSource::open(*platform, options.in, writer.header_limit()));
+  engine::GgufDraft& draft = source.draft;
   const auto chosen = engine::choose_dtypes(
-      *draft, {.type = *type, .pure = options.pure, .requantise = options.requantise});
+      draft, {.type = *type, .pure = options.pure, .requantise = options.requantise});
   if (!chosen) return fail_within(options.in, chosen.error());
-  engine::finish(*draft);
-  SPILLWAY_TRY(writer.charge_headers(source->memory_bytes() + draft->header.memory_bytes()));
+  engine::finish(draft);
+  SPILLWAY_TRY(writer.charge_headers(source.header_bytes + draft.header.memory_bytes()));
   const double started = platform->clock().seconds();
-  if (!options.dry_run) SPILLWAY_TRY(writer.write(*draft));
-  std::fprintf(stderr, "%s → %s %s (tensors: %s)%s\n", format_size(file->info().size_bytes).c_str(),
-               format_size(draft->header.file_bytes()).c_str(), std::string(type->name).c_str(),
-               mixture_line(*draft).c_str(), options.dry_run ? "; nothing was written" : "");
+  if (!options.dry_run) SPILLWAY_TRY(writer.write(draft));
+  std::fprintf(stderr, "%s → %s %s (tensors: %s)%s\n", format_size(source.size_bytes).c_str(),
+               format_size(draft.header.file_bytes()).c_str(), std::string(type->name).c_str(),
+               mixture_line(draft).c_str(), options.dry_run ? "; nothing was written" : "");
   if (!options.dry_run) {
     std::fprintf(stderr, "%.1f s, peak %s of host memory\n", platform->clock().seconds() - started,
                  format_size(writer.peak_bytes()).c_str());
@@ -77,7 +71,9 @@ Result<void> quantize(const QuantizeOptions& options) {
 void add_quantize(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<QuantizeOptions>();
   CLI::App* command = app.add_subcommand("quantize", "writes a model in a smaller format");
-  command->add_option("IN", options->in, "a GGUF file in F32, F16 or BF16")->required();
+  command
+      ->add_option("IN", options->in, "a GGUF file in F32, F16 or BF16, or a Hugging Face folder")
+      ->required();
   command->add_option("OUT", options->out, "the GGUF file to write")->required();
   command->add_option("TYPE", options->type, model::file_type_names())->required();
   options->writer.add_to(*command);

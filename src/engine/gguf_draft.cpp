@@ -46,7 +46,6 @@ Result<GgufDraft> draft_of_gguf(const platform::File& file, const formats::GgufF
                 parts);
   }
   GgufDraft draft{.header = formats::GgufHeader(source.alignment()),
-                  .tensors = {},
                   .layers = static_cast<size_t>(layers)};
   SPILLWAY_TRY(copy_metadata(file, source, draft.header));
   for (const formats::GgufTensor& tensor : source.tensors())
@@ -70,12 +69,13 @@ Result<void> choose_dtypes(GgufDraft& draft, const QuantiseOptions& options) {
     }
     tensor.dtype = dtype;
   }
-  draft.header.add("general.file_type", options.type.number);
-  draft.header.add("general.quantization_version", kQuantisationVersion);
+  draft.file_type = options.type.number;
   return {};
 }
 
 void finish(GgufDraft& draft) {
+  draft.header.add("general.file_type", draft.file_type);
+  draft.header.add("general.quantization_version", kQuantisationVersion);
   for (const TensorCopy& tensor : draft.tensors)
     draft.header.add_tensor(tensor.source.name, tensor.dtype, tensor.source.dimensions);
 }

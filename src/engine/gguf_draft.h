@@ -9,19 +9,28 @@
 #include "base/result.h"
 #include "engine/tensor_copy.h"
 #include "formats/gguf_writer.h"
+#include "formats/safetensors.h"
 #include "model/file_type.h"
 
 namespace spillway::engine {
 
 struct GgufDraft {
-  formats::GgufHeader header;       // the metadata; the tensors are added when it is finished
-  std::vector<TensorCopy> tensors;  // their names are those that the copy has
+  formats::GgufHeader header =
+      formats::GgufHeader();             // the metadata; the tensors are added when it is finished
+  std::vector<TensorCopy> tensors = {};  // their names are those that the copy has
   size_t layers = 0;
+  uint32_t file_type = 0;  // general.file_type
 };
 
 // The same file again, but for what says how it is quantised. kBadFile: it is one part of several.
 // `file` and `source` are one file, which the draft reads.
 Result<GgufDraft> draft_of_gguf(const platform::File& file, const formats::GgufFile& source);
+
+// Of a Hugging Face folder, weights in the dtypes that they have there, vectors in F32. `weights`
+// are the folder's, which the draft reads. kBadFile: GGUF has no place for the model, or a file is
+// damaged.
+Result<GgufDraft> draft_of_gguf(platform::Platform& platform, const std::string& folder,
+                                const formats::SafetensorsFolder& weights);
 
 struct QuantiseOptions {
   model::FileType type;

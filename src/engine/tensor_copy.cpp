@@ -54,6 +54,11 @@ size_t place_of(const TensorCopy& tensor, size_t i) {
 }
 
 Result<void> read_block(const TensorCopy& tensor, uint64_t at, std::span<std::byte> target) {
+  if (tensor.file == nullptr) {
+    std::ranges::copy(std::as_bytes(std::span(tensor.values)).subspan(at, target.size()),
+                      target.begin());
+    return {};
+  }
   SPILLWAY_ASSIGN(const size_t bytes, tensor.file->read(tensor.source.offset + at, target));
   if (bytes == target.size()) return {};
   return fail(ErrorCode::kBadFile, "{}: the file ends within the tensor {}; was it truncated?",

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -21,12 +22,13 @@ namespace spillway::engine {
 enum class HeadOrder { kAsItIs, kInterleave, kSeparate };
 
 struct TensorCopy {
-  const platform::File* file = nullptr;  // that the bytes are read from
+  const platform::File* file = nullptr;  // that the bytes are read from; null: `values` are F32
   formats::GgufTensor source;
   DType dtype = DType::kF32;  // of the copy
   HeadOrder order = HeadOrder::kAsItIs;
   size_t head_rows = 0;  // of one head; even; unless kAsItIs
   float offset = 0.0F;   // added to every value
+  std::vector<float> values = {};
 
   uint64_t size_bytes() const;  // of the copy
 };

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
+
+#include "model/tensor_names.h"
 
 namespace spillway::model {
 namespace {
@@ -32,19 +33,8 @@ bool is_float(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
 }
 
-// The number in "blk.7.…"; none for other names.
-std::optional<size_t> layer_of(std::string_view name) {
-  constexpr std::string_view kLayer = "blk.";
-  if (!name.starts_with(kLayer)) return std::nullopt;
-  size_t layer = 0;
-  const auto [end, error] =
-      std::from_chars(name.data() + kLayer.size(), name.data() + name.size(), layer);
-  if (error != std::errc()) return std::nullopt;
-  return layer;
-}
-
 bool is_finer(const TensorMixture& mixture, std::string_view name) {
-  const auto layer = layer_of(name);
+  const auto layer = layer_of_tensor(name);
   const bool values = name.find("attn_v.") != std::string_view::npos;
   const bool down = name.find("ffn_down.") != std::string_view::npos;
   if (!layer || !(values || down)) return false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace spillway::model {
 namespace {
@@ -104,6 +105,15 @@ std::optional<std::string> huggingface_tensor_name(const Architecture& architect
                                                    std::string_view gguf) {
   return translate(architecture, gguf,
                    {&Pair::gguf, &Pair::huggingface, kGgufLayer, kHuggingFaceLayer});
+}
+
+std::optional<size_t> layer_of_tensor(std::string_view gguf) {
+  if (!gguf.starts_with(kGgufLayer)) return std::nullopt;
+  size_t layer = 0;
+  const std::string_view rest = gguf.substr(kGgufLayer.size());
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), layer);
+  if (error != std::errc()) return std::nullopt;
+  return layer;
 }
 
 }  // namespace spillway::model

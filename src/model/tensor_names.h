@@ -17,4 +17,7 @@ std::optional<std::string> gguf_tensor_name(const Architecture& architecture,
 std::optional<std::string> huggingface_tensor_name(const Architecture& architecture,
                                                    std::string_view gguf);
 
+// The 7 of "blk.7.attn_q.weight"; none for tensors outside of layers.
+std::optional<size_t> layer_of_tensor(std::string_view gguf);
+
 }  // namespace spillway::model

@@ -155,6 +155,28 @@ def test_sentence_piece_and_own_head(engine, tmp_path):
     assert np.abs(ours - theirs.reshape(-1, ours.shape[1])[:len(ours)]).max() < 0.1
 
 
+def check_the_program_makes_the_same(engine, model, theirs, ours):
+    """`spillway convert`, which needs no Python."""
+    from safetensors import safe_open
+    done = subprocess.run([engine, "convert", model, ours], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json",
+                 "tokenizer.json"):
+        a, b = (json.loads((folder / name).read_text()) for folder in (ours, theirs))
+        assert {key: value for key, value in b.items() if key in a or value is not None} == a, name
+    with safe_open(ours / "model.safetensors", "pt") as a, \
+            safe_open(theirs / "model.safetensors", "pt") as b:
+        assert set(a.keys()) == set(b.keys())
+        for name in a.keys():
+            assert a.get_tensor(name).dtype == torch.bfloat16
+            assert torch.equal(a.get_tensor(name), b.get_tensor(name)), name
+
+
+def test_the_program_makes_the_same_folder(engine, tmp_path):
+    check_the_program_makes_the_same(engine, smollm2.gguf_file(), smollm2.folder(),
+                                     tmp_path / "ours")
+
+
 @pytest.mark.parametrize("change, says", [
     ({"architecture": "qwen2"}, "architecture is qwen2"),
     ({"metadata": {"expert_count": 8}}, "mixture of 8 experts"),

@@ -98,8 +98,8 @@ TEST(GgufRefuseTensor, OffsetsOffTheAlignment) {
 }
 
 TEST(GgufRefuseTensor, UnknownTypes) {
-  // 4 and 5 were Q4_2 and Q4_3 once; 16 is IQ2_XXS, 24 I8.
-  for (const uint32_t type : {4U, 5U, 9U, 16U, 24U, 31U, 256U, 258U, UINT32_MAX}) {
+  // 4 and 5 were Q4_2 and Q4_3 once; 15 is Q8_K, 24 I8.
+  for (const uint32_t type : {4U, 5U, 9U, 15U, 24U, 31U, 256U, 258U, UINT32_MAX}) {
     GgufTensorFields tensor = sound_tensor();
     tensor.type = type;
     expect_tensor_refused(tensor, {"'w'", fmt::format("type {}", type), "Q4_0"});

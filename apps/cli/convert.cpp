@@ -1,0 +1,52 @@
+// spillway convert: a GGUF file as a Hugging Face folder, and the way back.
+#include <cstdio>
+
+#include "base/units.h"
+#include "cli/commands.h"
+#include "cli/model_writer.h"
+#include "platform/linux/linux_platform.h"
+
+namespace spillway::cli {
+namespace {
+
+struct ConvertOptions {
+  std::string in;
+  std::string out;
+  WriterOptions writer;
+};
+
+Result<void> to_folder(platform::Platform& platform, const ConvertOptions& options,
+                       ModelWriter& writer) {
+  SPILLWAY_ASSIGN(const auto file, platform.open(options.in, {}));
+  auto source = formats::GgufFile::parse(*file, {.memory_bytes = writer.header_limit()});
+  if (!source) return fail_within(options.in, source.error());
+  const auto draft = engine::draft_of_folder(*file, *source);
+  if (!draft) return fail_within(options.in, draft.error());
+  SPILLWAY_TRY(writer.charge_headers(source->memory_bytes() + draft->text_bytes()));
+  return writer.write(*draft);
+}
+
+Result<void> convert(const ConvertOptions& options) {
+  const auto platform = platform::make_linux_platform();
+  SPILLWAY_ASSIGN(auto writer, ModelWriter::create(*platform, options.writer, options.out));
+  SPILLWAY_TRY(to_folder(*platform, options, writer));
+  std::fprintf(stderr, "peak %s of host memory\n", format_size(writer.peak_bytes()).c_str());
+  return {};
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* command = app.add_subcommand(
+      "convert", "makes a Hugging Face folder of a GGUF file, or the other way round");
+  command
+      ->add_option("IN", options->in,
+                   "a GGUF file, or a folder with config.json, tokenizer.json and safetensors")
+      ->required();
+  command->add_option("OUT", options->out, "the folder or the GGUF file to make")->required();
+  options->writer.add_to(*command);
+  command->callback([options, &chosen] { chosen = [options] { return convert(*options); }; });
+}
+
+}  // namespace spillway::cli
