@@ -80,23 +80,24 @@ void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t firs
   const bool halves = options.layout == RopeLayout::kHalves;
   SPILLWAY_CHECK(options.dims % 2 == 0 && options.dims <= head_dim);
   SPILLWAY_CHECK(options.factors.empty() || options.factors.size() == half);
-  parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      for (size_t pair = 0; pair < half; pair += RopeAngles::kMost) {
-        const RopeAngles angles(options, first_position + t, pair);
+  for (size_t pair = 0; pair < half; pair += RopeFrequencies::kMost) {
+    const RopeFrequencies pairs(options, pair);
+    parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; ++t) {
+        const RopeAngles angles(pairs, first_position + t);
         for (size_t h = 0; h < heads; ++h) {
           float* head = x.data() + t * width + h * head_dim;
           float* first = halves ? head + pair : head + 2 * pair;
           kernels_.rope({.first = first,
                          .second = halves ? first + half : first + 1,
                          .step = halves ? 1U : 2U,
-                         .count = angles.count,
+                         .count = pairs.count,
                          .cosines = angles.cosines.data(),
                          .sines = angles.sines.data()});
         }
       }
-    }
-  });
+    });
+  }
 }
 
 void CpuOps::store(const float* row, std::byte* to, const KvLayer& layer) {

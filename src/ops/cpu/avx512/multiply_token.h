@@ -8,7 +8,7 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-inline constexpr size_t kPrefetchBytes = 4096;
+inline constexpr size_t kPrefetchBytes = 8192;
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
@@ -126,7 +126,7 @@ HWY_INLINE void prefetch(const Rows& rows, size_t distance, size_t size) {
   for (const std::byte* row : rows.at) {
     const uintptr_t start = reinterpret_cast<uintptr_t>(row) + distance;
     for (uintptr_t at = start; at < start + size; at += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
   }
 }
 
