@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""llama.cpp (package llama-cpp-python) on one file: loads, then measures, and prints one JSON object.
+"""llama.cpp (package llama-cpp-python) on one file: loads, measures, and prints one JSON object.
 
 usage: llama_cpp_run.py MODEL [--threads 2] [--context 2048] [--prefill N ...] [--decode N]
        [--plain]

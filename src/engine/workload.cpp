@@ -12,7 +12,7 @@ namespace {
 // Code, libraries, the first stack and what malloc keeps, as measured.
 constexpr uint64_t kProcessBytes = 10 * kMiB;
 // A thread's stack and arena.
-constexpr uint64_t kThreadBytes = 64 * kKiB;
+constexpr uint64_t kThreadBytes = 128 * kKiB;
 // A token's place among the sampler's candidates.
 constexpr uint64_t kSamplerBytes = 24;
 // Share of the budget that one pass's buffers may take.

@@ -139,8 +139,8 @@ class Ops {
 };
 
 // CPU kernels on the pool's threads, for the best instruction set of this processor, or for the one
-// named in `instruction_set` ("scalar", "SSE4", "AVX2", "AVX3_DL", "AMX", …) if it is not empty; null
-// if the processor lacks it. The pool outlives the ops.
+// named in `instruction_set` ("scalar", "SSE4", "AVX2", "AVX3_DL", "AMX", …) if it is not empty;
+// null if the processor lacks it. The pool outlives the ops.
 std::unique_ptr<Ops> make_cpu_ops(ThreadPool& pool, std::string_view instruction_set = "");
 // The names that make_cpu_ops takes on this processor, best first, "scalar" last.
 std::vector<std::string> cpu_instruction_sets();

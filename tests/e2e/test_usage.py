@@ -81,6 +81,14 @@ def test_an_hbm_budget_needs_a_gpu_engine(spillway, model, check_error, command)
     check_error(run, USAGE, "--hbm-budget", "GPU")
 
 
+def test_kernels_are_chosen_by_name(spillway, model, check_error):
+    spillway.environment["SPILLWAY_KERNELS"] = "AVX9"
+    run = spillway.run("run", model, "x", seconds=10)
+    check_error(run, USAGE, "SPILLWAY_KERNELS", "AVX9", "scalar")
+    spillway.environment["SPILLWAY_KERNELS"] = run.err.split("has ")[1].split(",")[-2].strip()
+    assert spillway.run("run", model, QUESTION, "-n", "2").code == 0
+
+
 @pytest.mark.parametrize("budget", ["0", "1B", "1KiB", "5MiB"])
 def test_a_budget_too_small_names_the_least_that_would_do(spillway, model, check_error, budget):
     run = spillway.run("run", model, QUESTION, "--host-budget", budget, seconds=10)

@@ -14,10 +14,13 @@ namespace {
 // A range should take about 5 µs, several times what it costs to wake a spinning thread.
 constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
-constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
-constexpr size_t kRowsTogether = 4;              // that a kernel of matmul computes in one go
-constexpr size_t kPanelRows = 16;                // likewise, with several tokens
-constexpr size_t kAttentionRows = 48;            // likewise, of attention
+// The first kilobytes of a range are not called in ahead of use: so ranges of large weights are
+// longer, but short enough that no thread waits long for the last one.
+constexpr size_t kRangesPerThread = 12;
+constexpr size_t kRangeProducts = 64 * kKiB;  // of attention: query × key elements
+constexpr size_t kRowsTogether = 4;           // that a kernel of matmul computes in one go
+constexpr size_t kPanelRows = 16;             // likewise, with several tokens
+constexpr size_t kAttentionRows = 48;         // likewise, of attention
 
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
@@ -72,8 +75,10 @@ void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y
   const auto kernel = kernels_.matmul[slot(weight.dtype)];
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
+  const size_t range_cost =
+      std::max(kRangeWeightBytes, weight.rows * row_cost / (kRangesPerThread * pool_.threads()));
   const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
-  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
+  const size_t grain = round_up(std::max<size_t>(1, range_cost / row_cost), together);
   parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
 }
 
@@ -84,23 +89,24 @@ void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t firs
   const bool halves = options.layout == RopeLayout::kHalves;
   SPILLWAY_CHECK(options.dims % 2 == 0 && options.dims <= head_dim);
   SPILLWAY_CHECK(options.factors.empty() || options.factors.size() == half);
-  parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      for (size_t pair = 0; pair < half; pair += RopeAngles::kMost) {
-        const RopeAngles angles(options, first_position + t, pair);
+  for (size_t pair = 0; pair < half; pair += RopeFrequencies::kMost) {
+    const RopeFrequencies pairs(options, pair);
+    parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; ++t) {
+        const RopeAngles angles(pairs, first_position + t);
         for (size_t h = 0; h < heads; ++h) {
           float* head = x.data() + t * width + h * head_dim;
           float* first = halves ? head + pair : head + 2 * pair;
           kernels_.rope({.first = first,
                          .second = halves ? first + half : first + 1,
                          .step = halves ? 1U : 2U,
-                         .count = angles.count,
+                         .count = pairs.count,
                          .cosines = angles.cosines.data(),
                          .sines = angles.sines.data()});
         }
       }
-    }
-  });
+    });
+  }
 }
 
 void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values,

@@ -11,25 +11,41 @@
 
 namespace spillway::ops::cpu {
 
-struct RopeAngles {
+// By how much pairs turn per position.
+struct RopeFrequencies {
   static constexpr size_t kMost = 64;  // pairs at a time
 
-  size_t first;  // pair
   size_t count;
-  std::array<float, kMost> cosines;
-  std::array<float, kMost> sines;
+  double scale;      // of positions
+  double magnitude;  // of the rotated pairs
+  std::array<double, kMost> frequencies;
+  std::array<double, kMost> divisors;
 
-  // The pairs [first, min(first + kMost, dims / 2)) at `position`.
-  RopeAngles(const RopeOptions& options, size_t position, size_t first_pair) : first(first_pair) {
-    count = std::min(kMost, options.dims / 2 - first);
-    const double scaled = static_cast<double>(position) * options.position_scale;
+  // The pairs [first, min(first + kMost, dims / 2)).
+  RopeFrequencies(const RopeOptions& options, size_t first)
+      : count(std::min(kMost, options.dims / 2 - first)),
+        scale(options.position_scale),
+        magnitude(options.magnitude) {
     for (size_t i = 0; i < count; ++i) {
       const size_t pair = first + i;
       const double exponent = -2.0 * static_cast<double>(pair) / static_cast<double>(options.dims);
-      double angle = scaled * std::pow(options.base, exponent);
-      if (!options.factors.empty()) angle /= static_cast<double>(options.factors[pair]);
-      cosines[i] = static_cast<float>(std::cos(angle) * options.magnitude);
-      sines[i] = static_cast<float>(std::sin(angle) * options.magnitude);
+      frequencies[i] = std::pow(options.base, exponent);
+      divisors[i] = options.factors.empty() ? 1.0 : static_cast<double>(options.factors[pair]);
+    }
+  }
+};
+
+// The same pairs at one position.
+struct RopeAngles {
+  std::array<float, RopeFrequencies::kMost> cosines;
+  std::array<float, RopeFrequencies::kMost> sines;
+
+  RopeAngles(const RopeFrequencies& pairs, size_t position) {
+    const double scaled = static_cast<double>(position) * pairs.scale;
+    for (size_t i = 0; i < pairs.count; ++i) {
+      const double angle = scaled * pairs.frequencies[i] / pairs.divisors[i];
+      cosines[i] = static_cast<float>(std::cos(angle) * pairs.magnitude);
+      sines[i] = static_cast<float>(std::sin(angle) * pairs.magnitude);
     }
   }
 };

@@ -8,7 +8,7 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-inline constexpr size_t kPrefetchBytes = 4096;
+inline constexpr size_t kPrefetchBytes = 4096;  // ahead of the end of the rows at hand
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
@@ -120,14 +120,11 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, s
 }
 
 // Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
-// bytes: those that come some 4 KiB later are called in now. Past the end of the weights this does
-// nothing.
-HWY_INLINE void prefetch(const Rows& rows, size_t distance, size_t size) {
-  for (const std::byte* row : rows.at) {
-    const uintptr_t start = reinterpret_cast<uintptr_t>(row) + distance;
-    for (uintptr_t at = start; at < start + size; at += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
-  }
+// bytes: those that come some kilobytes later are called in now, in the order in which they lie.
+// Past the end of the weights this does nothing.
+HWY_INLINE void prefetch(const std::byte* from, size_t size) {
+  for (size_t at = 0; at < size; at += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
 }
 
 // Rows [row, end), at most four of them.
@@ -136,10 +133,10 @@ void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y
   const WeightRows& weight = task.weight;
   const size_t columns = weight.columns;
   const size_t row_size = columns / Format::kColumns * Format::kBytes;
-  const size_t distance = round_up(kPrefetchBytes, 4 * row_size);
   const Token token = prepared_token(task.input.quantised, 0, columns);
   Rows rows;
   for (size_t r = 0; r < 4; ++r) rows.at[r] = weight.data + std::min(row + r, end - 1) * row_size;
+  const std::byte* ahead = rows.at[0] + 4 * row_size + kPrefetchBytes;
   __m128 total = _mm_setzero_ps();
   for (size_t first = 0; first < columns; first += kTileColumns) {
     const size_t end_column = std::min(columns, first + kTileColumns);
@@ -147,7 +144,8 @@ void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch(rows, distance, kStepBytes<Format>);
+      prefetch(ahead, 4 * kStepBytes<Format>);
+      ahead += 4 * kStepBytes<Format>;
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
         sums =
             add_group<Format>(rows, half, token, column + half * kGroupColumns, kGroupBlocks, sums);

@@ -1,7 +1,9 @@
 // The product with several tokens: sixteen rows at a time are unpacked into a panel, which then
 // meets up to sixteen tokens at once. How the integer dot products of a block come about is the
-// business of Dots, a struct with
-//   Dots(const WeightRows&, …): see the two that there are, in dots_vnni.h and dots_amx.h.
+// business of a Dots class (dots_vnni.h, dots_amx.h), which has
+//   take_panel<Format>(panel, blocks): a panel is there
+//   begin(x, blocks): then some tokens
+//   pass<Format>(panel, pass, blocks, x, tile): adds up blocks pass, pass + 4 … for `tile`
 #pragma once
 
 #include "ops/cpu/avx512/panel.h"

@@ -20,6 +20,7 @@ using Floats = hn::CappedTag<float, kSubColumns>;
 HWY_INLINE float largest_magnitude(const float* x) {
   const Floats df;
   auto largest = hn::Zero(df);
+  HWY_UNROLL(4)
   for (size_t i = 0; i < kScaleColumns; i += hn::Lanes(df))
     largest = hn::Max(largest, hn::Abs(hn::LoadU(df, x + i)));
   return hn::GetLane(hn::MaxOfLanes(df, largest));
@@ -31,6 +32,7 @@ HWY_INLINE int32_t quantise_sub_block(const float* x, float inverse, int8_t* out
   const hn::Rebind<int32_t, Floats> d32;
   const hn::Rebind<int8_t, Floats> d8;
   auto sum = hn::Zero(d32);
+  HWY_UNROLL(4)
   for (size_t i = 0; i < kSubColumns; i += hn::Lanes(df)) {
     const auto q = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), hn::Set(df, inverse)));
     sum = hn::Add(sum, q);
