@@ -52,6 +52,8 @@ class Chat {
   // A conversation that was saved takes the place of this one.
   Result<void> load(const std::string& path);
   Result<void> save(const std::string& path) const {
+    if (messages_.size() == first_message())
+      return fail(ErrorCode::kUsage, "there is nothing to save yet");
     return answerer_.save(path, conversation_text(messages_));
   }
 
