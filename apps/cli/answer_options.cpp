@@ -165,7 +165,7 @@ Result<std::optional<formats::Grammar>> AnswerOptions::parse_grammar() const {
   if (!schema.empty()) {
     text = json_schema;
     path = json_schema_file;
-    const bool json = text.find_first_of("{") != std::string::npos || text == "true";
+    const bool json = text.find('{') != std::string::npos || text == "true";
     if (path.empty() && is_file(text, json)) path = text;
   }
   if (!path.empty()) {

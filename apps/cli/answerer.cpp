@@ -40,25 +40,23 @@ Answerer::Answerer(Session session, const AnswerOptions& options)
       budget_(memory::Tier::kHost, session_.settings.host_budget_bytes) {}
 
 Result<std::unique_ptr<Answerer>> Answerer::load(Session session, const ModelOptions& model_options,
-                                                 const AnswerOptions& options,
-                                                 engine::RunLength length) {
+                                                 const AnswerOptions& options, Length length) {
   SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(model_options));
   auto answerer = std::unique_ptr<Answerer>(new Answerer(std::move(session), options));
   Answerer& a = *answerer;
   const engine::Context context = a.session_.context(a.budget_);
   if (!options.save_session.empty()) SPILLWAY_TRY(a.check_session_path(options.save_session));
   SPILLWAY_TRY(a.prepare_grammar());
-  length.drafted_tokens = options.drafted_tokens();
-  if (!options.draft.empty()) {
-    SPILLWAY_ASSIGN(a.draft_plan_, engine::plan_draft(context, options.draft, a.model(),
-                                                      a.session_.settings, length));
-    for (placement::Charge& charge : a.draft_plan_.charges())
-      a.session_.settings.beside.push_back(std::move(charge));
+  auto plan = a.plan(length.run, machine);
+  while (!plan && plan.error().code == ErrorCode::kBudget && length.least_positions > 0 &&
+         length.run.prompt_tokens / 2 >= length.least_positions) {
+    length.run.prompt_tokens /= 2;
+    plan = a.plan(length.run, machine);
   }
-  SPILLWAY_ASSIGN(engine::RunPlan plan, a.session_.plan(length, machine));
+  if (!plan) return tl::make_unexpected(plan.error());
   const platform::Clock& clock = a.session_.platform->clock();
   const double started = clock.seconds();
-  SPILLWAY_ASSIGN(a.engine_, a.session_.load(a.budget_, std::move(plan)));
+  SPILLWAY_ASSIGN(a.engine_, a.session_.load(a.budget_, *std::move(plan)));
   if (!options.draft.empty()) {
     SPILLWAY_ASSIGN(a.drafter_,
                     engine::load_draft(context, a.draft_plan_, options.draft_least_probability));
@@ -67,6 +65,19 @@ Result<std::unique_ptr<Answerer>> Answerer::load(Session session, const ModelOpt
   }
   a.load_seconds_ = clock.seconds() - started;
   return answerer;
+}
+
+Result<engine::RunPlan> Answerer::plan(engine::RunLength length, const machine::Machine& machine) {
+  length.drafted_tokens = options_.drafted_tokens();
+  if (options_.draft.empty()) return session_.plan(length, machine);
+  const std::vector<placement::Charge> others = session_.settings.beside;
+  SPILLWAY_ASSIGN(draft_plan_, engine::plan_draft(session_.context(budget_), options_.draft,
+                                                  model(), session_.settings, length));
+  for (placement::Charge& charge : draft_plan_.charges())
+    session_.settings.beside.push_back(std::move(charge));
+  auto plan = session_.plan(length, machine);
+  session_.settings.beside = others;
+  return plan;
 }
 
 // The constraint is made at once: what it takes is then no longer free for others.

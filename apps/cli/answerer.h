@@ -21,10 +21,15 @@ namespace spillway::cli {
 
 class Answerer {
  public:
+  struct Length {
+    engine::RunLength run;
+    // Where the budget has no room for the run's positions they are halved, but not below this; 0:
+    // never.
+    size_t least_positions = 0;
+  };
   // Plans and loads for texts as long as `length` says. The options outlive the object.
   static Result<std::unique_ptr<Answerer>> load(Session session, const ModelOptions& model_options,
-                                                const AnswerOptions& options,
-                                                engine::RunLength length);
+                                                const AnswerOptions& options, Length length);
 
   // Prints the answer as it comes, then an end of line. The text fits positions(). Each answer has
   // its own seed: the next number.
@@ -51,6 +56,7 @@ class Answerer {
  private:
   Answerer(Session session, const AnswerOptions& options);
   Result<void> prepare_grammar();
+  Result<engine::RunPlan> plan(engine::RunLength length, const machine::Machine& machine);
   Result<void> check_session_path(const std::string& path);
 
   Session session_;

@@ -52,6 +52,8 @@ class Chat {
   // A conversation that was saved takes the place of this one.
   Result<void> load(const std::string& path);
   Result<void> save(const std::string& path) const {
+    if (messages_.size() == first_message())
+      return fail(ErrorCode::kUsage, "there is nothing to save yet");
     return answerer_.save(path, conversation_text(messages_));
   }
 
@@ -220,21 +222,16 @@ Result<std::unique_ptr<Answerer>> load(const ChatOptions& options) {
   // Without a template there is no chat: told before anything is loaded.
   SPILLWAY_TRY(chat_prompt(session.model, std::vector<ChatMessage>{{"user", "x"}}));
   size_t context = session.context_limit(options.model);
-  if (options.model.context == 0) context = std::min(context, kDefaultContext);
-  const size_t wanted = context;
-  SPILLWAY_ASSIGN(const machine::Machine machine, session.machine(options.model));
-  const auto length = [](size_t positions) {
-    return engine::RunLength{.prompt_tokens = positions - 1, .answer_tokens = 1};
-  };
-  while (options.model.context == 0 && context / 2 >= kLeastContext) {
-    const auto plan = session.plan(length(context), machine);
-    if (plan || plan.error().code != ErrorCode::kBudget) break;
-    context /= 2;
+  const bool asked = options.model.context > 0;
+  if (!asked) context = std::min(context, kDefaultContext);
+  SPILLWAY_ASSIGN(auto answerer, Answerer::load(std::move(session), options.model, options.answer,
+                                                {.run = {.prompt_tokens = context},
+                                                 .least_positions = asked ? 0 : kLeastContext}));
+  if (answerer->positions() < context) {
+    tell(fmt::format("the budget has room for a context of {} positions, not {}",
+                     answerer->positions(), context));
   }
-  if (context < wanted) {
-    tell(fmt::format("the budget has room for a context of {} positions, not {}", context, wanted));
-  }
-  return Answerer::load(std::move(session), options.model, options.answer, length(context));
+  return answerer;
 }
 
 Result<void> chat(ChatOptions& options) {

@@ -119,9 +119,9 @@ Result<void> run(RunOptions& options) {
   const size_t restored = prompt.session ? prompt.session->positions() : 0;
   SPILLWAY_ASSIGN(const auto answerer,
                   Answerer::load(std::move(session), options.model, options.answer,
-                                 {.prompt_tokens = std::max(tokens.size(), restored),
-                                  .answer_tokens = room,
-                                  .all_outputs = outputs.logits.has_value()}));
+                                 {.run = {.prompt_tokens = std::max(tokens.size(), restored),
+                                          .answer_tokens = room,
+                                          .all_outputs = outputs.logits.has_value()}}));
   if (prompt.session) SPILLWAY_TRY(answerer->restore(*prompt.session));
   engine::OnLogits on_logits;
   if (outputs.logits) {

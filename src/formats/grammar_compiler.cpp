@@ -154,8 +154,8 @@ Result<Grammar> GrammarCompiler::compile(const Rules& rules, const std::string& 
     SPILLWAY_TRY(append(expression, alternative));
     SPILLWAY_TRY(add_alternative(named_.at(name), alternative));
   }
-  SPILLWAY_TRY(drop_endless());
   SPILLWAY_TRY(check_left_recursion(grammar_, names));
+  SPILLWAY_TRY(drop_endless());
   return std::move(grammar_);
 }
 

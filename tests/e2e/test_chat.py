@@ -94,7 +94,7 @@ def test_on_a_terminal_lines_are_edited_and_ctrl_c_drops_one(shared_spillway, mo
     terminal, stdin = pty.openpty()
     process = shared_spillway.start("chat", model, "-n", "4", stdin=stdin, stdout=stdin)
     os.close(stdin)
-    process.wait_until(lambda p: "/help lists" in p.read_err())
+    assert os.read(terminal, 2) == b"> "  # its keys are keys from now on
     os.write(terminal, b"nonsense\x03")  # Ctrl-C
     process.wait_until(lambda p: "Ctrl-D or /quit" in p.read_err())
     os.write(terminal, b"/system Be kixx\x7f\x7fnd.\r/system\r")  # two backspaces

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "platform/simulated/simulated_platform.h"
 #include "support/engine_run.h"
 #include "support/tiny_llama.h"
@@ -184,6 +186,47 @@ TEST_F(Endings, ABrokenModelFileIsABadFile) {
   const auto missing = engine::ModelFile::open(*platform_, "nowhere");
   ASSERT_FALSE(missing.has_value());
   EXPECT_EQ(missing.error().code, ErrorCode::kBadFile);
+}
+
+// Wherever the pass is when the user stops it, with weights that stream: the next one finds them
+// all.
+TEST_F(Endings, AnInterruptedPassLeavesTheSequenceAsItWas) {
+  ThreadPool pool(1);
+  const auto ops = ops::make_cpu_ops(pool);
+  auto model = engine::ModelFile::open(*platform_, kPath).value();
+  memory::Budget budget(memory::Tier::kHost, kGiB);
+  std::atomic<bool> stop = false;
+  const engine::Context context{*platform_, budget, *ops, &stop};
+  const engine::Settings settings{.host_budget_bytes = range_.least + 4096};
+  const auto shape = run_shape(model, *ops, settings, {8, 8});
+  auto plan = plan_run(model, *ops, settings, shape, machine_with_disk(2e9));
+  ASSERT_TRUE(plan.has_value()) << plan.error().message;
+  ASSERT_FALSE(plan->plan.cycle.empty());
+  const auto engine = engine::Engine::load(context, model, settings, *std::move(plan), {}).value();
+  const std::vector<formats::TokenId> ids = {1, 70, 104};
+  const auto evaluate = [&]() -> std::vector<float> {
+    const auto logits = engine->evaluate(ids, 1);
+    if (!logits) {
+      EXPECT_EQ(logits.error().code, ErrorCode::kInterrupted) << logits.error().message;
+      EXPECT_EQ(engine->position(), 0u);
+      return {};
+    }
+    engine->rewind(0);
+    return {logits->begin(), logits->end()};
+  };
+  const std::vector<float> expected = evaluate();
+  ASSERT_FALSE(expected.empty());
+  for (int round = 0; round < 40; ++round) {
+    std::jthread user([&] {
+      for (int i = 0; i < 500 * round; ++i) stop.load();
+      stop = true;
+    });
+    evaluate();
+    user.join();
+    EXPECT_TRUE(evaluate().empty()) << "stopped before the first weight";
+    stop = false;
+    ASSERT_EQ(evaluate(), expected) << "round " << round;
+  }
 }
 
 }  // namespace

@@ -102,6 +102,7 @@ TEST_P(Sessions, EveryDamagedByteIsNoticed) {
     auto damaged = good;
     damaged[at] ^= std::byte{0x10};
     platform_->put_file(kSession, damaged);
+    engine_->rewind(0);
     ASSERT_NE(refusal(*model_), "") << "byte " << at;
     ASSERT_EQ(engine_->position(), 0u);
   }
