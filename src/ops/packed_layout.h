@@ -29,8 +29,7 @@ inline constexpr uint32_t kPackedHalf = kPackedBlock / 2;
 inline constexpr uint32_t kPackedPlanes = 3;
 inline constexpr uint32_t kPackedEscape = 7;  // the code
 // Of a block, without its escapes: whole lines of 128 bytes.
-inline constexpr uint32_t kPackedFixedBytes =
-    kPackedBlock + kPackedPlanes * kPackedLanes * sizeof(uint32_t);
+inline constexpr uint32_t kPackedFixedBytes = kPackedBlock + kPackedPlanes * kPackedLanes * 4;
 inline constexpr uint32_t kMostEscapeBytes = 512;  // a block; a multiple of 4
 
 // In the block, of a bit of a lane's words.

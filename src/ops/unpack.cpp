@@ -19,7 +19,8 @@ using platform::to_argument;
 
 constexpr unsigned kThreads = 512;  // as cuda/unpack.cu has them
 constexpr unsigned kBlocksPerMultiprocessor = 2;
-constexpr uint64_t kElementsPerRound = kThreads / kPackedLanes * kPackedBlock;  // of one block
+constexpr uint64_t kElementsPerRound =  // of one block
+    uint64_t{kThreads / kPackedLanes} * kPackedBlock;
 
 // What a launch reads: blocks of a weight, which may have been copied elsewhere, and its overflow.
 struct Source {

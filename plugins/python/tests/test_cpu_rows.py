@@ -77,6 +77,8 @@ def test_results_are_those_of_the_resident_model_but_for_rounding(with_rows, dty
 def test_only_the_gpus_rows_are_copied_and_whole_weights_where_they_are_needed(with_rows, device):
     model = model_of(torch.bfloat16)
     streamer, jobs = with_rows(0.5)
+    if streamer.packing is not None:
+        pytest.skip("counts bytes that are not packed")
     model.to(device)
     one, many = (torch.randn(n, WIDTH).to(device, torch.bfloat16) for n in (1, 64))
     ring = streamer.ring
