@@ -14,6 +14,7 @@ transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
 
 from kv_models import BUDGET, DIM, LAYERS, answers, model_of, prompt, same  # noqa: E402
+from spillway.torch import kv_tiers  # noqa: E402
 
 
 @pytest.fixture
@@ -175,6 +176,23 @@ def test_the_report_shows_where_it_lies(tight, device):
     assert numbers["hbm"]["kv_bytes"] == kv["hbm_bytes"] + kv["slots_bytes"]
     assert numbers["link"]["bytes_per_second"] > 0 and kv["predicted_seconds"] > 0
     assert f"{length} tokens in 6 layers, 4 of them in the host" in text
+
+
+@torch.no_grad()
+def test_where_nothing_can_yield_it_is_asked_once(stream, device, monkeypatch):
+    """Looking for weights that could leave HBM goes through all objects of the process."""
+    asked = []
+    monkeypatch.setattr(kv_tiers, "yield_weights", lambda *given: asked.append(given) or 0)
+    streamer = stream(0)
+    cache = DynamicCache()
+    for _ in range(5):
+        for layer in range(4):
+            states = torch.randn(1, 2, 3, 8, device=device)
+            cache.update(states, states, layer)
+    assert len(asked) == 1 and all(layer.in_host for layer in cache.layers)
+    for layer in cache.layers:
+        layer.reset()
+    assert streamer.kv.ring is None and cache.get_seq_length() == 0
 
 
 @torch.no_grad()
