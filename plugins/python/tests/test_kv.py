@@ -198,9 +198,9 @@ def test_where_nothing_can_yield_it_is_asked_once(stream, device, monkeypatch):
 @torch.no_grad()
 def test_the_plan_is_what_comes(stream, device):
     """For caches that fit, that go home in part, and for which weights go."""
-    original = model_of(device, hidden_size=1024, num_attention_heads=32, kv_heads=32)
+    original = model_of(device, hidden_size=512, num_attention_heads=16, kv_heads=16)
     streamer = stream(BUDGET)
-    for hbm, tokens in ((130, 300), (115, 300), (115, 40), (60, 300)):
+    for hbm, tokens in ((45, 300), (35, 300), (16, 300)):
         streamer.hbm_bytes = hbm * MIB
         planned = planning.plan(
             original, None, planning.Budgets(streamer.hbm_bytes, 0), None, (None, ""),
