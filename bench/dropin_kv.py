@@ -53,9 +53,19 @@ def hbm_rate(where, size):
 
 
 @torch.no_grad()
-def fill(model, cache, ids, chunk):
-    """The prompt's last logits."""
-    for part in ids.split(chunk, 1):
+def fill(model, cache, ids, options):
+    """The prompt's last logits. --noise: keys and values of all but the last chunk are random,
+    which takes seconds and no room for masks."""
+    parts = ids.split(options.chunk, 1)
+    generator = torch.Generator(ids.device).manual_seed(1)
+    config = model.config
+    for part in parts[:-1] if options.noise else ():
+        for layer in range(config.num_hidden_layers):
+            states = [torch.randn(1, config.num_key_value_heads, part.shape[1], config.head_dim,
+                                  generator=generator, device=ids.device, dtype=model.dtype)
+                      for _ in ("keys", "values")]
+            cache.update(*states, layer)
+    for part in parts[-1:] if options.noise else parts:
         logits = model(part, past_key_values=cache, logits_to_keep=1).logits
     return logits
 
@@ -103,7 +113,7 @@ def run_decode(run):
     model = start(run, small)
     cache = DynamicCache(config=model.config)
     started = time.perf_counter()
-    logits = fill(model, cache, ids, options.chunk)
+    logits = fill(model, cache, ids, options)
     where.synchronize()
     run.say("prefill_s", f"{time.perf_counter() - started:.1f} for {options.context:,} tokens",
             time.perf_counter() - started)
@@ -132,7 +142,7 @@ def run_decode(run):
     stop(run)
     model = start(run, large)
     cache = DynamicCache(config=model.config)
-    _, wanted = decode(where, model, cache, fill(model, cache, ids, options.chunk), options.tokens)
+    _, wanted = decode(where, model, cache, fill(model, cache, ids, options), options.tokens)
     run.check("reference_is_all_in_hbm", kv_bytes(cache, True) == 0)
     run.check("tokens_equal", all(torch.equal(one.argmax(-1), other.argmax(-1))
                                   for one, other in zip(found, wanted)))
@@ -156,11 +166,11 @@ def run_restore(run):
     options, where = run.options, run.where
     ids = setup.prompt(options, tokens=options.context).to(where.device)
     model = start(run, options.large_budget)
-    fill(model, DynamicCache(config=model.config), ids[:, :2 * options.chunk], options.chunk)
+    fill(model, DynamicCache(config=model.config), ids[:, :2 * options.chunk], options)
     cache = DynamicCache(config=model.config)
     where.synchronize()
     started = time.perf_counter()
-    logits = fill(model, cache, ids, options.chunk)
+    logits = fill(model, cache, ids, options)
     where.synchronize()
     again, size = time.perf_counter() - started, kv_bytes(cache)
     run.say("compute_s", f"{again:.2f} for {options.context:,} tokens, {size / GIB:.2f} GiB", again)
@@ -220,6 +230,7 @@ def options_of(words):
              "work": "4GiB", "link-bytes": "1GiB"}
     for name, value in sizes.items():
         parser.add_argument(f"--{name}", type=parse_size, default=parse_size(value), metavar="SIZE")
+    parser.add_argument("--noise", action="store_true", help="decode: no prefill, random keys")
     parser.add_argument("--peer", action="store_true", help="decode: transformers' offloaded, too")
     parser.add_argument("--folder", type=Path, help="restore: of the file; else a temporary one")
     parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")

@@ -14,6 +14,7 @@ transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
 
 from kv_models import BUDGET, DIM, LAYERS, answers, model_of, prompt, same  # noqa: E402
+from spillway.torch import kv_tiers  # noqa: E402
 
 
 @pytest.fixture
@@ -178,11 +179,28 @@ def test_the_report_shows_where_it_lies(tight, device):
 
 
 @torch.no_grad()
+def test_where_nothing_can_yield_it_is_asked_once(stream, device, monkeypatch):
+    """Looking for weights that could leave HBM goes through all objects of the process."""
+    asked = []
+    monkeypatch.setattr(kv_tiers, "yield_weights", lambda *given: asked.append(given) or 0)
+    streamer = stream(0)
+    cache = DynamicCache()
+    for _ in range(5):
+        for layer in range(4):
+            states = torch.randn(1, 2, 3, 8, device=device)
+            cache.update(states, states, layer)
+    assert len(asked) == 1 and all(layer.in_host for layer in cache.layers)
+    for layer in cache.layers:
+        layer.reset()
+    assert streamer.kv.ring is None and cache.get_seq_length() == 0
+
+
+@torch.no_grad()
 def test_the_plan_is_what_comes(stream, device):
     """For caches that fit, that go home in part, and for which weights go."""
-    original = model_of(device, hidden_size=1024, num_attention_heads=32, kv_heads=32)
+    original = model_of(device, hidden_size=512, num_attention_heads=16, kv_heads=16)
     streamer = stream(BUDGET)
-    for hbm, tokens in ((130, 300), (115, 300), (115, 40), (60, 300)):
+    for hbm, tokens in ((45, 300), (35, 300), (16, 300)):
         streamer.hbm_bytes = hbm * MIB
         planned = planning.plan(
             original, None, planning.Budgets(streamer.hbm_bytes, 0), None, (None, ""),

@@ -76,18 +76,18 @@ class Twins:
 def test_layers_are_those_of_transformers(stream, device):
     """Whatever is done with them, in whatever order, in HBM, in the host and on the way."""
     streamer = stream(1 * MIB)
-    for seed in range(8):
+    for seed in range(5):
         generator = random.Random(seed)
         torch.manual_seed(seed)
         cache = DynamicCache()
         twins = [Twins(cache, device, generator) for _ in range(3)]
-        for step in range(50):
+        for step in range(40):
             try:
                 for pair in twins:
                     pair.step()
             except AssertionError as error:
                 raise AssertionError(f"seed {seed}, step {step}") from error
-            if step == 25:  # from here on there is no room in HBM at all
+            if step == 20:  # from here on there is no room in HBM at all
                 streamer.hbm_bytes = 0
         streamer.hbm_bytes = MIB
     assert streamer.kv.ring.counts.hits > 0

@@ -22,6 +22,7 @@ class KvGroup:
     def __init__(self, tiers):
         self.tiers = tiers
         self.used = 0  # the larger, the later it was used
+        self.weights_stay = False  # no more of them can yield to it
         self._layers = []  # weak
 
     def layers(self) -> list[KvLayer]:
@@ -114,13 +115,14 @@ class KvLayer(DynamicLayer):
         """Nothing is there any more."""
         self.keys = self.values = None
         self.in_host = self.is_initialized = False
+        self.group.tiers.reset(self)
 
     def crop(self, tokens_to_remove: int) -> None:
         """As DynamicLayer's: so many go at the end if it is negative."""
         if tokens_to_remove > 0:  # which transformers versions take differently
             super().crop(tokens_to_remove)
             self.group.tiers.settle(self)
-        elif self.is_initialized:
+        elif tokens_to_remove < 0 and self.is_initialized:
             self.group.tiers.crop(self, max(0, self.length + tokens_to_remove))
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:

@@ -97,7 +97,8 @@ class KvRing:
         self._here.slot = slot
         self.times.use(slot.sample)
         slot.sample = None
-        self._device.wait(slot.ready)
+        for mark in (slot.ready, slot.free):  # the last use may have been in another stream
+            self._device.wait(mark)
         self._load_ahead(layer)
         return slot
 
@@ -149,7 +150,11 @@ class KvRing:
         """One that nobody uses, and whose layer is not to be kept."""
         free = [slot for slot in self._slots
                 if not slot.is_used() and slot.layer() not in keep]
-        return next(iter(sorted(free, key=lambda slot: slot.layer() is not None)), None)
+        slot = min(free, key=lambda slot: slot.layer() is not None, default=None)
+        if slot is not None and slot.user is not None:  # nobody marked the end of its use
+            self._device.synchronize()
+            slot.user = None
+        return slot
 
     def _load(self, slot: _Slot, layer, tokens: int, asked=False) -> None:
         after = (slot.free, *slot.stored)

@@ -226,8 +226,7 @@ class KvTensor:
         self._length = tokens
 
     def pieces(self):
-        """(first token, its rows) of piece_tokens() each but for the last, wherever
-        they lie."""
+        """(first token, rows) of piece_tokens() each but for the last, wherever they lie."""
         together = piece_tokens(self.token_bytes)
         for first in range(0, self.length, together):
             end = min(first + together, self.length)

@@ -143,6 +143,12 @@ class KvTiers:
             if self._ring is not None:
                 self._ring.crop(layer)
 
+    def reset(self, layer) -> None:
+        """Nothing of it is anywhere any more."""
+        with self._lock:
+            self._homed.discard(layer)
+            self._drop_ring()
+
     def drop_spares(self) -> bool:
         """Whether host memory of layers that are in HBM again could be given back."""
         return any([part.drop_spare() for layer in self.layers() for part in layer.parts()
@@ -215,11 +221,13 @@ class KvTiers:
             if goes is None:
                 break
             self._send_home(goes)
-        if (streamer := self._streamer()) is not None:
-            yield_weights(streamer, missing + need // YIELD_PART)
+        streamer = self._streamer()
+        if streamer is not None and not layer.group.weights_stay:
+            moved = yield_weights(streamer, missing + need // YIELD_PART)
+            layer.group.weights_stay = moved == 0
 
     def _ring_growth(self, layer, tokens: int) -> int:
-        if not len(self._homed):
+        if not layer.in_host and not len(self._homed):
             return 0
         if self._ring is None:
             self._ring = KvRing(self)

@@ -10,7 +10,7 @@ from spillway.torch.order import move_out
 from spillway.torch.weight import weight_of
 
 
-def yield_weights(streamer, size_bytes: int) -> None:
+def yield_weights(streamer, size_bytes: int) -> int:
     """Whole weights go home until so many bytes are free, or none is left that can go: embeddings
     first, then weights of linear layers, evenly among those that stay. OutOfMemoryError where host
     memory has no room for them."""
@@ -23,12 +23,15 @@ def yield_weights(streamer, size_bytes: int) -> None:
         goes = placement.stream(sizes, sum(sizes) - missing, streamer.ring_growth)
         streams = [weight for weight, gone in zip(streams, goes) if gone]
         out += streams
+    if not out:
+        return 0
     streamer.device.synchronize()
     with torch.inference_mode(False), torch.no_grad():
         for weight in out:
             move_out(streamer, weight)
         if missing > 0 and streams:
             streamer.ring_for(max(size_of(weight) for weight in streams))
+    return sum(size_of(weight) for weight in out if weight_of(weight) is not None)
 
 
 def _resident(streamer) -> tuple[list, list]:
