@@ -10,9 +10,8 @@ import torch
 def is_streamable(module: torch.nn.Module, device, dtype=None, weight=None) -> bool:
     """Subclasses of layers may do with their weights what they like, and those of parameters
     (quantised ones, fake ones) are more than their bytes: those stay in HBM."""
-    weight = module.weight if weight is None else weight
     return type(module) is torch.nn.Linear and _is_worth_a_home(module, device, dtype, weight) \
-        and not is_adapter(weight, device)
+        and not is_adapter(module.weight if weight is None else weight, device)
 
 
 def is_adapter(weight: torch.Tensor, device) -> bool:
