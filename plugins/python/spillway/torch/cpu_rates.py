@@ -11,7 +11,7 @@ import torch
 
 from spillway import library
 from spillway.row_worker import BF16, Job, RowWorker
-from spillway.torch.devices import Keeper
+from spillway.torch.device import Keeper
 
 COLUMNS = 4096
 CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go

@@ -10,7 +10,7 @@ import bisect
 import torch
 
 from spillway import library
-from spillway.torch.devices import Keeper
+from spillway.torch.device import Keeper
 from spillway.torch.sizes import format_size
 
 GROWTH_PART = 16  # memory that grows gets one part of so many more than it has to have

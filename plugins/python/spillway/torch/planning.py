@@ -12,7 +12,7 @@ import torch
 
 from spillway import library
 from spillway.torch import inventory, kv_planning, packing, reporting
-from spillway.torch.devices import Device
+from spillway.torch.device import Device
 from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
 from spillway.torch.kinds import is_streamable, size_of

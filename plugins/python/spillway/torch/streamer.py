@@ -14,7 +14,7 @@ from spillway import library
 from spillway.torch import compat, placement
 from spillway.torch.compat import address_of
 from spillway.torch.cpu_rates import Amounts
-from spillway.torch.devices import Keeper
+from spillway.torch.device import Keeper
 from spillway.torch.kinds import size_of, sort_weights
 from spillway.torch.linear import streamed_linear
 from spillway.torch.making import Making

@@ -14,7 +14,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from spillway.torch import compat
-from spillway.torch.devices import Keeper
+from spillway.torch.device import Keeper
 from spillway.torch.kinds import is_adapter, size_of
 from spillway.torch.patches import Patches
 from spillway.torch.weight import weight_of
