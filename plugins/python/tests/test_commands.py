@@ -28,7 +28,8 @@ def enabled(monkeypatch):
     """Calls of enable(), which does nothing."""
     calls = []
     monkeypatch.setattr(spillway.torch, "enable",
-                        lambda *budgets, cpu_rows: calls.append((*budgets, cpu_rows)))
+                        lambda *budgets, cpu_rows, packing: calls.append(
+                            (*budgets, cpu_rows, packing)))
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return calls
@@ -91,7 +92,8 @@ def test_no_gpu_puts_the_cpu_in_its_place():
 @pytest.mark.parametrize("words, says", [
     ([], "name the script"), (["-m"], "name the script"), (["--hbm-budget"], "expected one"),
     (["--budget", "1GiB", "x.py"], "unrecognized"), (["no_such.py"], "there is no no_such.py"),
-    (["--hbm-budget", "lots", __file__], "hbm_budget: 'lots' is not a size")])
+    (["--hbm-budget", "lots", __file__], "hbm_budget: 'lots' is not a size"),
+    (["--packing", "some", __file__], "packing is 'some'")])
 def test_usage_errors_exit_with_2(capsys, words, says):
     with pytest.raises(SystemExit) as stopped:
         command.main(words)
@@ -102,17 +104,17 @@ def test_the_script_sees_its_own_arguments_and_folder(enabled, tmp_path, capsys)
     (tmp_path / "beside.py").write_text("NAME = 'beside'")
     script = tmp_path / "app.py"
     script.write_text("import sys, beside; print(__name__, sys.argv[1:], beside.NAME)")
-    command.main(["--hbm-budget", "12GiB", "--host-budget=1GiB", "--cpu-rows", "auto", str(script),
-                  "--hbm-budget", "x"])
+    command.main(["--hbm-budget", "12GiB", "--host-budget=1GiB", "--cpu-rows", "auto", "--packing",
+                  "off", str(script), "--hbm-budget", "x"])
     assert capsys.readouterr().out == "__main__ ['--hbm-budget', 'x'] beside\n"
-    assert enabled == [("12GiB", "1GiB", "auto")]
+    assert enabled == [("12GiB", "1GiB", "auto", "off")]
 
 
 def test_a_module_runs_as_well(enabled, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "an_app.py").write_text("import sys; print(sys.argv[1:])")
     command.main(["-m", "an_app", "-n", "3"])
-    assert capsys.readouterr().out == "['-n', '3']\n" and enabled == [(None, None, "off")]
+    assert capsys.readouterr().out == "['-n', '3']\n" and enabled == [(None, None, "off", None)]
 
 
 def test_without_the_library(tmp_path, monkeypatch, capsys):

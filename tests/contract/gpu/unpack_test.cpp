@@ -31,6 +31,7 @@ class GpuUnpack : public GpuContract {
  protected:
   void SetUp() override {
     GpuContract::SetUp();
+    if (IsSkipped()) return;
     const ops::PackedForm form = ops::find_packed_form(weight_);
     host_ = std::make_unique<HostBuffer>(gpu(), whole_pages(form.bytes()));
     ASSERT_TRUE(ops::pack(weight_, form, host_->bytes().first(form.bytes())));
@@ -84,8 +85,8 @@ TEST_P(GpuUnpack, FromItsOwnMemory) {
 }
 
 TEST_P(GpuUnpack, ByWayOfStaging) {
-  const Pieces staging(gpu(), {Place::kDevice});
   const uint64_t block_bytes = packed_.form.block_bytes();
+  const Pieces staging(gpu(), {Place::kDevice}, granules(61 * block_bytes));
   for (const size_t blocks_each : {1u, 4u, 30u}) {
     const auto unpacker = must(ops::StagedUnpacker::create(
         gpu(), {staging.start(), 2 * ((blocks_each * block_bytes + 31) / 32 * 32)}));
