@@ -236,7 +236,7 @@ def options_of(words):
     parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(words)
-    options.prompt, options.cpu_rows, options.cpu_threads = 1, "off", 0
+    options.prompt, options.cpu_rows, options.cpu_threads, options.packing = 1, "off", 0, ["on"]
     if options.context is None:
         options.context = 131072 if options.mode == "decode" else 32768
     return options

@@ -226,7 +226,7 @@ def options_of(words):
             setattr(options, name, value)
     if options.steps <= WARM_UP:
         parser.error(f"--steps {options.steps}: more than {WARM_UP}, which are not timed")
-    options.cpu_rows, options.cpu_threads = "off", 0
+    options.cpu_rows, options.cpu_threads, options.packing = "off", 0, ["on"]
     return options
 
 

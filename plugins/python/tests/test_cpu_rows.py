@@ -209,6 +209,7 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
     assert found.most_tokens(0) == 0
 
 
+@pytest.mark.standin("a larger ring would take more of HBM than the larger weight does")
 def test_small_weights_are_the_links(stream, device):
     streamer = stream(0)
     layers = torch.nn.Linear(WIDTH, WIDTH), torch.nn.Linear(WIDTH, 256)

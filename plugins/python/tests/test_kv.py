@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from models import MIB, homes
+from models import MIB, homes, rounding
 from spillway.torch import planning, reporting
 
 transformers = pytest.importorskip("transformers")
@@ -54,7 +54,7 @@ def test_the_same_tokens_and_logits(tight, device, attention, dtype, options):
     peak, allocated = [], streamer.allocated_bytes
     streamer.allocated_bytes = lambda: peak.append(allocated()) or peak[-1]
     assert same(answers(model, ids, **options), wanted)
-    assert len(peak) > LAYERS and max(peak) <= streamer.hbm_bytes
+    assert len(peak) > LAYERS and max(peak) <= streamer.hbm_bytes + rounding(model.device)
     gc.collect()
     assert streamer.kv.ring is None and streamer.kv.layers() == []  # went with their cache
     assert reporting.host_use(streamer)["used_bytes"] == 0

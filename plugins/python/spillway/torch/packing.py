@@ -78,6 +78,7 @@ class Packing:
         self._next_pause = FIRST_PAUSE
         self._weights = weakref.WeakSet()  # that have a copy
         self._staging = None
+        self.staging_bytes = 0  # of HBM
         if device.device.type == "cuda":
             self._open(BLOCKS[way] if blocks is None else blocks)
 
@@ -85,6 +86,7 @@ class Packing:
         staging = None
         if self.way == STAGED:
             self._staging = self.device.ring_memory(STAGING_BYTES)
+            self.staging_bytes = STAGING_BYTES
             staging = compat.address_of(self._staging), STAGING_BYTES
         self.unpacker = Unpacker(self._pool, staging, blocks)
         self._try()

@@ -168,9 +168,11 @@ class Streamer:
     # -- The ring
 
     def allocated_bytes(self) -> int:
-        """Of HBM, the ring included."""
+        """Of HBM, the ring included; what packing takes is a part of `work`."""
         counted = self.device.allocated_bytes()
-        return counted + (self.ring.size_bytes if self.ring and not self._torch_counts() else 0)
+        if self._torch_counts():
+            return counted - (self.packing.staging_bytes if self.packing else 0)
+        return counted + (self.ring.size_bytes if self.ring else 0)
 
     def _torch_counts(self) -> bool:
         return self.device.device.type == "cuda"
