@@ -209,6 +209,23 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
     assert found.most_tokens(0) == 0
 
 
+def test_beside_small_weights_only_the_parts_of_large_ones_come(with_rows, device):
+    streamer, jobs = with_rows(0.5)
+    sizes = [(WIDTH, WIDTH), (WIDTH, 256), (256, WIDTH)] * 6
+    model = torch.nn.Sequential(*(torch.nn.Linear(*size, dtype=torch.bfloat16)
+                                  for size in sizes)).to(device)
+    weights = [p.spillway_weight for p in model.parameters() if hasattr(p, "spillway_weight")]
+    assert {weight.row_count * weight.row_bytes for weight in weights} == {8 * MIB, MIB}
+    x, counts = torch.randn(1, WIDTH, dtype=torch.bfloat16, device=device), streamer.ring.counts
+    with torch.inference_mode():
+        for _ in range(3):
+            model(x)
+        before, done = counts.bytes, jobs()
+        model(x)
+    assert jobs() > done
+    assert counts.bytes - before == sum(weight.count(True) * weight.row_bytes for weight in weights)
+
+
 @pytest.mark.standin("a larger ring would take more of HBM than the larger weight does")
 def test_small_weights_are_the_links(stream, device):
     streamer = stream(0)

@@ -61,6 +61,8 @@ class SimulatedFaults : public testing::TestWithParam<Operation> {
       }
       case Operation::kMap:
         return worked(file_->map());
+      case Operation::kReplace:
+        return worked(machine_->replace("another"));
     }
     return false;
   }
@@ -97,7 +99,8 @@ TEST_P(SimulatedFaults, CountsCalls) {
 INSTANTIATE_TEST_SUITE_P(Operations, SimulatedFaults,
                          testing::Values(Operation::kReserve, Operation::kCommit,
                                          Operation::kDecommit, Operation::kOpen, Operation::kRead,
-                                         Operation::kSubmit, Operation::kWait, Operation::kMap));
+                                         Operation::kSubmit, Operation::kWait, Operation::kMap,
+                                         Operation::kReplace));
 
 TEST(SimulatedQueueFaults, AReadThatFailsComesBackWithItsError) {
   const auto machine = make_simulated_platform({});

@@ -78,16 +78,21 @@ class CpuRows:
 
     # -- Which work is the CPU's
 
-    def takes(self, x: torch.Tensor, weight: Weight) -> bool:
-        """It has rows of this product."""
+    def takes_part(self, x: torch.Tensor, weight: Weight) -> bool:
+        """It has rows of such products: those from weight.gpu_rows on, which is known afterwards.
+        Of a small weight they are none, but what comes beside it is the GPU's part only."""
         home = weight.home
         if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
             return False
         if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
             return False
         tokens = x.numel() // home.shape[1]
-        return 0 < tokens <= self.most_tokens and self._gpu_rows(weight) < weight.row_count \
-            and tokens * home.shape[1] <= X_FLOATS and tokens * home.shape[0] <= Y_FLOATS
+        if not 0 < tokens <= self.most_tokens or tokens * home.shape[1] > X_FLOATS \
+                or tokens * home.shape[0] > Y_FLOATS:
+            return False
+        if weight.gpu_rows is None:
+            weight.gpu_rows = self._gpu_rows(weight)
+        return True
 
     @property
     def most_tokens(self) -> int:
@@ -106,12 +111,9 @@ class CpuRows:
             self._most_tokens = self.rates.most_tokens(self.share, amounts.link_part())
 
     def _gpu_rows(self, weight: Weight) -> int:
-        if weight.gpu_rows is None:
-            rows = weight.row_count
-            ours = round(rows * (1 - self.share) / ALIGNMENT) * ALIGNMENT
-            splits = weight.size_bytes >= LEAST_BYTES and 0 < ours < rows
-            weight.gpu_rows = ours if splits else rows
-        return weight.gpu_rows
+        rows = weight.row_count
+        ours = round(rows * (1 - self.share) / ALIGNMENT) * ALIGNMENT
+        return ours if weight.size_bytes >= LEAST_BYTES and 0 < ours < rows else rows
 
     # -- Doing it
 

@@ -9,14 +9,15 @@ from spillway.torch.weight import Weight
 
 
 def streamed_linear(x: torch.Tensor, parameter: torch.Tensor, bias, weight: Weight,
-                    ring: Ring) -> torch.Tensor:
-    """What functional.linear(x, parameter, bias) gives, bit for bit."""
+                    ring: Ring, part: bool = False) -> torch.Tensor:
+    """What functional.linear(x, parameter, bias) gives, bit for bit. `part`, without gradients: of
+    the weights beside this one, only the GPU's rows are needed (cpu_rows.py)."""
     if torch.is_grad_enabled() and (x.requires_grad or parameter.requires_grad
                                     or bias is not None and bias.requires_grad):
         if torch.is_autocast_enabled(x.device.type):
             x, bias = _as_autocast(x), _as_autocast(bias)
         return _StreamedLinear.apply(x, parameter, bias, weight, ring)
-    return _multiply(x, bias, weight, ring)
+    return _multiply(x, bias, weight, ring, part)
 
 
 def _as_autocast(tensor):
@@ -26,8 +27,8 @@ def _as_autocast(tensor):
     return tensor.to(torch.get_autocast_dtype(tensor.device.type)) if casts else tensor
 
 
-def _multiply(x, bias, weight, ring):
-    lease = ring.fetch(weight)
+def _multiply(x, bias, weight, ring, part=False):
+    lease = ring.fetch(weight, part)
     try:
         return functional.linear(x, lease.tensor, bias)
     finally:

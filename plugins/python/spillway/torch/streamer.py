@@ -220,8 +220,13 @@ class Streamer:
         if self.packing is not None and not (parameter.requires_grad and torch.is_grad_enabled()):
             self.packing.note(weight)
         rows = self.cpu_rows
-        y = rows.linear(x, bias, weight, ring) if rows and rows.takes(x, weight) else None
-        return streamed_linear(x, parameter, bias, weight, ring) if y is None else y
+        part = rows is not None and rows.takes_part(x, weight)
+        if part and weight.gpu_rows < weight.row_count:
+            y = rows.linear(x, bias, weight, ring)
+            if y is not None:
+                return y
+            part = False
+        return streamed_linear(x, parameter, bias, weight, ring, part)
 
     def _may_stream(self, x) -> bool:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional
