@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Code, libraries, stacks and what malloc keeps (docs/decisions/process-charge.md).
-constexpr uint64_t kProcessBytes = 10 * kMiB;
+constexpr uint64_t kProcessBytes = 12 * kMiB;
 constexpr uint64_t kThreadBytes = 64 * kKiB;
 constexpr double kDefaultShare = 0.9;
 constexpr unsigned kMostThreads = 1024;

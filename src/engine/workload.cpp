@@ -10,7 +10,7 @@ namespace spillway::engine {
 namespace {
 
 // Code, libraries, the first stack and what malloc keeps, as measured.
-constexpr uint64_t kProcessBytes = 10 * kMiB;
+constexpr uint64_t kProcessBytes = 12 * kMiB;
 // A thread's stack and arena.
 constexpr uint64_t kThreadBytes = 128 * kKiB;
 // A token's place among the sampler's candidates.

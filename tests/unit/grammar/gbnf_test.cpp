@@ -147,9 +147,7 @@ Written random_expression(std::mt19937& random, int depth) {
 }
 
 TEST(Gbnf, AgreesWithRegularExpressions) {
-  const auto seed = std::random_device()();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937 random(seed);
+  std::mt19937 random(1);
   std::vector<std::string> texts = {""};
   for (size_t i = 0; texts[i].size() < 5; ++i) {
     for (const char c : {'a', 'b', 'c'}) texts.push_back(texts[i] + c);
@@ -158,7 +156,9 @@ TEST(Gbnf, AgreesWithRegularExpressions) {
     const Written written = random_expression(random, 4);
     const Grammar grammar = parsed("root ::= " + written.gbnf);
     GrammarMatcher matcher(grammar);
-    const std::regex regex(written.regex);
+    // In time that is polynomial: nested repetitions would take for ever.
+    const std::regex regex(written.regex,
+                           std::regex::ECMAScript | std::regex_constants::__polynomial);
     for (const std::string& text : texts) {
       ASSERT_EQ(accepts(matcher, text), std::regex_match(text, regex))
           << written.gbnf << " / " << written.regex << ": '" << text << "'";
