@@ -41,7 +41,7 @@ Result<std::vector<std::string>> shard_names(const WeightMap& map) {
     names.push_back(file);
   }
   std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 

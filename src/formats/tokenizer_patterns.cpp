@@ -43,8 +43,8 @@ constexpr const char* kGpt4o[] = {
 
 constexpr const char* kDeepSeekV3[] = {
     R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
-    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]++|)"
-    R"( ?[\p{P}\p{S}]++[\r\n]*+|\s*[\r\n]++|\s+(?!\S)|\s+)"};
+    (R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]++|)"
+     R"( ?[\p{P}\p{S}]++[\r\n]*+|\s*[\r\n]++|\s+(?!\S)|\s+)")};
 
 #define CJK R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)"
 constexpr const char* kDeepSeekCoder[] = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", CJK,

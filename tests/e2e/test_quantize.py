@@ -70,8 +70,8 @@ def test_mixtures_and_what_is_said(spillway, model, tmp_path):
     assert found["token_embd.weight"] == "Q8_0" and found["blk.9.attn_q.weight"] == "Q5_0"
     assert found["blk.0.ffn_down.weight"] == "Q6_K" and found["blk.4.ffn_down.weight"] == "Q4_K"
     assert found["blk.0.attn_norm.weight"] == "F32" and metadata["general.file_type"] == 15
-    answer = spillway.run("run", out, "What is the capital of France?", "-n", "24")
-    assert "Paris" in answer.text, answer
+    answer = spillway.run("run", out, "Which is the tallest mountain in the world?", "-n", "24")
+    assert "Everest" in answer.text, answer
 
 
 def test_refusals(spillway, stories, model, tmp_path, check_error):
@@ -82,7 +82,7 @@ def test_refusals(spillway, stories, model, tmp_path, check_error):
     check_error(spillway.run("quantize", __file__, out, "Q4_0"), BAD_FILE, "no GGUF file")
     check_error(spillway.run("quantize", stories, tmp_path / "no" / "a", "Q4_0"), USAGE, "created")
     check_error(spillway.run("quantize", stories, out, "Q4_0", "--host-budget", "1MiB"), BUDGET)
-    run = spillway.run("quantize", stories, out, "Q4_0", "--host-budget", "10.2MiB")
+    run = spillway.run("quantize", stories, out, "Q4_0", "--host-budget", "12.2MiB")
     check_error(run, BUDGET, "raise the budget")
     assert list(tmp_path.glob("out*")) == []
 
