@@ -94,9 +94,9 @@ def test_on_a_terminal_lines_are_edited_and_ctrl_c_drops_one(shared_spillway, mo
     terminal, stdin = pty.openpty()
     process = shared_spillway.start("chat", model, "-n", "4", stdin=stdin, stdout=stdin)
     os.close(stdin)
-    assert os.read(terminal, 2) == b"> "  # its keys are keys from now on
-    os.write(terminal, b"nonsense\x03")  # Ctrl-C
-    process.wait_until(lambda p: "Ctrl-D or /quit" in p.read_err())
+    assert os.read(terminal, 2) == b"> "  # its keys are keys soon: until then Ctrl-C is a signal,
+    os.write(terminal, b"nonsense")  # which a terminal that controls nobody sends to nobody
+    process.wait_until(lambda p: os.write(terminal, b"\x03") and "Ctrl-D or /quit" in p.read_err())
     os.write(terminal, b"/system Be kixx\x7f\x7fnd.\r/system\r")  # two backspaces
     process.wait_until(lambda p: "Be kind." in p.read_err())
     os.write(terminal, b"\x04")  # Ctrl-D
