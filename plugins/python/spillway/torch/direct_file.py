@@ -5,11 +5,13 @@ os.preadv gives up the interpreter's lock while the disk works: threads are as f
 """
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import queue
 import threading
 import time
+import weakref
 
 from spillway.torch import page_cache
 
@@ -94,6 +96,11 @@ class _Piece:
             ctypes.memmove(self.address, begin + lead, self.size_bytes)
 
 
+def _finish(reader: weakref.ref) -> None:
+    if (alive := reader()) is not None:
+        alive.synchronize()
+
+
 class Ticket:
     """Reads that belong together, and how they ended."""
 
@@ -117,6 +124,8 @@ class Reader:
         self._pending = 0
         self._ended = 0.0  # the last ticket, by time.perf_counter()
         self._process = None  # threads do not survive a fork
+        # At the very end the threads stand still, and who waited for them would wait for ever.
+        atexit.register(_finish, weakref.ref(self))
 
     def start(self, file: DirectFile, offset: int, size_bytes: int, target, ticket: Ticket) -> None:
         """Bytes of the file go to the address target[0]. target[1] is kept until they have come.
@@ -152,6 +161,8 @@ class Reader:
 
     def synchronize(self) -> None:
         """Until nothing is under way."""
+        if self._process not in (None, os.getpid()):
+            return  # it was, in the parent
         with self._changed:
             self._changed.wait_for(lambda: self._pending == 0)
 
