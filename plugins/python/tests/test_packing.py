@@ -97,6 +97,19 @@ def test_homes_come_first(stream, device, monkeypatch):
         more.to(device)
 
 
+@torch.no_grad()
+def test_kv_caches_come_first(stream, device, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setattr(packing_module, "KEPT_BYTES", 0)
+    pair = Pair(stream, device, host_bytes=4 * SIZE + 3 * MIB)
+    assert pair.pack() >= 2
+    cache = transformers.DynamicCache()
+    states = torch.randn(1, 8, 2048, 16, device=device)  # 1 MiB, twice
+    keys, values = cache.update(states, -states, 0)
+    assert torch.equal(keys, states) and torch.equal(values, -states)
+    assert cache.layers[0].in_host and packed_ones(pair.model) == 0
+
+
 def test_the_plan_and_the_report_say_what_is_packed(stream, device, monkeypatch):
     monkeypatch.setattr(packing_module, "KEPT_BYTES", 0)
     model, size = network(), 4 * SIZE

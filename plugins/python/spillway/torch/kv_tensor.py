@@ -205,7 +205,7 @@ class KvTensor:
         try:
             return self._tiers.pool.host_region(size_bytes, "KV cache", library.KV)
         except library.BudgetError as error:
-            if self._tiers.drop_spares():
+            if self._tiers.drop_spares() or self._tiers.drop_copies():
                 return self._region(size_bytes)
             raise torch.OutOfMemoryError(f"the KV cache has no room in host memory for "
                                          f"{format_size(size_bytes)} more: {error}") from error

@@ -64,7 +64,7 @@ class KvTiers:
 
     def is_shared(self, memory: torch.Tensor) -> bool:
         """Somebody has a view of it."""
-        uses = compat.storage_uses(memory.untyped_storage())
+        uses = compat.storage_uses(compat.storage_of(memory))
         return uses is not None and uses > STORAGE_USES
 
     @property
@@ -153,6 +153,11 @@ class KvTiers:
         """Whether host memory of layers that are in HBM again could be given back."""
         return any([part.drop_spare() for layer in self.layers() for part in layer.parts()
                     if part is not None])
+
+    def drop_copies(self) -> bool:
+        """The same of packed copies of weights."""
+        streamer = self._streamer()
+        return streamer is not None and streamer.drop_copies()
 
     def hold(self, layer, likes, tokens: int) -> None:
         """The layer is in the host, with so many tokens whose bytes are written from outside."""

@@ -110,9 +110,14 @@ class Streamer:
         try:
             return self.pool.host_region(size_bytes, name)
         except library.BudgetError:
-            if self.packing is None or not self.packing.release():
+            if not self.drop_copies():
                 raise
             return self.pool.host_region(size_bytes, name)
+
+    def drop_copies(self) -> bool:
+        """Packed copies go, which can be made again, as something else wants their memory. Whether
+        there were any."""
+        return self.packing is not None and self.packing.release()
 
     def home_over(self, region, like) -> torch.Tensor:
         """A tensor of our device, of the shape and dtype of `like`, over the region's bytes."""
