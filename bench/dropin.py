@@ -39,6 +39,7 @@ SHAPES = {  # layers, hidden, ffn, vocabulary
     "decode": (40, 5120, 13824, 32000), "prefill": (40, 5120, 13824, 32000),
     "logits": (8, 5120, 13824, 32000), "large": (80, 8192, 28672, 128256)}
 BUDGETS = {"decode": "13GiB", "prefill": "13GiB", "large": "76GiB"}
+USUAL = {"cpu_rows": "off", "cpu_threads": 0, "packing": ["on"]}  # of what Run.enable() reads
 HOST_SLACK = 2 * GIB  # of a process beside its weights
 LOGITS_SHARES = (0.2, 0.35, 0.5, 0.7, 0.9)  # of the weights that HBM has room for
 
@@ -61,6 +62,14 @@ class Run:
     def say(self, key, text, value):
         print(f"{key.replace('_', ' ')}: {text}", flush=True)
         self.result[key] = value
+
+    def finish(self):
+        """Writes down what was found, says whether all was right, and ends the program so."""
+        if self.options.json:
+            found = {**self.result, "ok": self.ok}
+            self.options.json.write_text(json.dumps(found, indent=1) + "\n")
+        print("all right" if self.ok else "NOT all right: see the lines with NO")
+        sys.exit(0 if self.ok else 1)
 
     def check(self, key, right):
         self.say(key, "yes" if right else "NO", bool(right))
@@ -246,9 +255,10 @@ def options_of(words):
         parser.add_argument(f"--{name}", type=parse_size, metavar="SIZE")
     parser.add_argument("--check", action="store_true", help="decode: against the resident logits")
     parser.add_argument("--peer", action="store_true", help="decode: in turns with Accelerate")
-    parser.add_argument("--cpu-rows", default="off", help="decode, large: auto, off, or a share")
-    parser.add_argument("--cpu-threads", type=int, default=0)
-    parser.add_argument("--packing", nargs="+", default=["on"], metavar="WAY",
+    parser.add_argument("--cpu-rows", default=USUAL["cpu_rows"],
+                        help="decode, large: auto, off, or a share")
+    parser.add_argument("--cpu-threads", type=int, default=USUAL["cpu_threads"])
+    parser.add_argument("--packing", nargs="+", default=USUAL["packing"], metavar="WAY",
                         help="decode, large: on, off, in-place, staged")
     parser.add_argument("--shares", type=float, nargs="+", default=[], help="decode, of CPU rows")
     parser.add_argument("--peer-tokens", type=int, default=4)
@@ -272,10 +282,7 @@ def main():
     options = options_of(sys.argv[1:])
     run = Run(options)
     {"decode": decode, "prefill": prefill, "logits": logits, "large": large}[options.mode](run)
-    if options.json:
-        options.json.write_text(json.dumps({**run.result, "ok": run.ok}, indent=1) + "\n")
-    print("all right" if run.ok else "NOT all right: see the lines with NO")
-    sys.exit(0 if run.ok else 1)
+    run.finish()
 
 
 if __name__ == "__main__":

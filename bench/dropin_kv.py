@@ -16,7 +16,6 @@ times that mean nothing); SPILLWAY_LIBRARY names libspillway.so.1.
 """
 import argparse
 import gc
-import json
 import os
 import statistics
 import sys
@@ -236,7 +235,8 @@ def options_of(words):
     parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(words)
-    options.prompt, options.cpu_rows, options.cpu_threads, options.packing = 1, "off", 0, ["on"]
+    options.prompt = 1
+    vars(options).update(dropin.USUAL)
     if options.context is None:
         options.context = 131072 if options.mode == "decode" else 32768
     return options
@@ -246,10 +246,7 @@ def main():
     options = options_of(sys.argv[1:])
     run = dropin.Run(options)
     {"decode": run_decode, "restore": run_restore}[options.mode](run)
-    if options.json:
-        options.json.write_text(json.dumps({**run.result, "ok": run.ok}, indent=1) + "\n")
-    print("all right" if run.ok else "NOT all right: see the lines with NO")
-    sys.exit(0 if run.ok else 1)
+    run.finish()
 
 
 if __name__ == "__main__":

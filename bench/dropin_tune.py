@@ -17,7 +17,6 @@ torch, transformers, for lora peft, and a GPU (--stand-in: none, and times that 
 """
 import argparse
 import copy
-import json
 import os
 import statistics
 import sys
@@ -226,7 +225,7 @@ def options_of(words):
             setattr(options, name, value)
     if options.steps <= WARM_UP:
         parser.error(f"--steps {options.steps}: more than {WARM_UP}, which are not timed")
-    options.cpu_rows, options.cpu_threads, options.packing = "off", 0, ["on"]
+    vars(options).update(dropin.USUAL)
     return options
 
 
@@ -236,10 +235,7 @@ def main():
     torch.utils.deterministic.fill_uninitialized_memory = False
     run = dropin.Run(options)
     {"lora": lora, "full": full}[options.mode](run)
-    if options.json:
-        options.json.write_text(json.dumps({**run.result, "ok": run.ok}, indent=1) + "\n")
-    print("all right" if run.ok else "NOT all right: see the lines with NO")
-    sys.exit(0 if run.ok else 1)
+    run.finish()
 
 
 if __name__ == "__main__":

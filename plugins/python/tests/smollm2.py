@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+WEIGHTS = 269_030_016  # bytes of it in bfloat16, tied embeddings once
 QUESTION = [{"role": "user", "content": "Which is the tallest mountain in the world?"}]
 
 

@@ -36,6 +36,6 @@ def test_the_resident_answer_with_two_fifths_of_the_weights_in_hbm(tmp_path):
     folder = smollm2.folder()
     plain = run_script(tmp_path, PLAIN, folder)
     assert plain.returncode == 0, plain.stderr
-    streamed = run_script(tmp_path, STREAMED, folder, int(0.4 * 269_030_016))
+    streamed = run_script(tmp_path, STREAMED, folder, int(0.4 * smollm2.WEIGHTS))
     assert streamed.returncode == 0, streamed.stderr
     assert streamed.stdout == plain.stdout and "Everest" in plain.stdout

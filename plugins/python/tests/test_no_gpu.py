@@ -14,7 +14,6 @@ sys.path.insert(0, str(smollm2.ROOT / "tests" / "e2e"))
 import cgroup  # noqa: E402
 
 MIB = 1 << 20
-WEIGHTS = 269_030_016  # bytes of the real model in bfloat16, tied embeddings once
 LEFT = 150_000_000  # over an idle process, under the hard limit
 
 IDLE = """
@@ -40,30 +39,30 @@ def plain():
     """What is said without Spillway."""
     pipe = transformers.pipeline("text-generation", model=str(smollm2.folder()), device="cpu",
                                  dtype="bfloat16")
-    assert sum(p.numel() * 2 for p in pipe.model.parameters()) == WEIGHTS
+    assert sum(p.numel() * 2 for p in pipe.model.parameters()) == smollm2.WEIGHTS
     return smollm2.answer(pipe)
 
 
 def test_the_answer_within_two_fifths_of_the_weights(plain):
     work = 64 * MIB
-    spillway.torch.enable(host_budget=int(0.4 * WEIGHTS) + work, work=work)
+    spillway.torch.enable(host_budget=int(0.4 * smollm2.WEIGHTS) + work, work=work)
     try:
         with pytest.warns(RuntimeWarning, match="no GPU"):
             pipe = transformers.pipeline("text-generation", model=str(smollm2.folder()),
                                          device="cuda", dtype="bfloat16")
         streamer = spillway.torch._active.streamer
-        assert streamer.allocated_bytes() <= 0.4 * WEIGHTS
+        assert streamer.allocated_bytes() <= 0.4 * smollm2.WEIGHTS
         assert smollm2.answer(pipe) == plain and "Everest" in plain
-        assert streamer.device.reader.bytes > 24 * 0.6 * WEIGHTS
+        assert streamer.device.reader.bytes > 24 * 0.6 * smollm2.WEIGHTS
     finally:
         spillway.torch.disable()
 
 
 def test_the_answer_on_a_stand_in_for_a_gpu(plain, stream):
-    streamer = stream(int(0.4 * WEIGHTS))
+    streamer = stream(int(0.4 * smollm2.WEIGHTS))
     pipe = transformers.pipeline("text-generation", model=str(smollm2.folder()), device="cpu",
                                  dtype="bfloat16")
-    assert streamer.allocated_bytes() <= 0.4 * WEIGHTS
+    assert streamer.allocated_bytes() <= 0.4 * smollm2.WEIGHTS
     assert smollm2.answer(pipe) == plain
     assert streamer.ring.counts.hits > streamer.ring.counts.misses
 
@@ -91,7 +90,7 @@ def test_a_hard_limit_is_never_met(plain):
         os.fsync(opened.fileno())
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     limit = idle + LEFT
-    assert limit < idle + WEIGHTS
+    assert limit < idle + smollm2.WEIGHTS
     with cgroup.group(limit) as group:
         done = run(group, "-c", SCRIPT, str(folder))
         assert done.returncode == 0, done.stderr[-2000:]

@@ -71,13 +71,13 @@ class Gradient:
         self._uses = None  # of its storage, while nobody else has it
 
     def keep(self, home: torch.Tensor) -> None:
-        self.home, self._uses = home, compat.storage_uses(home.untyped_storage())
+        self.home, self._uses = home, compat.storage_uses(compat.storage_of(home))
 
     def takes(self, gradient: torch.Tensor) -> bool:
         """It is of the same kind, and nobody else has kept what lies there."""
         home = self.home
         return home is not None and home.dtype == gradient.dtype and self._uses is not None \
-            and compat.storage_uses(home.untyped_storage()) <= self._uses
+            and compat.storage_uses(compat.storage_of(home)) <= self._uses
 
 
 class Training:
