@@ -2,19 +2,10 @@
 #include "ops/cpu/avx512/dots_vnni.h"
 #include "ops/cpu/avx512/formats_k.h"
 #include "ops/cpu/avx512/kernels.h"
-#include "ops/cpu/avx512/multiply_token.h"
+#include "ops/cpu/avx512/matmul.h"
 
 namespace spillway::ops::cpu::avx512 {
 namespace {
-
-template <class Format, class Dots>
-void matmul(const MatmulTask& task, size_t row, size_t end_row) {
-  if (task.input.tokens == 1) {
-    multiply_token<Format>(task, row, end_row);
-  } else {
-    multiply_tokens<Format, Dots>(task, row, end_row);
-  }
-}
 
 template <class Dots>
 void set(CpuKernels& kernels) {
