@@ -8,17 +8,15 @@
 
 #include "base/units.h"
 #include "cli/options.h"
+#include "engine/workload.h"
 #include "formats/safetensors_writer.h"
 #include "platform/linux/linux_platform.h"
-#include "platform/linux/new_file.h"
 
 namespace spillway::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Code, libraries, stacks and what malloc keeps (docs/decisions/process-charge.md).
-constexpr uint64_t kProcessBytes = 12 * kMiB;
 constexpr uint64_t kThreadBytes = 64 * kKiB;
 constexpr double kDefaultShare = 0.9;
 constexpr unsigned kMostThreads = 1024;
@@ -61,10 +59,11 @@ class DraftFolder {
   bool made_ = false;
 };
 
-Result<void> write_text(const std::string& path, const std::string& content) {
-  SPILLWAY_ASSIGN(auto file, platform::NewFile::create(path));
-  SPILLWAY_TRY(file.write(std::as_bytes(std::span(content))));
-  return file.commit();
+Result<void> write_text(platform::Platform& platform, const std::string& path,
+                        const std::string& content) {
+  SPILLWAY_ASSIGN(const auto file, platform.replace(path));
+  SPILLWAY_TRY(file->write(std::as_bytes(std::span(content))));
+  return file->commit();
 }
 
 }  // namespace
@@ -96,8 +95,9 @@ Result<ModelWriter> ModelWriter::create(platform::Platform& platform, const Writ
   writer.budget_ = std::make_unique<memory::Budget>(memory::Tier::kHost, limit);
   const unsigned threads =
       options.threads > 0 ? options.threads : std::max(1U, platform.processor().cores);
-  SPILLWAY_ASSIGN(writer.program_, writer.budget_->reserve(kProcessBytes + threads * kThreadBytes,
-                                                           memory::Tag::kOther, "program"));
+  SPILLWAY_ASSIGN(writer.program_,
+                  writer.budget_->reserve(engine::kProcessBytes + threads * kThreadBytes,
+                                          memory::Tag::kOther, "program"));
   writer.pool_ = std::make_unique<ThreadPool>(threads);
   writer.stop_ = &platform::stop_on_interrupt();
   return writer;
@@ -139,28 +139,28 @@ bool ModelWriter::tell(const engine::TensorCopy& tensor, size_t i, size_t of) co
 Result<void> ModelWriter::write(const engine::GgufDraft& draft) {
   SPILLWAY_TRY(check_room(draft.header.file_bytes()));
   SPILLWAY_ASSIGN(auto rows, copier(draft.tensors));
-  SPILLWAY_ASSIGN(auto file, platform::NewFile::create(out_));
-  const auto sink = [&](std::span<const std::byte> bytes) { return file.write(bytes); };
+  SPILLWAY_ASSIGN(const auto file, platform_->replace(out_));
+  const auto sink = [&](std::span<const std::byte> bytes) { return file->write(bytes); };
   const auto progress = [&, told = draft.tensors.size()](size_t i) mutable {
     if (i == std::exchange(told, i)) return !stop_->load(std::memory_order_relaxed);
     return tell(draft.tensors[i], i, draft.tensors.size());
   };
   SPILLWAY_TRY(engine::write_gguf(draft, rows, sink, progress));
-  return file.commit();
+  return file->commit();
 }
 
 Result<void> ModelWriter::write_shard(const engine::FolderDraft::Shard& shard,
                                       engine::TensorCopier& rows, const std::string& folder) const {
-  SPILLWAY_ASSIGN(auto file, platform::NewFile::create(fmt::format("{}/{}", folder, shard.name)));
+  SPILLWAY_ASSIGN(const auto file, platform_->replace(fmt::format("{}/{}", folder, shard.name)));
   const std::string header = formats::safetensors_header(shard.tensors);
-  SPILLWAY_TRY(file.write(std::as_bytes(std::span(header))));
-  const auto sink = [&](std::span<const std::byte> bytes) { return file.write(bytes); };
+  SPILLWAY_TRY(file->write(std::as_bytes(std::span(header))));
+  const auto sink = [&](std::span<const std::byte> bytes) { return file->write(bytes); };
   const auto go_on = [&](uint64_t) { return !stop_->load(std::memory_order_relaxed); };
   for (size_t i = 0; i < shard.copies.size(); ++i) {
     tell(shard.copies[i], i, shard.copies.size());
     SPILLWAY_TRY(rows.copy(shard.copies[i], sink, go_on));
   }
-  return file.commit();
+  return file->commit();
 }
 
 Result<void> ModelWriter::write(const engine::FolderDraft& draft) {
@@ -177,7 +177,8 @@ Result<void> ModelWriter::write(const engine::FolderDraft& draft) {
   DraftFolder folder(out_);
   SPILLWAY_TRY(folder.make());
   for (const engine::FolderDraft::Text& text : draft.texts)
-    SPILLWAY_TRY(write_text(fmt::format("{}/{}", folder.path(), text.name), text.content));
+    SPILLWAY_TRY(
+        write_text(*platform_, fmt::format("{}/{}", folder.path(), text.name), text.content));
   for (const engine::FolderDraft::Shard& shard : draft.shards)
     SPILLWAY_TRY(write_shard(shard, rows, folder.path()));
   return folder.commit();

@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
-#include "base/units.h"
 #include "engine/embedding_reader.h"
 #include "engine/kv_cache.h"
 
 namespace spillway::engine {
 namespace {
 
-// Code, libraries, the first stack and what malloc keeps, as measured.
-constexpr uint64_t kProcessBytes = 12 * kMiB;
 // A thread's stack and arena.
 constexpr uint64_t kThreadBytes = 128 * kKiB;
 // A token's place among the sampler's candidates.

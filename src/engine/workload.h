@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/units.h"
 #include "engine/model_file.h"
 #include "ops/ops.h"
 #include "placement/plan.h"
@@ -16,6 +17,9 @@ inline constexpr size_t kKvBlockTokens = 16;
 // Names of charges that the engine takes out of a plan.
 inline constexpr const char* kProgramCharge = "program";
 inline constexpr const char* kNormsCharge = "norms";
+// Code, libraries, the first stack and what malloc keeps, as measured
+// (docs/decisions/process-charge.md).
+inline constexpr uint64_t kProcessBytes = 12 * kMiB;
 
 // The user's caps and choices that decide about memory.
 struct Settings {

@@ -26,15 +26,16 @@ class LinuxReplacement final : public FileReplacement {
     while (!bytes.empty()) {
       const ssize_t done = ::write(file_.get(), bytes.data(), bytes.size());
       if (done < 0 && errno == EINTR) continue;
-      if (done < 0) return failed("written", errno);
+      if (done <= 0) return failed("not all of it could be written", errno);
       bytes = bytes.subspan(static_cast<size_t>(done));
     }
     return {};
   }
 
   Result<void> commit() override {
-    if (fsync(file_.get()) != 0) return failed("written", errno);
-    if (rename(written_.c_str(), path_.c_str()) != 0) return failed("renamed", errno);
+    if (fsync(file_.get()) != 0) return failed("not all of it could be written", errno);
+    if (rename(written_.c_str(), path_.c_str()) != 0)
+      return failed("it could not be renamed", errno);
     committed_ = true;
     const std::string folder = std::filesystem::path(path_).parent_path().string();
     const Descriptor opened(
@@ -49,8 +50,7 @@ class LinuxReplacement final : public FileReplacement {
 
  private:
   tl::unexpected<Error> failed(const char* what, int error) const {
-    return fail(ErrorCode::kMachine,
-                "{}: it could not be {}: {}; what was there before is untouched", path_, what,
+    return fail(ErrorCode::kMachine, "{}: {}: {}; what was there before is untouched", path_, what,
                 error_text(error));
   }
 
@@ -59,6 +59,13 @@ class LinuxReplacement final : public FileReplacement {
   Descriptor file_;
   bool committed_ = false;
 };
+
+tl::unexpected<Error> cannot_create(const std::string& path, int error) {
+  const bool user = error == ENOENT || error == ENOTDIR || error == EACCES || error == EPERM ||
+                    error == EROFS || error == ENAMETOOLONG;
+  return fail(user ? ErrorCode::kUsage : ErrorCode::kMachine, "{}: cannot be created: {}", path,
+              error_text(error));
+}
 
 }  // namespace
 
@@ -71,12 +78,11 @@ Result<std::unique_ptr<FileReplacement>> replace_file(const std::string& path) {
   std::error_code ignored;
   const auto real = std::filesystem::canonical(path, ignored);
   const std::string target = real.empty() ? path : real.string();
-  const std::string written = fmt::format("{}.{}.new", target, getpid());
+  const std::string written = fmt::format("{}.draft-{}", target, getpid());
   constexpr mode_t kEverybodys = 0666;  // less the umask
   Descriptor file(
       ::open(written.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kEverybodys));
-  if (!file.valid())
-    return fail(ErrorCode::kUsage, "{}: no file can be made there: {}", path, error_text(errno));
+  if (!file.valid()) return cannot_create(path, errno);
   return std::make_unique<LinuxReplacement>(target, written, std::move(file));
 }
 
