@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/units.h"
-#include "cli/options.h"
 #include "engine/workload.h"
 #include "formats/safetensors_writer.h"
 #include "platform/linux/linux_platform.h"
@@ -18,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kThreadBytes = 64 * kKiB;
-constexpr double kDefaultShare = 0.9;
-constexpr unsigned kMostThreads = 1024;
 // A header may take this share of what the budget has left for it and its copy.
 constexpr uint64_t kHeaderShare = 4;
 constexpr uint64_t kMostHeader = 512 * kMiB;
@@ -69,10 +66,7 @@ Result<void> write_text(platform::Platform& platform, const std::string& path,
 }  // namespace
 
 void WriterOptions::add_to(CLI::App& command) {
-  add_size(command, "--host-budget", host_budget,
-           "host memory that this may hold, all told; default 0.9 of what is free");
-  command.add_option("--threads,-t", threads, "processors that compute; default all")
-      ->check(CLI::Range(1U, kMostThreads));
+  HostOptions::add_to(command);
   command.add_flag("--force", force, "replace what is at OUT");
 }
 
@@ -85,16 +79,9 @@ Result<ModelWriter> ModelWriter::create(platform::Platform& platform, const Writ
   ModelWriter writer;
   writer.platform_ = &platform;
   writer.out_ = out;
-  uint64_t limit = 0;
-  if (options.host_budget) {
-    limit = *options.host_budget;
-  } else {
-    SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
-    limit = static_cast<uint64_t>(kDefaultShare * static_cast<double>(memory.free_bytes()));
-  }
+  SPILLWAY_ASSIGN(const uint64_t limit, options.budget_bytes(platform));
   writer.budget_ = std::make_unique<memory::Budget>(memory::Tier::kHost, limit);
-  const unsigned threads =
-      options.threads > 0 ? options.threads : std::max(1U, platform.processor().cores);
+  const unsigned threads = options.thread_count(platform);
   SPILLWAY_ASSIGN(writer.program_,
                   writer.budget_->reserve(engine::kProcessBytes + threads * kThreadBytes,
                                           memory::Tag::kOther, "program"));

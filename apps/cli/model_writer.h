@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "cli/options.h"
 #include "engine/folder_draft.h"
 #include "engine/gguf_draft.h"
 #include "memory/host_region.h"
@@ -17,9 +17,7 @@
 
 namespace spillway::cli {
 
-struct WriterOptions {
-  std::optional<uint64_t> host_budget;
-  unsigned threads = 0;  // 0: one per core
+struct WriterOptions : HostOptions {
   bool force = false;
 
   void add_to(CLI::App& command);

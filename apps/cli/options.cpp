@@ -40,14 +40,28 @@ void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t
       ->type_name("SIZE");
 }
 
-void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", model, "a GGUF file or a Hugging Face folder")->required();
+void HostOptions::add_to(CLI::App& command) {
   add_size(command, "--host-budget", host_budget,
            "host memory that the run may hold, all told; default 0.9 of what is free");
-  add_size(command, "--weights-budget", weights_budget, "a cap on the weights within it");
-  add_size(command, "--hbm-budget", hbm_budget, "GPU memory that the run may hold");
   command.add_option("--threads,-t", threads, "processors that compute; default all")
       ->check(CLI::Range(1U, kMostThreads));
+}
+
+Result<uint64_t> HostOptions::budget_bytes(const platform::Platform& platform) const {
+  if (host_budget) return *host_budget;
+  SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
+  return static_cast<uint64_t>(kDefaultShare * static_cast<double>(memory.free_bytes()));
+}
+
+unsigned HostOptions::thread_count(const platform::Platform& platform) const {
+  return threads > 0 ? threads : std::max(1U, platform.processor().cores);
+}
+
+void ModelOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL", model, "a GGUF file or a Hugging Face folder")->required();
+  HostOptions::add_to(command);
+  add_size(command, "--weights-budget", weights_budget, "a cap on the weights within it");
+  add_size(command, "--hbm-budget", hbm_budget, "GPU memory that the run may hold");
   command
       .add_option("--prompt-chunk", prompt_chunk,
                   "prompt tokens that one pass over the weights processes, at most")
@@ -70,15 +84,9 @@ Result<engine::Settings> ModelOptions::settings(const platform::Platform& platfo
                 "--hbm-budget: this build has no GPU engine; give --host-budget alone");
   }
   engine::Settings settings;
-  if (host_budget) {
-    settings.host_budget_bytes = *host_budget;
-  } else {
-    SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
-    settings.host_budget_bytes =
-        static_cast<uint64_t>(kDefaultShare * static_cast<double>(memory.free_bytes()));
-  }
+  SPILLWAY_ASSIGN(settings.host_budget_bytes, budget_bytes(platform));
   settings.weights_budget_bytes = weights_budget;
-  settings.threads = threads > 0 ? threads : std::max(1U, platform.processor().cores);
+  settings.threads = thread_count(platform);
   settings.prompt_chunk = prompt_chunk;
   for (const DType dtype : ops::kKvDTypes) {
     if (kv_name(dtype) == kv) settings.kv = dtype;

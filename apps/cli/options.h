@@ -15,13 +15,22 @@ namespace spillway::cli {
 void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t>& target,
               const std::string& help);
 
-// The model, the budgets, and what decides about memory and speed.
-struct ModelOptions {
-  std::string model;
+// What of this machine a command may take.
+struct HostOptions {
   std::optional<uint64_t> host_budget;
+  unsigned threads = 0;  // 0: one per core
+
+  void add_to(CLI::App& command);
+  // With the defaults filled in. kMachine: the system does not say how much memory is free.
+  Result<uint64_t> budget_bytes(const platform::Platform& platform) const;
+  unsigned thread_count(const platform::Platform& platform) const;
+};
+
+// The model, the budgets, and what decides about memory and speed.
+struct ModelOptions : HostOptions {
+  std::string model;
   std::optional<uint64_t> weights_budget;
   std::optional<uint64_t> hbm_budget;
-  unsigned threads = 0;  // 0: one per core
   size_t prompt_chunk = 512;
   std::string kv = "f16";
   size_t context = 0;   // 0: as the run needs, at most the model's
