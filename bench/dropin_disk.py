@@ -39,13 +39,14 @@ def sweep(streamer, weights):
     device = streamer.device
     memory = device.ring_memory(streamer.ring.size_bytes)
     memory.fill_(1)  # the first touch is not the disk's
-    slots = memory.view(streamer.ring.slots, -1)
+    slots = memory.view(streamer.ring.slots, -1)  # each begins at a page
     marks = [device.new_mark() for _ in slots]
     before, started = device.reader.bytes, time.perf_counter()
     for at, weight in enumerate(weights):
         slot = at % len(slots)
         device.wait(marks[slot])
-        device.copy(device.slot_view(slots[slot], weight.home), weight.home, [], marks[slot])
+        target = slots[slot][device.slot_lead(weight.home):][:weight.size_bytes]
+        device.copy(target, weight.home, [], marks[slot])
     device.synchronize()
     return (device.reader.bytes - before) / (time.perf_counter() - started)
 

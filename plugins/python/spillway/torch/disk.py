@@ -13,6 +13,7 @@ import weakref
 
 import torch
 
+from spillway.torch.compat import address_of
 from spillway.torch.devices import Cpu
 from spillway.torch.direct_file import PAGE, DirectFile, Reader, Ticket
 from spillway.torch.sizes import format_size
@@ -159,12 +160,9 @@ class Disk(Cpu):
         start = -memory.data_ptr() % PAGE
         return memory[start:start + size_bytes]
 
-    def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
-        """Of memory that begins at a page. In its page where it is in the file's: so O_DIRECT wants
-        it."""
-        start = home.data_ptr() % PAGE
-        size = home.numel() * home.element_size()
-        return memory[start:start + size].view(home.dtype).view(home.shape)
+    def slot_lead(self, home: torch.Tensor) -> int:
+        """A copy lies in its page where the home does in the file's: so O_DIRECT wants it."""
+        return address_of(home) % PAGE
 
     def new_mark(self) -> Ticket:
         return Ticket()
