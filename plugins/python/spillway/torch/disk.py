@@ -99,6 +99,19 @@ class DiskPool:
                 f"{format_size(sums[True])} in temporary files in {self.folder}")
 
 
+class CoreForReaders:
+    """torch computes with one thread less until remove(): its threads spin while they wait for each
+    other, and on a machine with few cores nobody would read. OMP_NUM_THREADS is the user's word."""
+
+    def __init__(self):
+        self._before = torch.get_num_threads()
+        if self._before > 1 and not os.environ.get("OMP_NUM_THREADS"):
+            torch.set_num_threads(self._before - 1)
+
+    def remove(self) -> None:
+        torch.set_num_threads(self._before)
+
+
 class Disk(Cpu):
     """The CPU, and threads that read for it. Marks are tickets of reads: what the CPU was told to
     compute is done when the call returns."""
