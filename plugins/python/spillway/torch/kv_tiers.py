@@ -16,6 +16,7 @@ import weakref
 import torch
 
 from spillway.torch import compat
+from spillway.torch.kv_partly import Use, partly
 from spillway.torch.kv_planning import limit_bytes
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
@@ -31,6 +32,7 @@ class KvTiers:
         self.device = streamer.device
         self.pool = streamer.pool
         self.up, self.down = self.device.new_stream(), self.device.new_stream()
+        self.cpu_attention = None  # a CpuAttention, where the CPU takes part
         self._streamer = weakref.ref(streamer)
         self._ring: KvRing | None = None
         self._groups = weakref.WeakSet()
@@ -86,10 +88,10 @@ class KvTiers:
         """The keys and values of the layer with the new ones, [batch, heads, tokens, dim]. They may
         be read by what the current stream is given until the thread's next update."""
         with self._lock:
-            if self._ring is not None:
-                self._ring.release()
+            self.release()
             self._uses += 1
             layer.group.used = self._uses
+            layer.group.by_one = states[0].shape[-2] == 1
             self._groups.add(layer.group)
             tokens = layer.length + states[0].shape[-2]
             if layer.in_host and self._returns(layer):
@@ -99,16 +101,45 @@ class KvTiers:
                 return self._through_ring(layer, states, tokens)
             return tuple(part.append(new) for part, new in zip(layer.parts(), states))
 
+    def release(self) -> None:
+        """This thread has done with what update() gave it. What somebody keeps of it is made whole:
+        before a layer changes."""
+        with self._lock:
+            if self._ring is not None:
+                self._ring.release()
+
     def _through_ring(self, layer, states, tokens: int):
-        slot = self._ring.fetch(layer, tokens)
-        before, found = layer.length, []
+        ring, slot = self._ring, self._ring.fetch(layer, tokens)
+        before, found, first = layer.length, [], self.cpu_tokens(layer)
+        ring.need(slot, first)
+        if first > 0:
+            for part in layer.parts():
+                part.arrives_home()
+        else:
+            ring.arrive(slot)
         for rows, part, new in zip(slot.rows(layer), layer.parts(), states):
             rows[before:tokens].copy_(by_token(new))
             part.store(rows[before:tokens])
             found.append(by_batch(rows[:tokens]))
         slot.tokens = tokens
         slot.stored = tuple(part.stored() for part in layer.parts())
-        return tuple(found)
+        if first == 0:
+            return tuple(found)
+        use = Use(ring, slot, layer, first, self.cpu_attention)
+        slot.use = weakref.ref(use)
+        return partly(*found, use)
+
+    def _may_attend(self, layer) -> bool:
+        group = layer.group
+        return self.cpu_attention is not None and group.by_one and not group.attends_elsewhere
+
+    def cpu_tokens(self, layer) -> int:
+        """Of the first ones of a layer in the host, that the CPU attends to."""
+        return self.cpu_attention.tokens(layer) if self._may_attend(layer) else 0
+
+    def cpu_bytes(self, layer) -> int:
+        return self.cpu_tokens(layer) * sum(part.token_bytes for part in layer.parts())
+
 
     def _take_in(self, layer, states, tokens: int) -> None:
         """What was set, and what is empty, gets its memory in the layer's tier, for `tokens`."""
@@ -138,6 +169,7 @@ class KvTiers:
 
     def crop(self, layer, length: int) -> None:
         with self._lock:
+            self.release()
             for part in layer.parts():
                 part.crop(length)
             if self._ring is not None:
@@ -188,6 +220,7 @@ class KvTiers:
     def bring_back(self, layer) -> None:
         """The layer comes back to HBM, if there is room for it."""
         with self._lock, torch.no_grad():
+            self.release()
             if layer.in_host and self.missing_bytes(layer.growth_bytes(layer.length)) <= 0:
                 self._bring_back(layer)
 
