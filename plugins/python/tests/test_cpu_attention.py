@@ -1,4 +1,5 @@
 """The CPU attends to the first tokens of what lies in the host, against the same model without."""
+import random
 import threading
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from torch.nn import functional
 
 import spillway.torch
+import test_kv_layer
 from models import MIB
 from spillway.row_worker import RowWorker
 from spillway.torch import cpu_attention, cpu_rates
@@ -174,10 +176,43 @@ def test_merged_attention_is_attention(attending, device, scale):
             plain = functional.scaled_dot_product_attention(query, *wanted, scale=scale,
                                                             enable_gqa=True)
             assert type(got) is torch.Tensor and error(got, plain) < 1e-5
-            if step == 2:  # and once more, otherwise
-                assert torch.equal(keys, wanted[0]) and torch.equal(values + 0, wanted[1])
-            del keys, values
     assert jobs() == 12
+    assert torch.equal(keys, wanted[0]) and torch.equal(values + 0, wanted[1])
+    assert type(one_token(layers[0], device)[0][0]) is torch.Tensor  # somebody looks into them
+
+
+class Twins(test_kv_layer.Twins):
+    """What is attended to is that of the other layer."""
+
+    def update(self):
+        shape = self.batch, 2, self.generator.choice((1, 1, 1, 1, 70)), 8
+        states = [torch.randn(shape, device=self.device) for _ in "kv"]
+        wanted = self.plain.update(*states)
+        found = self.ours.update(*states)
+        query = torch.randn(self.batch, 2, 1, 8, device=self.device)
+        got, plain = [functional.scaled_dot_product_attention(query, *parts)
+                      for parts in (found, wanted)]
+        assert error(got, plain) < 1e-5
+        if self.generator.random() < 0.2:
+            assert all(map(torch.equal, found, wanted))
+            self.ours.group.attends_elsewhere = False
+
+
+@torch.no_grad()
+def test_whatever_is_done_with_layers(attending, device):
+    streamer, jobs = attending()
+    for seed in range(4):
+        generator = random.Random(seed)
+        torch.manual_seed(seed)
+        cache = DynamicCache()
+        twins = [Twins(cache, device, generator) for _ in range(3)]
+        for step in range(60):
+            try:
+                for pair in twins:
+                    pair.step()
+            except AssertionError as failure:
+                raise AssertionError(f"seed {seed}, step {step}") from failure
+    assert jobs() > 50
 
 
 def test_threads_that_use_caches_of_their_own(attending, device):
