@@ -39,7 +39,8 @@ SHAPES = {  # layers, hidden, ffn, vocabulary
     "decode": (40, 5120, 13824, 32000), "prefill": (40, 5120, 13824, 32000),
     "logits": (8, 5120, 13824, 32000), "large": (80, 8192, 28672, 128256)}
 BUDGETS = {"decode": "13GiB", "prefill": "13GiB", "large": "76GiB"}
-USUAL = {"cpu_rows": "off", "cpu_attention": "off", "cpu_threads": 0, "packing": ["on"]}  # of what Run.enable() reads
+USUAL = {  # of what Run.enable() reads
+    "cpu_rows": "off", "cpu_attention": "off", "cpu_threads": 0, "packing": ["on"]}
 HOST_SLACK = 2 * GIB  # of a process beside its weights
 LOGITS_SHARES = (0.2, 0.35, 0.5, 0.7, 0.9)  # of the weights that HBM has room for
 

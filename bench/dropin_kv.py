@@ -129,8 +129,8 @@ def run_decode(run):
     bounds = (setup.bytes_of(model) + total) / hbm, host / host_rate(run)
     run.say("decode_ms", f"{token * 1e3:.1f} a token ({min(seconds[2:]) * 1e3:.1f} to "
             f"{max(seconds) * 1e3:.1f})", [one * 1e3 for one in seconds])
-    run.say("of_bound", f"{token / max(bounds):.3f}; HBM takes {bounds[0] * 1e3:.1f} ms, the host's "
-            f"part {bounds[1] * 1e3:.1f}", token / max(bounds))
+    run.say("of_bound", f"{token / max(bounds):.3f}; HBM takes {bounds[0] * 1e3:.1f} ms, the "
+            f"host's part {bounds[1] * 1e3:.1f}", token / max(bounds))
     print(where.report())
     run.check_memory()  # before there is a peer in the process
     for share in options.shares:

@@ -12,8 +12,9 @@ full  all of a model, whose gradients and Adam's moments have no room in HBM. Bo
       host over the link, both ways at once
 
 Each trains the same steps resident (lora: twice, to see whether that repeats itself) and within the
-budgets, and compares losses, last gradients and weights. Rates are of the same run. It ends with 1 where answers differ or a budget is broken. Needs
-torch, transformers, for lora peft, and a GPU (--stand-in: none, and times that mean nothing).
+budgets, and compares losses, last gradients and weights. Rates are of the same run. It ends with 1
+where answers differ or a budget is broken. Needs torch, transformers, for lora peft, and a GPU
+(--stand-in: none, and times that mean nothing).
 """
 import argparse
 import copy

@@ -4,6 +4,7 @@ channel: one at a time."""
 from __future__ import annotations
 
 import ctypes
+import threading
 
 from spillway.library import Pool
 
@@ -21,9 +22,9 @@ class _ChannelOptions(ctypes.Structure):
 
 
 class Statistics(ctypes.Structure):
-    """Seconds since the worker was made: computing rows; waiting for a stream to come to the job, or
-    for the GPU to end its own part of the one before; without a job; attending. Bytes are of
-    weights, of keys and values."""
+    """Seconds since the worker was made: computing rows; waiting for a stream to come to a job, or
+    for the GPU to end its own part of the one before; without a job; attending. Bytes: of weights,
+    of keys and values."""
     _fields_ = [("size", ctypes.c_size_t), ("busy_seconds", ctypes.c_double),
                 ("x_seconds", ctypes.c_double), ("link_seconds", ctypes.c_double),
                 ("idle_seconds", ctypes.c_double), ("jobs", ctypes.c_uint64),
@@ -68,6 +69,9 @@ class RowWorker:
     def __init__(self, pool: Pool, threads: int = 0):
         self._pool = pool  # outlives it
         self.call = pool.library.call
+        # Jobs of two channels begin in a stream in the order in which the worker does them: else
+        # the stream could wait for the second one while the worker waits for the first one's x.
+        self.turn = threading.Lock()
         self._handle = ctypes.c_void_p()
         options = _WorkerOptions(ctypes.sizeof(_WorkerOptions), threads, 0)
         self.call("row_worker_create", pool._handle, ctypes.byref(options),
@@ -94,6 +98,7 @@ class Channel:
 
     def __init__(self, worker: RowWorker, x_floats: int, y_floats: int):
         self._call = worker.call
+        self._turn = worker.turn
         self._handle = ctypes.c_void_p()
         options = _ChannelOptions(ctypes.sizeof(_ChannelOptions), x_floats, y_floats)
         self._call("row_channel_create", worker._handle, ctypes.byref(options),
@@ -104,8 +109,9 @@ class Channel:
 
     def start(self, job: Job | AttentionJob, stream: int | None) -> None:
         """The CPU computes y when the stream is here; what was put into it before writes x."""
-        self._call("row_channel_start" + _kind(job), self._handle, ctypes.byref(job),
-                   ctypes.c_void_p(stream))
+        with self._turn:
+            self._call("row_channel_start" + _kind(job), self._handle, ctypes.byref(job),
+                       ctypes.c_void_p(stream))
 
     def join(self, stream: int | None) -> None:
         """The stream waits for y. Once after each start()."""

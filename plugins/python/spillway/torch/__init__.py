@@ -64,15 +64,15 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     half a second, and settles the share at the first use; a number above 0 and below 1 is the
     share. cpu_attention: the CPU attends to a share of the tokens of KV caches that lie in the
     host, one new token at a time; values as for cpu_rows. cpu_threads: 0 is one less than there are
-    cores. packing: bfloat16 weights that stream
-    also lie packed in the host, as far as host_budget goes, so that 0.7 of their bytes go over the
-    link and the same weights arrive; 'in place' and 'staged' say how they are read there, False
-    makes no such copies, None is $SPILLWAY_PACKING or True.
+    cores. packing: bfloat16 weights that stream also lie packed in the host, as far as host_budget
+    goes, so that 0.7 of their bytes go over the link and the same weights arrive; 'in place' and
+    'staged' say how they are read there, False makes no such copies, None is $SPILLWAY_PACKING or
+    True.
 
     Without a GPU the CPU takes its place: host_budget covers weights, ring and `work` (an eighth of
     it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device,
-    cpu_rows, cpu_attention and packing mean nothing. Raises ValueError for what is no size, RuntimeError where it
-    is enabled already, library.Error for what the machine refuses.
+    cpu_rows, cpu_attention and packing mean nothing. Raises ValueError for what is no size,
+    RuntimeError where it is enabled already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
     if _is_imported_by_worker(sys._getframe(1)):

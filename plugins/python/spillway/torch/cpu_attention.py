@@ -102,8 +102,10 @@ class CpuAttention:
     # -- Which tokens are the CPU's
 
     def tokens(self, layer) -> int:
-        """So many of the first ones of a layer in the host."""
+        """So many of the first ones of a layer in the host, by what its cache was last used for."""
         keys, values = layer.parts()
+        if not layer.group.by_one or layer.group.attends_elsewhere:
+            return 0
         if keys.shape != values.shape or keys.dtype != values.dtype or keys.dtype not in DTYPES \
                 or keys.shape[-1] % 8 or keys.shape[-1] > MOST_DIM:
             return 0

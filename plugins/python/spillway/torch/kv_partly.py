@@ -6,17 +6,20 @@ whatever else somebody does with them, the missing tokens are copied first.
 """
 from __future__ import annotations
 
+import weakref
+
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._pytree import tree_map_only
 
 
 class Use:
-    """Of a slot of KvRing by attention. `first`: the tokens before it may be missing in the slot; 0:
-    all are there."""
+    """Of a slot of KvRing by attention. `first`: the tokens before it may be missing in the slot;
+    0: all are there."""
 
     def __init__(self, ring, slot, layer, first: int, cpu):
         self.ring, self.slot, self.layer, self.first, self.cpu = ring, slot, layer, first, cpu
+        slot.use = weakref.ref(self)
 
     def complete(self) -> None:
         """For what the current stream is given from now on, all tokens are there."""

@@ -102,8 +102,7 @@ class KvTiers:
             return tuple(part.append(new) for part, new in zip(layer.parts(), states))
 
     def release(self) -> None:
-        """This thread has done with what update() gave it. What somebody keeps of it is made whole:
-        before a layer changes."""
+        """This thread has done with what update() gave it; before a layer changes."""
         with self._lock:
             if self._ring is not None:
                 self._ring.release()
@@ -111,12 +110,12 @@ class KvTiers:
     def _through_ring(self, layer, states, tokens: int):
         ring, slot = self._ring, self._ring.fetch(layer, tokens)
         before, found, first = layer.length, [], self.cpu_tokens(layer)
-        ring.need(slot, first)
-        if first > 0:
+        if first == 0:
+            ring.complete(slot)
+        else:
+            ring.need(slot, first)
             for part in layer.parts():
                 part.arrives_home()
-        else:
-            ring.arrive(slot)
         for rows, part, new in zip(slot.rows(layer), layer.parts(), states):
             rows[before:tokens].copy_(by_token(new))
             part.store(rows[before:tokens])
@@ -125,21 +124,11 @@ class KvTiers:
         slot.stored = tuple(part.stored() for part in layer.parts())
         if first == 0:
             return tuple(found)
-        use = Use(ring, slot, layer, first, self.cpu_attention)
-        slot.use = weakref.ref(use)
-        return partly(*found, use)
-
-    def _may_attend(self, layer) -> bool:
-        group = layer.group
-        return self.cpu_attention is not None and group.by_one and not group.attends_elsewhere
+        return partly(*found, Use(ring, slot, layer, first, self.cpu_attention))
 
     def cpu_tokens(self, layer) -> int:
         """Of the first ones of a layer in the host, that the CPU attends to."""
-        return self.cpu_attention.tokens(layer) if self._may_attend(layer) else 0
-
-    def cpu_bytes(self, layer) -> int:
-        return self.cpu_tokens(layer) * sum(part.token_bytes for part in layer.parts())
-
+        return self.cpu_attention.tokens(layer) if self.cpu_attention is not None else 0
 
     def _take_in(self, layer, states, tokens: int) -> None:
         """What was set, and what is empty, gets its memory in the layer's tier, for `tokens`."""

@@ -70,8 +70,8 @@ def _kv(streamer, rate) -> dict | None:
     if not layers:
         return None
     ring, last = streamer.kv.ring, streamer.kv.in_use()
-    streamed = sum(layer.used_bytes - streamer.kv.cpu_bytes(layer) for layer in last
-                   if layer.in_host)
+    streamed = sum(layer.used_bytes * (1 - streamer.kv.cpu_tokens(layer) / max(1, layer.length))
+                   for layer in last if layer.in_host)
     counts = ring.counts if ring is not None else None
     return {"tokens": max(layer.length for layer in last), "layers": len(last),
             "host_layers": sum(layer.in_host for layer in last),
@@ -79,7 +79,7 @@ def _kv(streamer, rate) -> dict | None:
             "host_bytes": sum(layer.host_bytes for layer in layers),
             "slots_bytes": ring.size_bytes if ring is not None else 0,
             "hits": counts.hits if counts else 0, "misses": counts.misses if counts else 0,
-            "streamed_bytes": streamed, "predicted_seconds": streamed / rate if rate else None}
+            "streamed_bytes": int(streamed), "predicted_seconds": streamed / rate if rate else None}
 
 
 def host_use(streamer) -> dict:
