@@ -201,12 +201,12 @@ class Twins(test_kv_layer.Twins):
 @torch.no_grad()
 def test_whatever_is_done_with_layers(attending, device):
     streamer, jobs = attending()
-    for seed in range(4):
+    for seed in range(3):
         generator = random.Random(seed)
         torch.manual_seed(seed)
         cache = DynamicCache()
         twins = [Twins(cache, device, generator) for _ in range(3)]
-        for step in range(60):
+        for step in range(40):
             try:
                 for pair in twins:
                     pair.step()

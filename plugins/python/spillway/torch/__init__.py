@@ -93,8 +93,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         streamer.packing = _packing(streamer, way)
         torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
-        if streamer.kv is not None:
-            streamer.kv.cpu_attention = attention
+        _attend(streamer, attention)
 
 
 def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tuple[Streamer, float]:
@@ -148,6 +147,14 @@ def _cpu_parts(streamer: Streamer, rows: bool | str | float, attention: bool | s
         worker.close()
         raise
     return tuple(made)
+
+
+def _attend(streamer: Streamer, attention: CpuAttention | None) -> None:
+    """There are KV caches where transformers is."""
+    if streamer.kv is not None:
+        streamer.kv.cpu_attention = attention
+    elif attention is not None and streamer.cpu_rows is None:
+        attention.worker.close()
 
 
 def _cpu_share(wanted: bool | str | float | None, name: str) -> float | None:

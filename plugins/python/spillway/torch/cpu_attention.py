@@ -117,9 +117,11 @@ class CpuAttention:
         if self.share is not None:
             return self.share
         group, epoch = layer.group, layer.length // (4 * TOKENS_TOGETHER)
-        if group.cpu_share is None or group.cpu_share[0] != epoch:
-            group.cpu_share = epoch, share_of(self.rates, self._amounts(group))
-        return group.cpu_share[1]
+        before, share = group.cpu_share or (-1, 0.0)
+        if epoch not in (before, before - 1):  # layers that come later have a token less
+            share = share_of(self.rates, self._amounts(group))
+            group.cpu_share = epoch, share
+        return share
 
     # -- Doing it
 
@@ -139,16 +141,16 @@ class CpuAttention:
             return None
         scale = dim ** -0.5 if scale is None else scale
         grouped = query.reshape(batch, kv_heads, heads // kv_heads, dim)
-        q, theirs, their_log = lane.views(grouped.shape)
-        first, ring = use.first, use.ring
+        first = use.first
         with lane.lock:
+            q, theirs, their_log = lane.views(grouped.shape)
             q.copy_(grouped)
             self._device.start_rows(lane.channel, self._job(use.layer, first, grouped.shape, scale))
             try:
-                ring.arrive(use.slot)
+                use.arrive()
                 ours, our_log = self._device.attend(grouped, keys[:, :, first:],
                                                     values[:, :, first:], scale)
-                ring.free(use.slot)
+                use.free()
             finally:
                 self._device.join_rows(lane.channel)
                 for part in use.layer.parts():

@@ -17,15 +17,27 @@ class Use:
     """Of a slot of KvRing by attention. `first`: the tokens before it may be missing in the slot;
     0: all are there."""
 
-    def __init__(self, ring, slot, layer, first: int, cpu):
-        self.ring, self.slot, self.layer, self.first, self.cpu = ring, slot, layer, first, cpu
+    def __init__(self, tiers, slot, layer, first: int):
+        self.layer, self.first, self.cpu = layer, first, tiers.cpu_attention
+        self._slot, self._ring, self._lock = slot, tiers.ring, tiers.lock
         slot.use = weakref.ref(self)
+
+    def arrive(self) -> None:
+        """The current stream comes after what the link brings."""
+        with self._lock:
+            self._ring.arrive(self._slot)
+
+    def free(self) -> None:
+        """The current stream has been given all that reads the slot, but for complete()."""
+        with self._lock:
+            self._ring.free(self._slot)
 
     def complete(self) -> None:
         """For what the current stream is given from now on, all tokens are there."""
-        if self.first > 0:
-            self.ring.complete(self.slot)
-            self.first = 0
+        with self._lock:
+            if self.first > 0:
+                self._ring.complete(self._slot)
+                self.first = 0
 
 
 class Partly(torch.Tensor):

@@ -38,7 +38,7 @@ class KvTiers:
         self._groups = weakref.WeakSet()
         self._homed = weakref.WeakSet()  # layers
         self._uses = 0
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._process = os.getpid()
 
     def __deepcopy__(self, memo) -> KvTiers:
@@ -87,7 +87,7 @@ class KvTiers:
     def update(self, layer, *states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The keys and values of the layer with the new ones, [batch, heads, tokens, dim]. They may
         be read by what the current stream is given until the thread's next update."""
-        with self._lock:
+        with self.lock:
             self.release()
             self._uses += 1
             layer.group.used = self._uses
@@ -103,7 +103,7 @@ class KvTiers:
 
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""
-        with self._lock:
+        with self.lock:
             if self._ring is not None:
                 self._ring.release()
 
@@ -124,7 +124,7 @@ class KvTiers:
         slot.stored = tuple(part.stored() for part in layer.parts())
         if first == 0:
             return tuple(found)
-        return partly(*found, Use(ring, slot, layer, first, self.cpu_attention))
+        return partly(*found, Use(self, slot, layer, first))
 
     def cpu_tokens(self, layer) -> int:
         """Of the first ones of a layer in the host, that the CPU attends to."""
@@ -157,7 +157,7 @@ class KvTiers:
             raise
 
     def crop(self, layer, length: int) -> None:
-        with self._lock:
+        with self.lock:
             self.release()
             for part in layer.parts():
                 part.crop(length)
@@ -166,7 +166,7 @@ class KvTiers:
 
     def reset(self, layer) -> None:
         """Nothing of it is anywhere any more."""
-        with self._lock:
+        with self.lock:
             self._homed.discard(layer)
             self._drop_ring()
 
@@ -182,7 +182,7 @@ class KvTiers:
 
     def hold(self, layer, likes, tokens: int) -> None:
         """The layer is in the host, with so many tokens whose bytes are written from outside."""
-        with self._lock:
+        with self.lock:
             self._groups.add(layer.group)
             for part, like in zip(layer.parts(), likes):
                 part.hold(like, tokens)
@@ -192,7 +192,7 @@ class KvTiers:
 
     def settle(self, layer) -> None:
         """What was set goes to the host where the layer is there, or HBM is full."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
             given = [part.given for part in layer.parts() if part is not None]
             if not given or any(one is None or not one.numel() or not self.takes(one)
                                 for one in given):
@@ -202,13 +202,13 @@ class KvTiers:
 
     def offload(self, layer) -> None:
         """The layer goes home."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
             if layer.length and not layer.in_host:
                 self._send_home(layer)
 
     def bring_back(self, layer) -> None:
         """The layer comes back to HBM, if there is room for it."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
             self.release()
             if layer.in_host and self.missing_bytes(layer.growth_bytes(layer.length)) <= 0:
                 self._bring_back(layer)

@@ -126,8 +126,12 @@ void attend_segment(Row* rows, const Segment& segment, const TransposedKeys* key
     for (size_t p = 0; p < segment.count; p += hn::Lanes(Floats()))
       score_lanes<kRows>(rows, *keys, p, dim, w);
   } else {
-    for (size_t p = 0; p < segment.count; p += 4)
-      score_four<kType, kRows>(rows, segment, p, dim, w);
+    for (size_t p = 0; p < segment.count; p += 4) {
+      const std::byte* four[4];  // those behind the segment's last are junk
+      HWY_UNROLL(4)
+      for (size_t k = 0; k < 4; ++k) four[k] = segment.keys[HWY_MIN(p + k, segment.count - 1)];
+      score_four<kType, kRows>(rows, four, p, dim, w);
+    }
   }
   HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) weigh(rows[r], w[r], options);
