@@ -188,6 +188,7 @@ def prefill(run):
     run.enable()
     model.to(where.device)
     streamed = setup.streamed_bytes(model) / run.link
+    dropin_packing.say_packed(run, model, prompts[0])
     for ids, (alone, wanted) in zip(prompts, resident):
         ours, logits = prefill_seconds(run, model, ids)
         bound = max(alone, streamed)

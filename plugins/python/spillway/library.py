@@ -87,9 +87,11 @@ class Pool:
         """What pool_explain or pool_report says."""
         length = ctypes.c_size_t()
         self.library.call(function, self._handle, None, 0, ctypes.byref(length))
-        buffer = ctypes.create_string_buffer(length.value + 1)
-        self.library.call(function, self._handle, buffer, len(buffer), None)
-        return buffer.value.decode(errors="replace")
+        while True:
+            buffer = ctypes.create_string_buffer(length.value + 1)
+            self.library.call(function, self._handle, buffer, len(buffer), ctypes.byref(length))
+            if length.value < len(buffer):  # other threads may have made it longer
+                return buffer.value.decode(errors="replace")
 
     def host_region(self, size_bytes: int, name: str, tag: int = WEIGHTS) -> HostRegion:
         """Host memory that the GPU reaches, charged to the host budget. BudgetError."""

@@ -3,6 +3,8 @@ import copy
 
 import torch
 
+from spillway.torch.direct_file import PAGE
+
 MIB = 1 << 20
 WIDTH = 768  # of a layer of 2.25 MiB in float32
 
@@ -23,6 +25,12 @@ def homes(model):
     """Of each weight: whether its home is the host."""
     return [hasattr(parameter, "spillway_weight")
             for name, parameter in model.named_parameters() if name.endswith("weight")]
+
+
+def home_bytes(model):
+    """Of the host, in whole pages, that weights have there."""
+    return sum(-(-parameter.spillway_weight.size_bytes // PAGE) * PAGE
+               for parameter in model.parameters() if hasattr(parameter, "spillway_weight"))
 
 
 def rounding(device):

@@ -49,7 +49,7 @@ def test_what_was_saved_goes_on(stream, device, tmp_path, window):
     wanted = more(model, text, cache)
     assert same(more(model, text, load_cache(file, model)), wanted)
     streamer = stream(BUDGET)
-    for hbm_bytes in (BUDGET, 0):
+    for hbm_bytes in (streamer.hbm_bytes, 0):
         streamer.hbm_bytes = hbm_bytes
         loaded = load_cache(file, model)
         in_host = window is None and hbm_bytes == 0

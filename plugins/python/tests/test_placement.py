@@ -39,8 +39,15 @@ def test_where_nothing_fits_the_least_is_taken():
 
 
 def test_a_ring_that_is_there_is_used_by_all_that_it_can_hold():
-    goes = placement.stream([10] * 10 + [20] * 10, 250, lambda size: 0)
+    goes = placement.stream([10] * 10 + [20] * 10, 50, lambda size: 0)
     assert any(goes[:10]) and any(goes[10:])
+
+
+def test_large_weights_go_first_and_evenly():
+    sizes = [20, 10, 10, 40, 40, 40] * 8  # a layer: 160, of which 40 go
+    goes = placement.spread(sizes, 8 * 120)
+    assert [size for size, leaves in zip(sizes, goes) if leaves] == [40] * 8
+    assert all(sum(goes[at:at + 6]) == 1 for at in range(0, len(goes), 6))
 
 
 def test_look_ups_leave_as_far_as_it_takes():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models import MIB, WIDTH, homes, network
+from spillway import library
 from spillway.torch import inventory, measures, reporting
 from spillway.torch.overview import WIDTH as COLUMNS
 
@@ -173,3 +174,18 @@ def test_a_pass_ends_where_a_weight_comes_again():
             copied += 10
             passes.note(weight, copied)
     assert passes.count == 3 and passes.seconds() == 2 and passes.streamed_bytes() == 20
+
+
+def test_a_text_that_gets_longer_while_it_is_asked_for_comes_whole():
+    class Growing:
+        lengths = iter((3, 300, 5))
+
+        def call(self, _function, _handle, buffer, capacity, length):
+            text = b"x" * next(self.lengths)
+            if buffer is not None:
+                buffer.value = text[:capacity - 1]
+            length._obj.value = len(text)
+
+    pool = library.Pool.__new__(library.Pool)
+    pool.library, pool._handle = Growing(), None
+    assert pool.text("pool_report") == "xxxxx"

@@ -118,6 +118,7 @@ def _without_gpu(host: int | None, work: int | None) -> _Active:
     streamer.work_bytes = work
     patches = loading.install(streamer)
     redirect.install(patches)
+    patches.handles.append(disk.CoreForReaders())
     return _Active(streamer, patches)
 
 

@@ -54,10 +54,9 @@ class Device:
         with torch.inference_mode(False):  # else it could be written in inference mode only
             return torch.empty(shape, dtype=dtype, device=self.device)
 
-    def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
-        """Of a slot's memory, for a copy of this home."""
-        size = home.numel() * home.element_size()
-        return memory[:size].view(home.dtype).view(home.shape)
+    def slot_lead(self, home: torch.Tensor) -> int:
+        """Bytes of a slot before a copy of this home."""
+        return 0
 
     def drop(self, ready) -> None:
         """Nobody waits any more for what copy() was to bring, and its place is wanted. Here the

@@ -13,6 +13,7 @@ import weakref
 
 import torch
 
+from spillway.torch.compat import address_of
 from spillway.torch.devices import Cpu
 from spillway.torch.direct_file import PAGE, DirectFile, Reader, Ticket
 from spillway.torch.sizes import format_size
@@ -98,6 +99,19 @@ class DiskPool:
                 f"{format_size(sums[True])} in temporary files in {self.folder}")
 
 
+class CoreForReaders:
+    """torch computes with one thread less until remove(): its threads spin while they wait for each
+    other, and on a machine with few cores nobody would read. OMP_NUM_THREADS is the user's word."""
+
+    def __init__(self):
+        self._before = torch.get_num_threads()
+        if self._before > 1 and not os.environ.get("OMP_NUM_THREADS"):
+            torch.set_num_threads(self._before - 1)
+
+    def remove(self) -> None:
+        torch.set_num_threads(self._before)
+
+
 class Disk(Cpu):
     """The CPU, and threads that read for it. Marks are tickets of reads: what the CPU was told to
     compute is done when the call returns."""
@@ -159,12 +173,9 @@ class Disk(Cpu):
         start = -memory.data_ptr() % PAGE
         return memory[start:start + size_bytes]
 
-    def slot_view(self, memory: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
-        """Of memory that begins at a page. In its page where it is in the file's: so O_DIRECT wants
-        it."""
-        start = home.data_ptr() % PAGE
-        size = home.numel() * home.element_size()
-        return memory[start:start + size].view(home.dtype).view(home.shape)
+    def slot_lead(self, home: torch.Tensor) -> int:
+        """A copy lies in its page where the home does in the file's: so O_DIRECT wants it."""
+        return address_of(home) % PAGE
 
     def new_mark(self) -> Ticket:
         return Ticket()

@@ -7,7 +7,7 @@ again by its own backward pass. Which weight followed the last time, alone, woul
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections import deque
 
 from spillway.torch.weight import Weight
 
@@ -16,10 +16,48 @@ _MOST_ALIKE = 128  # uses that are compared
 _MOST_PLACES = 8  # that are compared
 
 
+class Ahead:
+    """The next uses, one after the other without a gap, as far as a ring looks ahead. It moves on
+    with each use, which costs less than to look anew."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self, part: bool = False) -> None:
+        """What was foreseen does not come, or not so."""
+        self.part = part  # only the GPU's rows of weights are needed
+        self.uses: deque[weakref.ref] = deque()
+        self.loaded = 0  # the ring has the weights of so many of the first uses
+        self.size_bytes = 0  # of all weights, each once
+        self.wanted: dict[weakref.ref, list[int]] = {}  # by weight: uses, bytes
+
+    def append(self, use: weakref.ref, size_bytes: int) -> None:
+        """size_bytes: of the weight, where it was not wanted yet."""
+        self.uses.append(use)
+        if (wanted := self.wanted.get(use)) is not None:
+            wanted[0] += 1
+        else:
+            self.wanted[use] = [1, size_bytes]
+            self.size_bytes += size_bytes
+
+    def pass_by(self) -> None:
+        """The first use has come."""
+        if not self.uses:
+            return
+        use = self.uses.popleft()
+        wanted = self.wanted[use]
+        wanted[0] -= 1
+        if not wanted[0]:
+            del self.wanted[use]
+            self.size_bytes -= wanted[1]
+        self.loaded = max(0, self.loaded - 1)
+
+
 class History:
     """A use is a weak reference to the weight, and the index of that weight's use before."""
 
     def __init__(self):
+        self.ahead = Ahead()
         self._uses: list[tuple[weakref.ref, int]] = []
         self._last: dict[weakref.ref, int] = {}  # index of a weight's last use
         self._alike = -1  # index of the use that the last one repeats; what followed it comes next
@@ -32,19 +70,17 @@ class History:
         self._last[reference] = now
         if self._alike >= 0 and uses[expected][0] is reference:
             self._alike = expected
+            self.ahead.pass_by()
         else:
             self._alike = self._most_alike(now)
+            self.ahead.clear()
         if now >= 2 * KEPT_USES:
             self._forget()
 
-    def coming(self) -> Iterator[Weight]:
-        """From now on, as far as it is known; a weight as often as it is used."""
-        if self._alike < 0:
-            return
-        uses = self._uses
-        for index in range(self._alike + 1, len(uses)):
-            if (weight := uses[index][0]()) is not None:
-                yield weight
+    def coming(self, index: int) -> weakref.ref | None:
+        """The use `index` uses from the next one, whose weight may be gone; None: not foreseen."""
+        at = self._alike + 1 + index
+        return self._uses[at][0] if self._alike >= 0 and at < len(self._uses) else None
 
     def _most_alike(self, now: int) -> int:
         """Of the earlier uses of the same weight, the one before which most of the same came; of

@@ -5,7 +5,7 @@ import functools
 
 
 class Patches:
-    """Undone by remove(), the last one first; `handles` are of hooks."""
+    """Undone by remove(), the last one first; `handles` are of hooks, and have a remove(), too."""
 
     def __init__(self):
         self._originals = []

@@ -7,30 +7,47 @@ from collections.abc import Callable, Sequence
 def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]:
     """Of weights in the order of their use: True where the home is the host.
 
-    At most hbm_bytes stay in HBM. Those of the host lie evenly among the others (error diffusion),
-    so that the link is busy all the time: placed one after the other it would idle while resident
-    weights are used. `phase`, below 1, is how much of the first weight is owed at the start.
+    At most hbm_bytes stay in HBM. The largest weights go, as each one that streams costs a product
+    its launches. They lie evenly among those of their sizes that stay (error diffusion), so that
+    the link is busy all the time: placed one after the other it would idle while resident weights
+    are used. `phase`, below 1, is how much of the first weight is owed at the start.
     """
-    total = sum(sizes)
-    if not sizes or total <= hbm_bytes:
+    over = sum(sizes) - max(hbm_bytes, 0)
+    if not sizes or over <= 0:
         return [False] * len(sizes)
-    share = 1 - max(hbm_bytes, 0) / total  # of bytes that have to go
-    in_host = []
+    least = _least_to_go(sizes, over)
+    large = [size for size in sizes if size >= least]
+    goes = iter(_diffuse(large, sum(large) - over, phase))
+    return [size >= least and next(goes) for size in sizes]
+
+
+def _least_to_go(sizes: Sequence[int], over_bytes: int) -> int:
+    """Weights of this size and larger ones are over_bytes together."""
+    for size in sorted(set(sizes), reverse=True):
+        over_bytes -= size * sizes.count(size)
+        if over_bytes <= 0:
+            break
+    return size
+
+
+def _diffuse(sizes: Sequence[int], kept_bytes: int, phase: float) -> list[bool]:
+    """True where a weight goes, evenly, so that kept_bytes stay at most."""
+    share = 1 - kept_bytes / sum(sizes)  # of bytes that have to go
+    goes = []
     owed = phase * sizes[0]
     kept = 0
     for size in sizes:
         owed += size * share
-        goes = owed >= size / 2 or kept + size > hbm_bytes
-        in_host.append(goes)
-        if goes:
+        goes.append(owed >= size / 2 or kept + size > kept_bytes)
+        if goes[-1]:
             owed -= size
         else:
             kept += size
     for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):  # what is left of HBM
-        if in_host[at] and kept + sizes[at] <= hbm_bytes:
-            in_host[at] = False
+        if goes[at] and kept + sizes[at] <= kept_bytes:
+            goes[at] = False
             kept += sizes[at]
-    return in_host
+    return goes
 
 
 def stream(sizes: Sequence[int], hbm_bytes: int,

@@ -11,7 +11,6 @@ belongs to who fetched it until it is released.
 from __future__ import annotations
 
 import bisect
-import itertools
 import threading
 import weakref
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 import torch
 
 from spillway.torch import compat
-from spillway.torch.history import History
+from spillway.torch.history import Ahead, History
 from spillway.torch.measures import CopyTimes, Passes
 from spillway.torch.weight import Weight, nothing
 
@@ -28,9 +27,16 @@ MOST_USES_AHEAD = 3 * MOST_AHEAD  # a backward pass uses them up to three times
 
 
 class _Slot:
-    """Bytes `begin` to `end` of the ring, and what was last copied there."""
+    """Bytes `begin` to `end` of the ring, and what was last copied there. Made over for other bytes
+    and weights, as marks take time to make."""
 
-    def __init__(self, device, begin: int, end: int):
+    def __init__(self, device):
+        self.ready = device.new_mark()
+        self.free = {}  # by stream: the end of the last use there
+        self._marks = {}  # by stream, for that
+
+    def hold(self, begin: int, end: int) -> None:
+        """Nothing yet."""
         self.begin, self.end = begin, end
         self.holds = nothing  # weak: a weight that is gone leaves its slot
         self.tensor = None  # what it holds
@@ -39,14 +45,15 @@ class _Slot:
         self.rows = 0  # of the weight, the first ones
         self.users = 0
         self.sample = None  # of the copy that filled it, where that is timed
-        self.ready = device.new_mark()
-        self.free = {}  # by stream: the end of the last use there
+        self.free.clear()
 
     def mark_free(self, device) -> None:
         stream = device.stream()
-        if stream not in self.free:
-            self.free[stream] = device.new_mark()
-        device.mark(self.free[stream])
+        mark = self._marks.get(stream)
+        if mark is None:
+            mark = self._marks[stream] = device.new_mark()
+        self.free[stream] = mark
+        device.mark(mark)
 
 
 @dataclass
@@ -77,7 +84,9 @@ class Ring:
         self._changed = threading.Condition()  # and the lock; told when a slot gets free
         with torch.inference_mode(False):  # else it could be written in inference mode only
             self._memory = device.ring_memory(self.size_bytes)
+            self._typed = {}  # the same memory, by dtype
         self._slots = []  # in the order of their bytes, none over another
+        self._spare = []  # slots that are nowhere
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
         self._made = device.new_mark()  # torch may have taken the memory from work under way
@@ -98,7 +107,8 @@ class Ring:
         OSError where the home is a file that cannot be read; the next fetch tries again.
         """
         with self._changed:
-            self._history().add(weight)
+            history = self._history()
+            history.add(weight)
             if not compat.in_backward():
                 self.passes.note(weight, self.counts.bytes)
             slot = self._find(weight, part)
@@ -106,6 +116,7 @@ class Ring:
                 self.counts.hits += 1
             else:
                 self.counts.misses += 1
+                history.ahead.clear()
                 slot = self._load(weight, part, asked=True)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
@@ -133,11 +144,7 @@ class Ring:
             lease.slot.users -= 1
             self._here.held -= 1
             lease.slot.mark_free(self._device)
-            ahead = self._ahead(lease)
-            for weight in ahead[self._first_missing(ahead, lease.part):]:
-                if self._find(weight, lease.part) is None \
-                        and self._load(weight, lease.part, ahead) is None:
-                    break
+            self._look_ahead(lease.part)
             self._changed.notify()
 
     def _give_up(self, slot: _Slot) -> None:
@@ -156,27 +163,38 @@ class Ring:
             self._recent = self._here.history
         return self._recent
 
-    def _ahead(self, lease: Lease) -> list[Weight]:
-        """What comes after it, as many weights as the ring has room for at most, each once."""
-        ahead, size_bytes = {}, 0
-        for weight in itertools.islice(self._history().coming(), MOST_USES_AHEAD):
-            if id(weight) in ahead:
-                continue
-            size_bytes += self._device.slot_bytes(weight.count(lease.part) * weight.row_bytes)
-            if size_bytes > self.size_bytes or weight.size_bytes > self.slot_bytes \
-                    or len(ahead) == MOST_AHEAD:
+    def _look_ahead(self, part: bool) -> None:
+        """Starts copies of what comes next, as far as there is room for it."""
+        history = self._history()
+        ahead = history.ahead
+        if ahead.part != part or ahead.loaded and not self._has(ahead.uses[0], part):
+            ahead.clear(part)
+        self._extend(ahead, history)
+        uses = ahead.uses
+        while ahead.loaded < len(uses):
+            use = uses[ahead.loaded]
+            if not self._has(use, part) and self._load(use(), part, ahead.wanted) is None:
                 break
-            ahead[id(weight)] = weight
-        return list(ahead.values())
+            ahead.loaded += 1
 
-    def _first_missing(self, ahead: list[Weight], part: bool) -> int:
-        """From the end, as what comes ahead usually is there but for the last ones."""
-        at = len(ahead)
-        if at == 0 or self._find(ahead[0], part) is None:
-            return 0
-        while self._find(ahead[at - 1], part) is None:
-            at -= 1
-        return at
+    def _extend(self, ahead: Ahead, history: History) -> None:
+        """By what the ring has room for at most."""
+        while len(ahead.uses) < MOST_USES_AHEAD:
+            use = history.coming(len(ahead.uses))
+            if use is None:
+                break
+            size_bytes, weight = 0, use()
+            if weight is not None and use not in ahead.wanted:
+                size_bytes = self._device.slot_bytes(weight.count(ahead.part) * weight.row_bytes)
+                if ahead.size_bytes + size_bytes > self.size_bytes \
+                        or weight.size_bytes > self.slot_bytes or len(ahead.wanted) == MOST_AHEAD:
+                    break
+            ahead.append(use, size_bytes)
+
+    def _has(self, use: weakref.ref, part: bool) -> bool:
+        """It need not be loaded."""
+        weight = use()
+        return weight is None or self._find(weight, part) is not None
 
     def _find(self, weight: Weight, part: bool) -> _Slot | None:
         slot = self._places.get(id(weight))
@@ -185,7 +203,7 @@ class Ring:
         return slot if found else None
 
     def _load(self, weight: Weight, part: bool, keep=(), asked=False) -> _Slot | None:
-        """Over the oldest slots; None where they are in use or to be kept."""
+        """Over the oldest slots; None where they are in use or to be kept (weak references)."""
         after = [self._made]
         rows = weight.rows(part)
         size_bytes = weight.count(part) * weight.row_bytes
@@ -202,7 +220,7 @@ class Ring:
         slot.sample = self.times.begin(link_bytes)
         if asked:
             self.times.ask(slot.sample)
-        slot.tensor = self._device.slot_view(self._memory[slot.begin:slot.end], rows)
+        slot.tensor = self._view(slot.begin, rows)
         if packs:
             self._device.unpack(slot.tensor, packed, after, slot.ready, slot.sample)
         else:
@@ -213,6 +231,16 @@ class Ring:
         slot.rows = weight.count(part)
         self.counts.bytes += link_bytes
         return slot
+
+    def _view(self, begin: int, home: torch.Tensor) -> torch.Tensor:
+        """Of the ring's memory from a byte on, for a copy of this home."""
+        dtype = home.dtype
+        typed = self._typed.get(dtype)
+        if typed is None:
+            with torch.inference_mode(False):
+                typed = self._typed[dtype] = self._memory.view(dtype)
+        begin += self._memory.storage_offset() + self._device.slot_lead(home)
+        return typed.as_strided(home.shape, home.stride(), begin // home.itemsize)
 
     def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
         """A slot of that size, in the place of those that are there. `after` gets the marks of
@@ -227,7 +255,7 @@ class Ring:
                 begin, once_around = 0, True
             end = begin + size_bytes
             there = [slot for slot in self._slots if slot.begin < end and slot.end > begin]
-            held = [slot for slot in there if slot.users or slot.holds() in keep]
+            held = [slot for slot in there if slot.users or slot.holds in keep]
             if not held:
                 break
             begin = held[-1].end
@@ -237,7 +265,9 @@ class Ring:
             self._slots.remove(slot)
             if self._places.get(slot.key) is slot:
                 del self._places[slot.key]
-        taken = _Slot(self._device, begin, end)
+        self._spare += there
+        taken = self._spare.pop() if self._spare else _Slot(self._device)
+        taken.hold(begin, end)
         bisect.insort(self._slots, taken, key=lambda slot: slot.begin)
         self._next = end
         return taken
