@@ -115,7 +115,8 @@ def test_a_module_runs_as_well(enabled, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "an_app.py").write_text("import sys; print(sys.argv[1:])")
     command.main(["-m", "an_app", "-n", "3"])
-    assert capsys.readouterr().out == "['-n', '3']\n" and enabled == [(None, None, "off", "off", None)]
+    assert capsys.readouterr().out == "['-n', '3']\n"
+    assert enabled == [(None, None, "off", "off", None)]
 
 
 def test_without_the_library(tmp_path, monkeypatch, capsys):
