@@ -39,7 +39,8 @@ SHAPES = {  # layers, hidden, ffn, vocabulary
     "decode": (40, 5120, 13824, 32000), "prefill": (40, 5120, 13824, 32000),
     "logits": (8, 5120, 13824, 32000), "large": (80, 8192, 28672, 128256)}
 BUDGETS = {"decode": "13GiB", "prefill": "13GiB", "large": "76GiB"}
-USUAL = {"cpu_rows": "off", "cpu_threads": 0, "packing": ["on"]}  # of what Run.enable() reads
+USUAL = {  # of what Run.enable() reads
+    "cpu_rows": "off", "cpu_attention": "off", "cpu_threads": 0, "packing": ["on"]}
 HOST_SLACK = 2 * GIB  # of a process beside its weights
 LOGITS_SHARES = (0.2, 0.35, 0.5, 0.7, 0.9)  # of the weights that HBM has room for
 
@@ -78,8 +79,8 @@ class Run:
     def enable(self):
         options = self.options
         self.where.enable(options.hbm_budget, options.host_budget, options.work,
-                          cpu_rows=options.cpu_rows, cpu_threads=options.cpu_threads,
-                          packing=options.packing[0])
+                          cpu_rows=options.cpu_rows, cpu_attention=options.cpu_attention,
+                          cpu_threads=options.cpu_threads, packing=options.packing[0])
         self.sampler = setup.Sampler(self.where)
 
     def check_memory(self):
@@ -267,6 +268,7 @@ def options_of(words):
     parser.add_argument("--stand-in", action="store_true", help="no GPU; times mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(words)
+    options.cpu_attention = USUAL["cpu_attention"]
     large_mode = options.mode == "large"
     defaults = dict(zip(("layers", "hidden", "ffn", "vocabulary"), SHAPES[options.mode]))
     # A prompt of 4,096 has a KV cache of 640 MiB in the 13B shape, and activations beside it.

@@ -68,19 +68,22 @@ class StandIn:
     def name(self):
         return "the CPU as a stand-in: times mean nothing"
 
-    def enable(self, hbm, host, work, packing="on", **_cpu_rows):
+    def enable(self, hbm, host, work, packing="on", cpu_attention="off", **_cpu_rows):
         pool = library.Pool(library.Library(), hbm_budget=64 * MIB, host_budget=host or GIB,
                             simulated_bytes=256 * MIB)
         self.streamer = Streamer(devices.Cpu(), pool, hbm - work)
         self.streamer.work_bytes = work
         repack(self.streamer, packing)
+        _, attention = spillway.torch._cpu_parts(self.streamer, "off", cpu_attention, 1)
         self._patches = loading.install(self.streamer)
+        self.streamer.kv.cpu_attention = attention
 
     def pack(self, way):
         repack(self.streamer, way)
 
     def disable(self):
         self._patches.remove()
+        spillway.torch._close_cpu_parts(self.streamer)
         repack(self.streamer, "off")
         del self.streamer
 

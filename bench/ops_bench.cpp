@@ -1,10 +1,12 @@
-// Matmul over every dtype: GB/s of weight bytes, for one token (decode) and 64 (prefill), by
-// threads and instruction set; beside it the rate at which the same threads only read memory.
+// Matmul over every dtype: GB/s of weight bytes, for one token (decode) and 64 (prefill), and
+// attention of one token to part of a KV cache (Llama 3 8B's heads), by threads and instruction
+// set; beside it the rate at which the same threads only read memory.
 //
 //   ops_bench [--benchmark_filter='matmul/AVX3_DL/Q4_1/.*']
 //
-// Weights are 256 MiB, more than a second-level cache, so that one token reads them from the shared
-// cache or DRAM. of_read is the share of the read rate measured at the start with as many threads.
+// Weights, or keys and values, are 256 MiB, more than a second-level cache, so that one token reads
+// them from the shared cache or DRAM. of_read is the share of the read rate measured at the start
+// with as many threads.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -93,6 +95,46 @@ void matmul(benchmark::State& state, const Case& c, std::vector<std::byte>& byte
   state.counters["Gmac/s"] = static_cast<double>(rows * kColumns * c.tokens) * per_second / 1e9;
 }
 
+void attend(benchmark::State& state, const Case& c, std::vector<std::byte>& bytes) {
+  constexpr size_t kHeads = 32;
+  constexpr size_t kKvHeads = 8;
+  constexpr size_t kDim = 128;
+  std::mt19937 random(1);
+  const auto pattern = testing::random_weights(random, c.dtype, 64 * kColumns);
+  for (size_t at = 0; at + pattern.size() <= bytes.size(); at += pattern.size())
+    std::memcpy(bytes.data() + at, pattern.data(), pattern.size());
+  const size_t half = bytes.size() / 2;
+  const size_t tokens = half / row_bytes(c.dtype, kKvHeads * kDim);
+  const ops::KvStretch stretch{bytes.data(), bytes.data() + half, tokens};
+  const ops::KvPart part{{&stretch, 1}, kKvHeads, kDim, c.dtype};
+
+  ThreadPool pool(c.threads);
+  const auto ops = ops::make_cpu_ops(pool, c.set);
+  const auto q = testing::random_floats(random, kHeads * kDim);
+  std::vector<float> out(q.size());
+  std::vector<float> log_sums(kHeads);
+  std::vector<float> scratch(ops->part_floats(part, kHeads));
+  double seconds = 0.0;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    ops->attend_part(q, 0.1F, part, scratch, out, log_sums);
+    benchmark::DoNotOptimize(out.data());
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  const double rate =
+      static_cast<double>(bytes.size()) * static_cast<double>(state.iterations()) / seconds;
+  state.counters["kv_GB/s"] = rate / 1e9;
+  state.counters["of_read"] = rate / c.read_rate;
+}
+
+void add(const std::string& name, const Case& c, std::vector<std::byte>& bytes,
+         void (*measure)(benchmark::State&, const Case&, std::vector<std::byte>&)) {
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=, &bytes](benchmark::State& state) { measure(state, c, bytes); })
+      ->Unit(benchmark::kMillisecond)
+      ->UseRealTime();
+}
+
 int run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   std::vector<std::byte> bytes(kWeightBytes, std::byte{1});
@@ -108,11 +150,12 @@ int run(int argc, char** argv) {
           const Case c{set, dtype, threads, tokens, rate};
           const auto name = fmt::format("matmul/{}/{}/threads:{}/tokens:{}", set,
                                         dtype_info(dtype).name, threads, tokens);
-          benchmark::RegisterBenchmark(
-              name.c_str(), [c, &bytes](benchmark::State& state) { matmul(state, c, bytes); })
-              ->Unit(benchmark::kMillisecond)
-              ->UseRealTime();
+          add(name, c, bytes, matmul);
         }
+      }
+      for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+        add(fmt::format("attend/{}/{}/threads:{}", set, dtype_info(dtype).name, threads),
+            {set, dtype, threads, 1, rate}, bytes, attend);
       }
     }
   }

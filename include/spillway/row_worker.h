@@ -1,5 +1,6 @@
-// Spillway's row workers for C: rows of matrix products that the CPU computes inside a GPU's
-// stream, while the GPU computes the others. A part of spillway/spillway.h, whose rules hold here.
+// Spillway's row workers for C: rows of matrix products, and attention over some of the tokens,
+// that the CPU computes inside a GPU's stream, while the GPU computes the others. A part of
+// spillway/spillway.h, whose rules hold here.
 #pragma once
 
 #include "spillway/spillway.h"
@@ -25,14 +26,17 @@ typedef struct spillway_row_worker_options {
 // Where the worker's time went since it was made, in seconds.
 typedef struct spillway_row_statistics {
   size_t size;
-  double busy_seconds;
+  double busy_seconds;  // with rows
   double x_seconds;     // waiting: the stream had not come to the job yet,
   double link_seconds;  // nor had it finished its own rows of the job before
   double idle_seconds;  // there was no job
-  uint64_t jobs;
-  uint64_t bytes;    // of weights
-  uint32_t threads;  // that there are
+  uint64_t jobs;        // of rows
+  uint64_t bytes;       // of their weights
+  uint32_t threads;     // that there are
   uint32_t reserved;
+  double attention_seconds;
+  uint64_t attention_jobs;
+  uint64_t attention_bytes;  // of keys and values
 } spillway_row_statistics;
 
 typedef struct spillway_row_channel_options {
@@ -59,6 +63,30 @@ typedef struct spillway_row_job {
   int32_t reserved;
 } spillway_row_job;
 
+// Keys and values of tokens that follow each other, [tokens, kv_heads, head_dim] each, in memory
+// that the CPU reaches until y has been read.
+typedef struct spillway_kv_stretch {
+  const void* keys;
+  const void* values;
+  uint64_t tokens;
+} spillway_kv_stretch;
+
+// Attention of one token over all of these. x is q, [heads, head_dim]; head h uses KV head h /
+// (heads / kv_heads). y is softmax(scale * q K) V, [heads, head_dim], and behind it the logarithm
+// of the sum of exp(scale * q K), [heads], with which it is merged with attention over other
+// tokens.
+typedef struct spillway_attention_job {
+  size_t size;
+  const spillway_kv_stretch* stretches;  // copied
+  uint64_t stretch_count;
+  uint64_t heads;
+  uint64_t kv_heads;
+  uint64_t head_dim;
+  float scale;
+  spillway_dtype dtype;  // of keys and values
+  uint64_t reserved;     // 0
+} spillway_attention_job;
+
 spillway_status spillway_row_worker_create(spillway_pool* pool,
                                            const spillway_row_worker_options* options,
                                            spillway_row_worker** worker);
@@ -84,6 +112,12 @@ spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillwa
 // and y can be read when this returns.
 spillway_status spillway_row_channel_compute(spillway_row_channel* channel,
                                              const spillway_row_job* job);
+// As the two above.
+spillway_status spillway_row_channel_start_attention(spillway_row_channel* channel,
+                                                     const spillway_attention_job* job,
+                                                     spillway_stream stream);
+spillway_status spillway_row_channel_compute_attention(spillway_row_channel* channel,
+                                                       const spillway_attention_job* job);
 
 // NOLINTEND(modernize-use-using)
 #ifdef __cplusplus

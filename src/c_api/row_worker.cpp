@@ -9,6 +9,7 @@ namespace spillway::c_api {
 namespace {
 
 constexpr uint64_t kMostFloats = uint64_t{1} << 30;
+constexpr uint64_t kMostStretches = 1 << 16;
 
 Result<DType> dtype_of(spillway_dtype dtype) {
   switch (dtype) {
@@ -31,6 +32,26 @@ Result<ops::RowJob> job_of(const spillway_row_job& given) {
   job.weight.rows = given.rows;
   job.weight.columns = given.columns;
   job.tokens = given.tokens;
+  return job;
+}
+
+Result<ops::AttentionJob> job_of(const spillway_attention_job& given) {
+  SPILLWAY_TRY(check_reserved(static_cast<int32_t>(given.reserved)));
+  if (given.stretch_count > kMostStretches || (given.stretches == nullptr)) {
+    return fail(ErrorCode::kUsage, "{} stretches at {}; {} are the most", given.stretch_count,
+                fmt::ptr(given.stretches), kMostStretches);
+  }
+  ops::AttentionJob job;
+  SPILLWAY_ASSIGN(job.dtype, dtype_of(given.dtype));
+  for (uint64_t i = 0; i < given.stretch_count; ++i) {
+    const spillway_kv_stretch& stretch = given.stretches[i];
+    job.stretches.push_back({static_cast<const std::byte*>(stretch.keys),
+                             static_cast<const std::byte*>(stretch.values), stretch.tokens});
+  }
+  job.heads = given.heads;
+  job.kv_heads = given.kv_heads;
+  job.head_dim = given.head_dim;
+  job.scale = given.scale;
   return job;
 }
 
@@ -106,7 +127,10 @@ spillway_status spillway_row_worker_read_statistics(spillway_row_worker* worker,
                                             .jobs = now.jobs,
                                             .bytes = now.bytes,
                                             .threads = worker->worker->threads(),
-                                            .reserved = 0};
+                                            .reserved = 0,
+                                            .attention_seconds = now.attention_seconds,
+                                            .attention_jobs = now.attention_jobs,
+                                            .attention_bytes = now.attention_bytes};
     return spillway::c_api::write_statistics(values, statistics);
   });
 }
@@ -165,5 +189,26 @@ spillway_status spillway_row_channel_compute(spillway_row_channel* channel,
     SPILLWAY_ASSIGN(const auto given, spillway::c_api::read_options(job));
     SPILLWAY_ASSIGN(const auto wanted, spillway::c_api::job_of(given));
     return channel->channel->compute(wanted);
+  });
+}
+
+spillway_status spillway_row_channel_start_attention(spillway_row_channel* channel,
+                                                     const spillway_attention_job* job,
+                                                     spillway_stream stream) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"channel", channel}, {"job", job}}));
+    SPILLWAY_ASSIGN(const auto given, spillway::c_api::read_options(job));
+    SPILLWAY_ASSIGN(auto wanted, spillway::c_api::job_of(given));
+    return channel->channel->start(std::move(wanted), spillway::Stream{stream});
+  });
+}
+
+spillway_status spillway_row_channel_compute_attention(spillway_row_channel* channel,
+                                                       const spillway_attention_job* job) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"channel", channel}, {"job", job}}));
+    SPILLWAY_ASSIGN(const auto given, spillway::c_api::read_options(job));
+    SPILLWAY_ASSIGN(auto wanted, spillway::c_api::job_of(given));
+    return channel->channel->compute(std::move(wanted));
   });
 }

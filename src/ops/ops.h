@@ -53,6 +53,21 @@ struct KvLayer {
 // The dtypes that a cache may have. kQ8_0's rows are whole blocks: head_dim is a multiple of 32.
 inline constexpr std::array kKvDTypes = {DType::kF16, DType::kBF16, DType::kF32, DType::kQ8_0};
 
+// Keys and values of tokens that follow each other, [tokens, kv_heads, head_dim] each.
+struct KvStretch {
+  const std::byte* keys = nullptr;
+  const std::byte* values = nullptr;
+  size_t tokens = 0;
+};
+
+// Some of the tokens that a query sees, all of the same kind.
+struct KvPart {
+  std::span<const KvStretch> stretches;  // at least one, none empty
+  size_t kv_heads = 0;
+  size_t head_dim = 0;
+  DType dtype = DType::kF32;  // kF32, kF16 or kBF16
+};
+
 // Which pairs of a head's dimensions turn together.
 enum class RopeLayout {
   kInterleaved,  // (0,1), (2,3) …: GGUF's "norm" type, what llama-architecture files are permuted
@@ -71,6 +86,7 @@ struct RopeOptions {
 };
 
 inline constexpr size_t kMostInterleaved = 1024;
+inline constexpr size_t kMostPartGroup = 128;  // query heads of a KV head, of attend_part
 
 struct AttentionOptions {
   size_t heads = 0;           // query heads
@@ -117,6 +133,15 @@ class Ops {
   // query head h uses KV head h / (heads / kv_heads). q, out [tokens, heads, head_dim].
   virtual void attention(std::span<const float> q, const AttentionOptions& options,
                          const KvLayer& layer, std::span<float> out) = 0;
+
+  // Attention of one token over a part of what it sees, to be merged with that over the others (by
+  // weights exp(log_sums)): out[h] = softmax(scale × q[h] · K) V and log_sums[h] = log Σ exp(scale
+  // × q[h] · K), h as for attention(). q, out [heads, head_dim]; log_sums [heads]; heads / kv_heads
+  // ≤ kMostPartGroup. `scratch` has part_floats() elements.
+  virtual size_t part_floats(const KvPart& part, size_t heads) const = 0;
+  virtual void attend_part(std::span<const float> q, float scale, const KvPart& part,
+                           std::span<float> scratch, std::span<float> out,
+                           std::span<float> log_sums) = 0;
 
   // gate[i] = silu(gate[i]) × up[i].
   virtual void swiglu(std::span<float> gate, std::span<const float> up) = 0;

@@ -1,7 +1,9 @@
 #include "ops/row_worker.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "base/result.h"
@@ -58,21 +60,21 @@ RowStatistics RowWorker::statistics() const {
   return statistics_;
 }
 
-void RowWorker::put(const Entry& entry) {
+void RowWorker::put(Entry entry) {
   const std::lock_guard lock(mutex_);
-  queue_.push_back(entry);
+  queue_.push_back(std::move(entry));
   waiting_.fetch_add(1, std::memory_order_release);
   changed_.notify_all();
 }
 
 // Letting the flag of x reach the number would not do: the stream may yet write an earlier one.
-void RowWorker::withdraw(const Entry& entry) {
+void RowWorker::withdraw(RowChannel& channel, uint32_t number) {
   const std::lock_guard lock(mutex_);
-  const auto removed = std::erase_if(queue_, [&](const Entry& other) {
-    return other.channel == entry.channel && other.number == entry.number;
+  const auto removed = std::erase_if(queue_, [&](const Entry& entry) {
+    return entry.channel == &channel && entry.number == number;
   });
   waiting_.fetch_sub(static_cast<unsigned>(removed), std::memory_order_relaxed);
-  if (removed == 0) entry.channel->withdrawn_.store(entry.number, std::memory_order_release);
+  if (removed == 0) channel.withdrawn_.store(number, std::memory_order_release);
 }
 
 void RowWorker::remove(const RowChannel& channel) {
@@ -103,7 +105,7 @@ bool RowWorker::next(Entry& entry) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return stop_ || !queue_.empty(); });
   if (queue_.empty()) return false;
-  entry = queue_.front();
+  entry = std::move(queue_.front());
   queue_.pop_front();
   waiting_.fetch_sub(1, std::memory_order_relaxed);
   current_ = entry.channel;
@@ -131,18 +133,33 @@ bool RowWorker::wait_for_x(const Entry& entry) {
 }
 
 void RowWorker::compute(const Entry& entry) {
-  const WeightRows& weight = entry.job.weight;
-  const MatmulInput input{
-      .tokens = entry.job.tokens, .columns = weight.columns, .floats = entry.channel->x()};
-  ops_->matmul(input, weight, entry.channel->y(), weight.rows);
-  account(&RowStatistics::busy_seconds);
-  {
-    const std::lock_guard lock(mutex_);
-    ++statistics_.jobs;
-    statistics_.bytes += weight.rows * row_bytes(weight.dtype, weight.columns);
-  }
+  std::visit([&](const auto& job) { compute(*entry.channel, job); }, entry.job);
   // Last: whoever sees y finds it counted.
   entry.channel->reach(&RowChannel::Flags::y, entry.number);
+}
+
+void RowWorker::compute(const RowChannel& channel, const RowJob& job) {
+  const WeightRows& weight = job.weight;
+  const MatmulInput input{.tokens = job.tokens, .columns = weight.columns, .floats = channel.x()};
+  ops_->matmul(input, weight, channel.y(), weight.rows);
+  account(&RowStatistics::busy_seconds);
+  const std::lock_guard lock(mutex_);
+  ++statistics_.jobs;
+  statistics_.bytes += weight.rows * row_bytes(weight.dtype, weight.columns);
+}
+
+void RowWorker::compute(const RowChannel& channel, const AttentionJob& job) {
+  const KvPart part = job.part();
+  const size_t count = job.heads * job.head_dim;
+  scratch_.resize(std::max(scratch_.size(), ops_->part_floats(part, job.heads)));
+  ops_->attend_part({channel.x(), count}, job.scale, part, scratch_, {channel.y(), count},
+                    {channel.y() + count, job.heads});
+  account(&RowStatistics::attention_seconds);
+  size_t tokens = 0;
+  for (const KvStretch& stretch : job.stretches) tokens += stretch.tokens;
+  const std::lock_guard lock(mutex_);
+  ++statistics_.attention_jobs;
+  statistics_.attention_bytes += 2 * tokens * row_bytes(job.dtype, job.kv_heads * job.head_dim);
 }
 
 void RowWorker::account(double RowStatistics::*what) {
@@ -191,14 +208,39 @@ Result<void> RowChannel::check(const RowJob& job) const {
   return {};
 }
 
-Result<void> RowChannel::start(const RowJob& job, Stream stream) {
-  SPILLWAY_TRY(check(job));
+Result<void> RowChannel::check(const AttentionJob& job) const {
+  const auto is_nothing = [](const KvStretch& stretch) {
+    return stretch.keys == nullptr || stretch.values == nullptr || stretch.tokens == 0;
+  };
+  if (job.heads == 0 || job.kv_heads == 0 || job.head_dim == 0 || job.stretches.empty() ||
+      std::ranges::any_of(job.stretches, is_nothing)) {
+    return fail(ErrorCode::kUsage,
+                "{} heads, {} KV heads of {} dimensions and {} stretches, or one of these: nothing "
+                "to attend to",
+                job.heads, job.kv_heads, job.head_dim, job.stretches.size());
+  }
+  if (job.heads % job.kv_heads != 0 || job.heads / job.kv_heads > kMostPartGroup) {
+    return fail(ErrorCode::kUsage,
+                "{} heads for {} KV heads: give a multiple of them, {} times as many at most",
+                job.heads, job.kv_heads, kMostPartGroup);
+  }
+  if (job.heads > x_floats_ / job.head_dim || job.heads > y_floats_ / (job.head_dim + 1)) {
+    return fail(ErrorCode::kUsage,
+                "{} heads of {} dimensions do not fit into a channel for {} elements of x and {} "
+                "of y",
+                job.heads, job.head_dim, x_floats_, y_floats_);
+  }
+  return {};
+}
+
+Result<void> RowChannel::start(CpuJob job, Stream stream) {
+  SPILLWAY_TRY(std::visit([&](const auto& one) { return check(one); }, job));
   ++number_;
   // First into the queue, then into the stream: so the queue has jobs in an order in which streams
   // that wait for each other come to them.
-  worker_.put({this, job, number_});
+  worker_.put({this, std::move(job), number_});
   auto written = worker_.gpu_.write_flag(&flags_.x.value, number_, stream);
-  if (!written) worker_.withdraw({this, job, number_});  // or it would wait for ever
+  if (!written) worker_.withdraw(*this, number_);  // or it would wait for ever
   return written;
 }
 
@@ -207,10 +249,10 @@ Result<void> RowChannel::join(Stream stream) {
   return worker_.gpu_.wait_flag(&flags_.y.value, number_, stream);
 }
 
-Result<void> RowChannel::compute(const RowJob& job) {
-  SPILLWAY_TRY(check(job));
+Result<void> RowChannel::compute(CpuJob job) {
+  SPILLWAY_TRY(std::visit([&](const auto& one) { return check(one); }, job));
   reach(&Flags::x, ++number_);
-  worker_.put({this, job, number_});
+  worker_.put({this, std::move(job), number_});
   reach(&Flags::gpu_rows, number_);
   const double start = worker_.clock_.seconds();
   while (!reached(&Flags::y, number_)) relax(worker_.clock_.seconds() - start);

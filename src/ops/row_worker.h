@@ -1,4 +1,5 @@
-// Rows of a matmul that the CPU computes inside a GPU's stream, while the GPU computes the others.
+// Rows of a matmul, or attention over some of the tokens, that the CPU computes inside a GPU's
+// stream, while the GPU computes the others.
 // The stream brings x into host memory, tells the worker by a flag, and waits at another one until
 // y is there; nobody else waits, and the worker makes no call of the driver. One worker a pool.
 #pragma once
@@ -12,6 +13,8 @@
 #include <mutex>
 #include <span>
 #include <thread>
+#include <variant>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "ops/ops.h"
@@ -26,14 +29,32 @@ struct RowJob {
   size_t tokens = 0;
 };
 
+// y is out [heads, head_dim], then log_sums [heads], of attention over the part (ops.h), where x is
+// q [heads, head_dim]. What the stretches point to outlives the job.
+struct AttentionJob {
+  std::vector<KvStretch> stretches;
+  size_t heads = 0;
+  size_t kv_heads = 0;
+  size_t head_dim = 0;
+  float scale = 1.0F;
+  DType dtype = DType::kF32;  // kF32, kF16 or kBF16
+
+  KvPart part() const { return {stretches, kv_heads, head_dim, dtype}; }
+};
+
+using CpuJob = std::variant<RowJob, AttentionJob>;
+
 // Where the worker's time went, since it was made.
 struct RowStatistics {
-  double busy_seconds = 0;
+  double busy_seconds = 0;  // with rows
   double x_seconds = 0;     // the GPU had not come to the job yet
   double link_seconds = 0;  // nor had it finished its own rows of the job before
   double idle_seconds = 0;  // there was no job
-  uint64_t jobs = 0;
-  uint64_t bytes = 0;  // of weights
+  uint64_t jobs = 0;        // of rows
+  uint64_t bytes = 0;       // of their weights
+  double attention_seconds = 0;
+  uint64_t attention_jobs = 0;
+  uint64_t attention_bytes = 0;  // of keys and values
 };
 
 class RowChannel;
@@ -55,19 +76,21 @@ class RowWorker {
   friend class RowChannel;
   struct Entry {
     RowChannel* channel;
-    RowJob job;
+    CpuJob job;
     uint32_t number;
   };
 
-  void put(const Entry& entry);
+  void put(Entry entry);
   // Its x will not come.
-  void withdraw(const Entry& entry);
+  void withdraw(RowChannel& channel, uint32_t number);
   // Takes the channel's jobs out of the queue and waits for the one under way.
   void remove(const RowChannel& channel);
   void run();
   bool next(Entry& entry);
   bool wait_for_x(const Entry& entry);
   void compute(const Entry& entry);
+  void compute(const RowChannel& channel, const RowJob& job);
+  void compute(const RowChannel& channel, const AttentionJob& job);
   // Of what the time since the last call was spent on.
   void account(double RowStatistics::*what);
 
@@ -75,6 +98,7 @@ class RowWorker {
   const platform::Clock& clock_;
   ThreadPool pool_;
   const std::unique_ptr<Ops> ops_;
+  std::vector<float> scratch_;  // of attention
 
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
@@ -102,18 +126,18 @@ class RowChannel {
   RowChannel(const RowChannel&) = delete;
   RowChannel& operator=(const RowChannel&) = delete;
 
-  float* x() const { return x_; }  // [tokens, columns] of the job
+  float* x() const { return x_; }  // [tokens, columns] of a job of rows
   float* y() const { return y_; }  // [tokens, rows]
 
   // The CPU computes y once the stream has got here, having written x. kUsage: it does not fit. A
   // job whose start fails is none.
-  Result<void> start(const RowJob& job, Stream stream);
+  Result<void> start(CpuJob job, Stream stream);
   // The stream waits here until y of the last job can be read. Once a job, also where the stream
   // does without y: only then may it write x again. In the stream, the GPU's own rows come between.
   Result<void> join(Stream stream);
   // Without a stream, nor one that still has something to do with the channel: x is there already,
   // and so is y on return.
-  Result<void> compute(const RowJob& job);
+  Result<void> compute(CpuJob job);
 
  private:
   friend class RowWorker;
@@ -128,6 +152,7 @@ class RowChannel {
   };
 
   Result<void> check(const RowJob& job) const;
+  Result<void> check(const AttentionJob& job) const;
   bool reached(Flag Flags::*flag, uint32_t number) const;
   void reach(Flag Flags::*flag, uint32_t number);
 

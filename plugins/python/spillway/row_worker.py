@@ -1,8 +1,10 @@
-"""Rows of matrix products that the CPU computes inside a GPU's stream: the row workers of
-include/spillway/spillway.h through ctypes. Any thread; a channel: one at a time."""
+"""Rows of matrix products, and attention over some of the tokens, that the CPU computes inside a
+GPU's stream: the row workers of include/spillway/row_worker.h through ctypes. Any thread; a
+channel: one at a time."""
 from __future__ import annotations
 
 import ctypes
+import threading
 
 from spillway.library import Pool
 
@@ -20,13 +22,15 @@ class _ChannelOptions(ctypes.Structure):
 
 
 class Statistics(ctypes.Structure):
-    """Seconds since the worker was made: computing; waiting for a stream to come to the job, or for
-    the GPU to end its own rows of the one before; without a job. And of weights, the bytes."""
+    """Seconds since the worker was made: computing rows; waiting for a stream to come to a job, or
+    for the GPU to end its own part of the one before; without a job; attending. Bytes: of weights,
+    of keys and values."""
     _fields_ = [("size", ctypes.c_size_t), ("busy_seconds", ctypes.c_double),
                 ("x_seconds", ctypes.c_double), ("link_seconds", ctypes.c_double),
                 ("idle_seconds", ctypes.c_double), ("jobs", ctypes.c_uint64),
                 ("bytes", ctypes.c_uint64), ("threads", ctypes.c_uint32),
-                ("reserved", ctypes.c_uint32)]
+                ("reserved", ctypes.c_uint32), ("attention_seconds", ctypes.c_double),
+                ("attention_jobs", ctypes.c_uint64), ("attention_bytes", ctypes.c_uint64)]
 
 
 class Job(ctypes.Structure):
@@ -39,12 +43,35 @@ class Job(ctypes.Structure):
         super().__init__(ctypes.sizeof(Job), weight, shape[0], shape[1], tokens, dtype, 0)
 
 
+class _KvStretch(ctypes.Structure):
+    _fields_ = [("keys", ctypes.c_void_p), ("values", ctypes.c_void_p),
+                ("tokens", ctypes.c_uint64)]
+
+
+class AttentionJob(ctypes.Structure):
+    """Of one token with q [heads, dim] in x: y is softmax(scale * q K) V over the tokens of the
+    `stretches`, (address of keys, of values, tokens), and behind it the logarithms of the sums of
+    exp(scale * q K), [heads]. Keys and values are [tokens, kv_heads, dim]; they outlive the job."""
+    _fields_ = [("size", ctypes.c_size_t), ("stretches", ctypes.POINTER(_KvStretch)),
+                ("stretch_count", ctypes.c_uint64), ("heads", ctypes.c_uint64),
+                ("kv_heads", ctypes.c_uint64), ("head_dim", ctypes.c_uint64),
+                ("scale", ctypes.c_float), ("dtype", ctypes.c_int32), ("reserved", ctypes.c_uint64)]
+
+    def __init__(self, stretches, heads: tuple[int, int, int], dtype: int, scale: float):
+        """`heads`: of q, of keys and values, and their dimensions."""
+        array = (_KvStretch * len(stretches))(*stretches)
+        super().__init__(ctypes.sizeof(AttentionJob), array, len(stretches), *heads, scale, dtype)
+
+
 class RowWorker:
     """`threads` of the CPU; 0: one less than the process may use cores. close() ends them."""
 
     def __init__(self, pool: Pool, threads: int = 0):
         self._pool = pool  # outlives it
         self.call = pool.library.call
+        # Jobs of two channels begin in a stream in the order in which the worker does them: else
+        # the stream could wait for the second one while the worker waits for the first one's x.
+        self.turn = threading.Lock()
         self._handle = ctypes.c_void_p()
         options = _WorkerOptions(ctypes.sizeof(_WorkerOptions), threads, 0)
         self.call("row_worker_create", pool._handle, ctypes.byref(options),
@@ -66,10 +93,12 @@ class RowWorker:
 
 
 class Channel:
-    """`x` and `y`: addresses of float32 buffers in host memory, the CPU's and the GPU's."""
+    """`x` and `y`: addresses of float32 buffers in host memory, the CPU's and the GPU's. A job is a
+    Job or an AttentionJob."""
 
     def __init__(self, worker: RowWorker, x_floats: int, y_floats: int):
         self._call = worker.call
+        self._turn = worker.turn
         self._handle = ctypes.c_void_p()
         options = _ChannelOptions(ctypes.sizeof(_ChannelOptions), x_floats, y_floats)
         self._call("row_channel_create", worker._handle, ctypes.byref(options),
@@ -78,20 +107,27 @@ class Channel:
         self._call("row_channel_data", self._handle, ctypes.byref(x), ctypes.byref(y))
         self.x, self.y = x.value, y.value
 
-    def start(self, job: Job, stream: int | None) -> None:
+    def start(self, job: Job | AttentionJob, stream: int | None) -> None:
         """The CPU computes y when the stream is here; what was put into it before writes x."""
-        self._call("row_channel_start", self._handle, ctypes.byref(job), ctypes.c_void_p(stream))
+        with self._turn:
+            self._call("row_channel_start" + _kind(job), self._handle, ctypes.byref(job),
+                       ctypes.c_void_p(stream))
 
     def join(self, stream: int | None) -> None:
         """The stream waits for y. Once after each start()."""
         self._call("row_channel_join", self._handle, ctypes.c_void_p(stream))
 
-    def compute(self, job: Job) -> None:
+    def compute(self, job: Job | AttentionJob) -> None:
         """x is there, and y is on return."""
-        self._call("row_channel_compute", self._handle, ctypes.byref(job))
+        self._call("row_channel_compute" + _kind(job), self._handle, ctypes.byref(job))
 
     def close(self) -> None:
         """No stream has anything to do with it any more."""
         if self._handle:
             handle, self._handle = self._handle, None
             self._call("row_channel_destroy", handle)
+
+
+def _kind(job: Job | AttentionJob) -> str:
+    """Of the functions for it."""
+    return "_attention" if isinstance(job, AttentionJob) else ""

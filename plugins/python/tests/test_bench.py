@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from spillway.torch import cpu_attention, cpu_rates
+
 pytest.importorskip("transformers")
 
 BENCH = Path(__file__).resolve().parents[3] / "bench"
@@ -77,9 +79,12 @@ def test_a_budget_that_is_broken_is_no_success(dropin, monkeypatch, tmp_path):
     assert not found["ok"] and not found["hbm_budget_holds"]
 
 
-@pytest.mark.parametrize(("mode", "checks"), [("decode --noise", 3), ("restore", 4)])
+@pytest.mark.parametrize(("mode", "checks"), [
+    ("decode --noise", 3), ("decode --cpu-attention 0.6 --shares 0.4", 3), ("restore", 4)])
 def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
     import dropin_kv
+    monkeypatch.setattr(cpu_attention, "LEAST_BYTES", 1)
+    monkeypatch.setattr(cpu_rates, "CHUNK_BYTES", 1 << 20)
     file = tmp_path / "result.json"
     words = (f"{mode} --stand-in --layers 6 --hidden 256 --ffn 256 --vocabulary 300 --context 200 "
              f"--chunk 90 --tokens 4 --link-bytes 1MiB --work 1MiB --hbm-budget 7.2MiB "
@@ -92,6 +97,7 @@ def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
     assert len([key for key in found if "equal" in key or "all_" in key]) == checks
     if mode != "restore":
         assert found["kv_bytes"][1] > 0
+    assert ("share_0.4" in found and min(found["relative_error"]) > 0) == ("cpu" in mode)
 
 
 def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):

@@ -28,8 +28,8 @@ def enabled(monkeypatch):
     """Calls of enable(), which does nothing."""
     calls = []
     monkeypatch.setattr(spillway.torch, "enable",
-                        lambda *budgets, cpu_rows, packing: calls.append(
-                            (*budgets, cpu_rows, packing)))
+                        lambda *budgets, cpu_rows, cpu_attention, packing: calls.append(
+                            (*budgets, cpu_rows, cpu_attention, packing)))
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return calls
@@ -104,17 +104,19 @@ def test_the_script_sees_its_own_arguments_and_folder(enabled, tmp_path, capsys)
     (tmp_path / "beside.py").write_text("NAME = 'beside'")
     script = tmp_path / "app.py"
     script.write_text("import sys, beside; print(__name__, sys.argv[1:], beside.NAME)")
-    command.main(["--hbm-budget", "12GiB", "--host-budget=1GiB", "--cpu-rows", "auto", "--packing",
+    command.main(["--hbm-budget", "12GiB", "--host-budget=1GiB", "--cpu-rows", "auto",
+                  "--cpu-attention=0.5", "--packing",
                   "off", str(script), "--hbm-budget", "x"])
     assert capsys.readouterr().out == "__main__ ['--hbm-budget', 'x'] beside\n"
-    assert enabled == [("12GiB", "1GiB", "auto", "off")]
+    assert enabled == [("12GiB", "1GiB", "auto", "0.5", "off")]
 
 
 def test_a_module_runs_as_well(enabled, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "an_app.py").write_text("import sys; print(sys.argv[1:])")
     command.main(["-m", "an_app", "-n", "3"])
-    assert capsys.readouterr().out == "['-n', '3']\n" and enabled == [(None, None, "off", None)]
+    assert capsys.readouterr().out == "['-n', '3']\n"
+    assert enabled == [(None, None, "off", "off", None)]
 
 
 def test_without_the_library(tmp_path, monkeypatch, capsys):

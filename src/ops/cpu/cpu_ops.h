@@ -29,6 +29,10 @@ class CpuOps final : public Ops {
                 const KvLayer& layer) override;
   void attention(std::span<const float> q, const AttentionOptions& options, const KvLayer& layer,
                  std::span<float> out) override;
+  size_t part_floats(const KvPart& part, size_t heads) const override;
+  void attend_part(std::span<const float> q, float scale, const KvPart& part,
+                   std::span<float> scratch, std::span<float> out,
+                   std::span<float> log_sums) override;
   void swiglu(std::span<float> gate, std::span<const float> up) override;
   void geglu(std::span<float> gate, std::span<const float> up) override;
   void soft_cap(std::span<float> x, float cap) override;

@@ -36,6 +36,20 @@ struct AttentionTask {
   }
 };
 
+// Attention of one token over a part of what it sees.
+struct PartTask {
+  const float* q;  // [heads, head_dim]
+  size_t heads;
+  float scale;
+  const KvPart& part;
+
+  size_t group() const { return heads / part.kv_heads; }
+  size_t token_bytes() const { return row_bytes(part.dtype, part.kv_heads * part.head_dim); }
+  // Of what a head has found in one chunk of the tokens: Σ weight × value [head_dim], weights
+  // relative to that of the largest score; that score; Σ weight.
+  size_t sums_floats() const { return part.head_dim + 2; }
+};
+
 // Pairs of one head that turn: (first[i × step], second[i × step]) by the angle of cosine and sine
 // i.
 struct RopePairs {
@@ -66,6 +80,8 @@ struct CpuKernels {
   std::array<StoreKv, kDTypeSlots> store_kv = {};
   // Query rows [first, end) of one KV head; row i is head i % group of token i / group.
   void (*attention)(const AttentionTask& task, size_t kv_head, size_t first, size_t end);
+  // Writes sums [heads, task.sums_floats()].
+  void (*attend_chunk)(const PartTask& task, const KvStretch& chunk, float* sums);
   void (*swiglu)(float* gate, const float* up, size_t count);
   void (*geglu)(float* gate, const float* up, size_t count);
   void (*soft_cap)(float* x, float cap, size_t count);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -120,6 +121,52 @@ TEST_F(CRowWorker, IsChecked) {
   expect_failure(spillway_row_channel_start(channel_, &wanted, nullptr), SPILLWAY_USAGE, "sizeof");
   expect_failure(spillway_row_worker_destroy(worker_), SPILLWAY_USAGE, "1 channels");
   expect_failure(spillway_pool_close(pool_), SPILLWAY_USAGE, "row workers");
+}
+
+TEST_F(CRowWorker, Attends) {
+  // One head of 4 dimensions whose keys are all the same: the mean of the values.
+  floats_ = {1, 2, 3, 4, 1, 2, 3, 4, 10, 20, 30, 40, 30, 40, 50, 60};
+  const spillway_kv_stretch stretches[] = {{floats_.data(), floats_.data() + 8, 1},
+                                           {floats_.data() + 4, floats_.data() + 12, 1}};
+  spillway_attention_job wanted = {.size = sizeof wanted,
+                                   .stretches = stretches,
+                                   .stretch_count = 2,
+                                   .heads = 1,
+                                   .kv_heads = 1,
+                                   .head_dim = 4,
+                                   .scale = 0.5,
+                                   .dtype = SPILLWAY_F32,
+                                   .reserved = 0};
+  write_x(1);
+  const auto expect_found = [&] {
+    for (uint64_t i = 0; i < 4; ++i) EXPECT_FLOAT_EQ(y_[i], 20 + 10 * static_cast<float>(i));
+    EXPECT_FLOAT_EQ(y_[4], 5 + std::log(2.0F));
+    std::fill_n(y_, 5, 0.0F);
+  };
+  SPILLWAY_C_OK(spillway_row_channel_compute_attention(channel_, &wanted));
+  expect_found();
+  SPILLWAY_C_OK(spillway_row_channel_start_attention(channel_, &wanted, nullptr));
+  SPILLWAY_C_OK(spillway_row_channel_join(channel_, nullptr));
+  wait_for_the_null_stream();
+  expect_found();
+  EXPECT_EQ(worker_statistics().attention_jobs, 2u);
+  EXPECT_EQ(worker_statistics().attention_bytes, 2u * 64);
+  EXPECT_EQ(worker_statistics().jobs, 0u);
+  expect_null(spillway_row_channel_compute_attention(channel_, nullptr), "job");
+  expect_null(spillway_row_channel_start_attention(nullptr, &wanted, nullptr), "channel");
+  wanted.stretch_count = UINT64_MAX;
+  expect_failure(spillway_row_channel_compute_attention(channel_, &wanted), SPILLWAY_USAGE, "most");
+  wanted.stretch_count = 0;
+  expect_failure(spillway_row_channel_compute_attention(channel_, &wanted), SPILLWAY_USAGE,
+                 "nothing");
+  wanted.stretch_count = 2;
+  wanted.dtype = 7;
+  expect_failure(spillway_row_channel_compute_attention(channel_, &wanted), SPILLWAY_USAGE,
+                 "dtype");
+  wanted.dtype = SPILLWAY_F32;
+  wanted.reserved = 1;
+  expect_failure(spillway_row_channel_compute_attention(channel_, &wanted), SPILLWAY_USAGE,
+                 "reserved");
 }
 
 TEST_F(CRowWorker, OptionsAreChecked) {

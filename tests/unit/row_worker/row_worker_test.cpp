@@ -197,6 +197,81 @@ TEST_F(RowWorkers, WhatDoesNotFitIsRefused) {
   EXPECT_FALSE(channel_->compute(many).has_value());
 }
 
+// x_ as q of two heads of one KV head, whose keys and values are weight_'s first rows.
+constexpr size_t kDim = 50;  // what was found fits into y
+
+TEST_F(RowWorkers, AttendBetweenJobsOfRows) {
+  const auto* const data = reinterpret_cast<const std::byte*>(weight_.data());
+  const AttentionJob attention = {
+      .stretches = {{data, data, 3}, {data + 3 * kDim * 4, data + 3 * kDim * 4, 4}},
+      .heads = 2,
+      .kv_heads = 1,
+      .head_dim = kDim,
+      .scale = 0.1F,
+      .dtype = DType::kF32};
+  write_x(1);
+  ASSERT_TRUE(channel_->start(attention, stream_).has_value());
+  ASSERT_TRUE(channel_->join(stream_).has_value());
+  ASSERT_TRUE(gpu_.synchronise(stream_).has_value());
+  const std::vector<float> found(channel_->y(), channel_->y() + 2 * (kDim + 1));
+  ASSERT_TRUE(channel_->compute(job()).has_value());
+  expect_y(1);
+  ASSERT_TRUE(channel_->compute(attention).has_value());
+  EXPECT_EQ(std::memcmp(found.data(), channel_->y(), found.size() * sizeof(float)), 0);
+  for (size_t h = 0; h < 2; ++h) {
+    double total = 0;
+    std::vector<double> out(kDim);
+    for (size_t t = 0; t < 7; ++t) {
+      const float* const row = weight_.data() + t * kDim;
+      double score = 0;
+      for (size_t i = 0; i < kDim; ++i)
+        score += static_cast<double>(x_[h * kDim + i]) * static_cast<double>(row[i]);
+      const double weight = std::exp(0.1 * score);
+      total += weight;
+      for (size_t i = 0; i < kDim; ++i) out[i] += weight * static_cast<double>(row[i]);
+    }
+    for (size_t i = 0; i < kDim; ++i)
+      ASSERT_NEAR(static_cast<double>(found[h * kDim + i]), out[i] / total, 1e-4);
+    EXPECT_NEAR(static_cast<double>(found[2 * kDim + h]), std::log(total), 1e-4);
+  }
+  const RowStatistics done = worker_->statistics();
+  EXPECT_EQ(done.jobs, 1u);
+  EXPECT_EQ(done.attention_jobs, 2u);
+  EXPECT_EQ(done.attention_bytes, 2 * 2 * 7 * kDim * sizeof(float));
+  EXPECT_GT(done.attention_seconds, 0);
+}
+
+TEST_F(RowWorkers, AttentionThatCannotBeIsRefused) {
+  const auto* const data = reinterpret_cast<const std::byte*>(weight_.data());
+  const AttentionJob right = {
+      .stretches = {{data, data, 3}}, .heads = 2, .kv_heads = 1, .head_dim = 30};
+  ASSERT_TRUE(channel_->compute(right).has_value());
+  const auto expect_refused = [&](const AttentionJob& job, const char* text) {
+    const auto refused = channel_->compute(job);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+    EXPECT_THAT(refused.error().message, HasSubstr(text));
+  };
+  AttentionJob wrong = right;
+  wrong.kv_heads = 0;
+  expect_refused(wrong, "nothing to attend to");
+  wrong.kv_heads = 3;
+  expect_refused(wrong, "a multiple");
+  wrong = right;
+  wrong.stretches.clear();
+  expect_refused(wrong, "0 stretches");
+  wrong.stretches = {{data, nullptr, 3}};
+  expect_refused(wrong, "nothing");
+  wrong = right;
+  wrong.heads = 2 * kMostPartGroup;
+  expect_refused(wrong, "at most");
+  wrong.heads = 30;
+  wrong.head_dim = 31;
+  expect_refused(wrong, "do not fit");
+  wrong.head_dim = SIZE_MAX;
+  expect_refused(wrong, "do not fit");
+}
+
 TEST_F(RowWorkers, ServeSeveralChannelsAtOnce) {
   auto memory = os_->reserve(memory_->bytes().size()).value();
   ASSERT_TRUE(memory->commit(0, memory->bytes().size()).has_value());

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import warnings
+from functools import partial
 
 import torch
 
@@ -22,6 +23,7 @@ from spillway import library
 from spillway.row_worker import RowWorker
 from spillway.torch import (cpu_rates, devices, disk, host_memory, loading, planning, redirect,
                             reporting)
+from spillway.torch.cpu_attention import CpuAttention, amounts_of
 from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
 from spillway.torch.packing import WAYS, Packing
@@ -48,7 +50,8 @@ class _Active:
 
 def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = None, *,
            device: int = 0, work: str | int | None = None,
-           cpu_rows: bool | str | float = False, cpu_threads: int = 0,
+           cpu_rows: bool | str | float = False, cpu_attention: bool | str | float = False,
+           cpu_threads: int = 0,
            packing: bool | str | None = None) -> None:
     """From now on models get their homes within the budgets. Before the model is loaded.
 
@@ -59,15 +62,17 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     CPU multiplies a share of the rows of weights that stream, for a few tokens at once and without
     gradients; results are then no longer the same bit for bit. 'auto' measures rates, which takes
     half a second, and settles the share at the first use; a number above 0 and below 1 is the
-    share. cpu_threads: 0 is one less than there are cores. packing: bfloat16 weights that stream
-    also lie packed in the host, as far as host_budget goes, so that 0.7 of their bytes go over the
-    link and the same weights arrive; 'in place' and 'staged' say how they are read there, False
-    makes no such copies, None is $SPILLWAY_PACKING or True.
+    share. cpu_attention: the CPU attends to a share of the tokens of KV caches that lie in the
+    host, one new token at a time; values as for cpu_rows. cpu_threads: 0 is one less than there are
+    cores. packing: bfloat16 weights that stream also lie packed in the host, as far as host_budget
+    goes, so that 0.7 of their bytes go over the link and the same weights arrive; 'in place' and
+    'staged' say how they are read there, False makes no such copies, None is $SPILLWAY_PACKING or
+    True.
 
     Without a GPU the CPU takes its place: host_budget covers weights, ring and `work` (an eighth of
     it, 640 MiB at most), and the home of weights beyond it is the disk; hbm_budget, device,
-    cpu_rows and packing mean nothing. Raises ValueError for what is no size, RuntimeError where it
-    is enabled already, library.Error for what the machine refuses.
+    cpu_rows, cpu_attention and packing mean nothing. Raises ValueError for what is no size,
+    RuntimeError where it is enabled already, library.Error for what the machine refuses.
     Does nothing where a spawned worker (of a DataLoader, say) imports the script once more.
     """
     if _is_imported_by_worker(sys._getframe(1)):
@@ -84,10 +89,11 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
             _active = _without_gpu(host, kept)
             return
         streamer, share = _with_gpu(device, hbm, host, WORK_BYTES if kept is None else kept)
-        streamer.cpu_rows = _cpu_rows(streamer, cpu_rows, cpu_threads)
+        streamer.cpu_rows, attention = _cpu_parts(streamer, cpu_rows, cpu_attention, cpu_threads)
         streamer.packing = _packing(streamer, way)
         torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
+        _attend(streamer, attention)
 
 
 def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tuple[Streamer, float]:
@@ -121,18 +127,42 @@ def _is_imported_by_worker(caller) -> bool:
     return caller.f_globals.get("__name__") == "__mp_main__" and caller.f_code.co_name == "<module>"
 
 
-def _cpu_rows(streamer: Streamer, wanted: bool | str | float, threads: int) -> CpuRows | None:
-    """ValueError for what is neither a share nor one of the words."""
-    if wanted is None or wanted is False or wanted == "off":
-        return None
-    share = None if wanted is True or wanted == "auto" else _share(wanted)
+def _cpu_parts(streamer: Streamer, rows: bool | str | float, attention: bool | str | float,
+               threads: int) -> tuple[CpuRows | None, CpuAttention | None]:
+    """With one worker. ValueError for what is neither a share nor one of the words."""
+    rows, attention = _cpu_share(rows, "cpu_rows"), _cpu_share(attention, "cpu_attention")
+    made = [None, None]
+    if rows is None and attention is None:
+        return tuple(made)
     worker = RowWorker(streamer.pool, threads)
+    machine = streamer.device, streamer.pool, worker
     try:
-        rates = cpu_rates.measure(streamer.device, streamer.pool, worker)
+        if rows is not None:
+            rates = cpu_rates.measure(*machine)
+            made[0] = CpuRows(streamer.device, worker, streamer.amounts, rows or None, rates)
+        if attention is not None:
+            rates = cpu_rates.measure(*machine, cpu_rates.Attend)
+            made[1] = CpuAttention(streamer.device, worker, partial(amounts_of, streamer),
+                                   attention or None, rates)
     except Exception:
         worker.close()
         raise
-    return CpuRows(streamer.device, worker, streamer.amounts, share, rates)
+    return tuple(made)
+
+
+def _attend(streamer: Streamer, attention: CpuAttention | None) -> None:
+    """There are KV caches where transformers is."""
+    if streamer.kv is not None:
+        streamer.kv.cpu_attention = attention
+    elif attention is not None and streamer.cpu_rows is None:
+        attention.worker.close()
+
+
+def _cpu_share(wanted: bool | str | float | None, name: str) -> float | None:
+    """None: off; 0: it is to be found out."""
+    if wanted is None or wanted is False or wanted == "off":
+        return None
+    return 0 if wanted is True or wanted == "auto" else _share(wanted, name)
 
 
 def _packing_way(wanted: bool | str) -> str | None:
@@ -155,14 +185,13 @@ def _packing(streamer: Streamer, way: str | None) -> Packing | None:
         return None
 
 
-def _share(text: str | float) -> float:
+def _share(text: str | float, name: str = "cpu_rows") -> float:
     try:
         share = float(text)
     except ValueError:
         share = 0
     if not 0 < share < 1:
-        raise ValueError(f"cpu_rows is {text!r}: write 'auto', False, or a share above 0 and "
-                         "below 1 of the rows")
+        raise ValueError(f"{name} is {text!r}: write 'auto', False, or a share above 0 and below 1")
     return share
 
 
@@ -189,15 +218,26 @@ def disable() -> None:
     with _lock:
         if _active is not None:
             _active.patches.remove()
-            if (rows := _active.streamer.cpu_rows) is not None:
-                _active.streamer.cpu_rows = None
-                rows.close()
+            _close_cpu_parts(_active.streamer)
             if (packing := _active.streamer.packing) is not None:
                 _active.streamer.packing = None
                 packing.close()
             if _active.streamer.device.device.type == "cuda":
                 torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None
+
+
+def _close_cpu_parts(streamer: Streamer) -> None:
+    """And their worker, the last."""
+    rows, attention = streamer.cpu_rows, streamer.kv and streamer.kv.cpu_attention
+    streamer.cpu_rows = None
+    if attention is not None:
+        streamer.kv.cpu_attention = None
+        attention.close()
+    if rows is not None:
+        rows.close()
+    elif attention is not None:
+        attention.worker.close()
 
 
 def plan(model_or_config, hbm_budget: str | int | None = None,

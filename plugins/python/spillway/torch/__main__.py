@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m spillway.torch", description=__doc__, allow_abbrev=False,
         usage="%(prog)s [--hbm-budget SIZE] [--host-budget SIZE] [--cpu-rows auto] "
-              "[--packing off] "
+              "[--cpu-attention auto] [--packing off] "
               "(SCRIPT | -m MODULE) [ARGUMENT…]",
         epilog="A budget that is not given is $SPILLWAY_HBM_BUDGET or $SPILLWAY_HOST_BUDGET, else "
                "0.9 of what is free. Sizes: 12GiB, 1.5GB, 800MiB.")
@@ -32,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host-budget", metavar="SIZE", help="of the host's memory, for weights")
     parser.add_argument("--cpu-rows", metavar="auto|SHARE", default="off",
                         help="let the CPU multiply a share of the rows of weights that stream")
+    parser.add_argument("--cpu-attention", metavar="auto|SHARE", default="off",
+                        help="let the CPU attend to a share of the tokens of KV caches in the host")
     parser.add_argument("--packing", metavar="on|off|in-place|staged", default=None,
                         help="send bfloat16 weights packed over the link (on)")
     return parser
@@ -47,7 +49,8 @@ def main(words: list[str]) -> None:
         parser.error(f"there is no {theirs[0]}")
     try:
         spillway.torch.enable(options.hbm_budget, options.host_budget,
-                              cpu_rows=options.cpu_rows, packing=options.packing)
+                              cpu_rows=options.cpu_rows, cpu_attention=options.cpu_attention,
+                              packing=options.packing)
     except ValueError as error:
         parser.error(str(error))
     except library.Error as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from spillway import library
-from spillway.row_worker import BF16, Job, RowWorker
+from spillway.row_worker import BF16, AttentionJob, Job, RowWorker
 from spillway.torch.device import Keeper
 
 COLUMNS = 4096
@@ -69,37 +69,11 @@ def share_of(rates: Rates, amounts: Amounts) -> float:
     return min(MOST_SHARE, max(0.0, amounts.link / rates.link - between) / seconds)
 
 
-def measure(device, pool: library.Pool, worker: RowWorker) -> Rates:
-    """Takes half a second, and meanwhile 384 MiB in the host and 128 MiB in HBM."""
-    keeper = Keeper(pool.host_region(CHUNKS * CHUNK_BYTES, "measuring"), device.synchronize)
-    rows = CHUNK_BYTES // 2 // COLUMNS
-    with torch.inference_mode(False):
-        home = device.tensor(keeper, (CHUNKS * rows, COLUMNS), torch.bfloat16)
-        target = torch.empty((rows, COLUMNS), dtype=torch.bfloat16, device=device.device)
-    home.zero_()
-    device.synchronize()
-    chunks = home.split(rows)
-    multiply = _Multiply(worker, home.split(JOB_BYTES // 2 // COLUMNS))
-    try:
-        link_alone = _link_rate(device, chunks, target, lambda: None)
-        link = _link_rate(device, chunks, target, multiply)
-        cpu = {1: multiply.rate}
-        for multiply.tokens in (2, 4, 8):
-            multiply()
-            cpu[multiply.tokens] = multiply.rate
-        half = rows // 2
-        hbm = 2 * _hbm_rate(device, target[:half], target[half:])
-        return Rates(link_alone, link, cpu, hbm)
-    finally:
-        device.synchronize()
-        multiply.close()
-        del target
-        torch.cuda.empty_cache()
-
-
-class _Multiply:
+class Multiply:
     """Each call is a product of the next chunk; `rate`: of the calls since it was last asked for,
     of one that it makes where there were none."""
+
+    most_tokens = 8
 
     def __init__(self, worker: RowWorker, chunks):
         self.tokens = 1
@@ -124,6 +98,68 @@ class _Multiply:
 
     def close(self) -> None:
         self._channel.close()
+
+
+class Attend:
+    """As Multiply, of attention to the next chunk: half of it are keys."""
+
+    most_tokens = 1
+    heads = 32, 8, 128  # of q, of keys and values, and their dimensions
+
+    def __init__(self, worker: RowWorker, chunks):
+        self._worker = worker
+        self._chunks = itertools.cycle(reversed(chunks))
+        q, _, dim = self.heads
+        self._channel = worker.channel(q * dim, q * (dim + 1))
+        ctypes.memset(self._channel.x, 0, 4 * q * dim)
+        self()
+        self._before = worker.statistics()
+
+    def __call__(self) -> None:
+        keys, values = next(self._chunks).chunk(2)
+        tokens = keys.numel() // (self.heads[1] * self.heads[2])
+        self._channel.compute(AttentionJob([(keys.data_ptr(), values.data_ptr(), tokens)],
+                                           self.heads, BF16, 1.0))
+
+    @property
+    def rate(self) -> float:
+        if self._worker.statistics().attention_jobs == self._before.attention_jobs:
+            self()
+        before, self._before = self._before, self._worker.statistics()
+        return (self._before.attention_bytes - before.attention_bytes) / (
+            self._before.attention_seconds - before.attention_seconds)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def measure(device, pool: library.Pool, worker: RowWorker, work=Multiply) -> Rates:
+    """Takes half a second, and meanwhile 384 MiB in the host and 128 MiB in HBM. `work`: what the
+    CPU does, Multiply or Attend."""
+    keeper = Keeper(pool.host_region(CHUNKS * CHUNK_BYTES, "measuring"), device.synchronize)
+    rows = CHUNK_BYTES // 2 // COLUMNS
+    with torch.inference_mode(False):
+        home = device.tensor(keeper, (CHUNKS * rows, COLUMNS), torch.bfloat16)
+        target = torch.empty((rows, COLUMNS), dtype=torch.bfloat16, device=device.device)
+    home.zero_()
+    device.synchronize()
+    chunks = home.split(rows)
+    job = work(worker, home.split(JOB_BYTES // 2 // COLUMNS))
+    try:
+        link_alone = _link_rate(device, chunks, target, lambda: None)
+        link = _link_rate(device, chunks, target, job)
+        cpu = {1: job.rate}
+        for job.tokens in [count for count in (2, 4, 8) if count <= work.most_tokens]:
+            job()
+            cpu[job.tokens] = job.rate
+        half = rows // 2
+        hbm = 2 * _hbm_rate(device, target[:half], target[half:])
+        return Rates(link_alone, link, cpu, hbm)
+    finally:
+        device.synchronize()
+        job.close()
+        del target
+        torch.cuda.empty_cache()
 
 
 def _link_rate(device, chunks, target, beside) -> float:

@@ -38,6 +38,7 @@ class Cuda(Device):
         self._copies = torch.cuda.Stream(self.device, priority=-1)
         self._streams = {}  # that were current, by what the driver calls them
         self._departures = torch.cuda.Stream(self.device)
+        self._has_flash = torch.cuda.get_device_capability(self.device)[0] >= 8
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """The tensor is where it is to be, in HBM or at its home in the host."""
@@ -174,6 +175,15 @@ class Cuda(Device):
         """What the current stream is given from now on comes after the CPU's rows."""
         channel.join(self.stream())
 
+    def attend(self, query, keys, values, scale):
+        """Attention without a mask, and the logarithms of its sums, [batch, heads, tokens]."""
+        if query.dtype != torch.float32 and self._has_flash:
+            return torch.ops.aten._scaled_dot_product_flash_attention(
+                query, keys, values, scale=scale)[:2]
+        found, log = torch.ops.aten._scaled_dot_product_efficient_attention(
+            query, keys, values, None, True, scale=scale)[:2]
+        return found, log[..., :query.shape[-2]]  # the kernel pads it
+
     def synchronize(self) -> None:
         """All streams have done what they were given."""
         torch.cuda.synchronize(self.device)
@@ -272,6 +282,10 @@ class Cpu(Device):
 
     def join_rows(self, channel) -> None:
         pass
+
+    def attend(self, query, keys, values, scale):
+        scores = query.float() @ keys.float().transpose(-1, -2) * scale
+        return torch.softmax(scores, -1) @ values.float(), torch.logsumexp(scores, -1)
 
     def synchronize(self) -> None:
         pass

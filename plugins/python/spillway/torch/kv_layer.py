@@ -23,6 +23,9 @@ class KvGroup:
         self.tiers = tiers
         self.used = 0  # the larger, the later it was used
         self.weights_stay = False  # no more of them can yield to it
+        self.by_one = False  # the last call brought one token
+        self.attends_elsewhere = False  # than where the CPU could attend to a part
+        self.cpu_share = None  # of cpu_attention.py
         self._layers = []  # weak
 
     def layers(self) -> list[KvLayer]:
@@ -79,6 +82,7 @@ class KvLayer(DynamicLayer):
     # -- DynamicLayer's attributes
 
     def _set(self, which: int, value) -> None:
+        self.group.tiers.release()
         part = self._parts[which]
         self.epoch += 1
         if value is None or part is None:

@@ -32,11 +32,16 @@ class _Slot:
         self.memory: tuple[torch.Tensor, torch.Tensor] | None = None  # of bytes
         self.layer = nothing  # weak
         self.epoch = 0  # of the layer
-        self.tokens = 0  # of the layer that are here
+        self.first = 0  # of the layer's tokens that is here
+        self.tokens = 0  # of the layer, up to which they are here
         self.user: threading.Thread | None = None
         self.sample = None
         self.ready, self.free = device.new_mark(), device.new_mark()
         self.stored = ()  # marks: what was copied down from here
+        self.after = ()  # marks that what is copied up waits for
+        self.has_arrived = False  # the stream of the use has come after `ready`
+        self.is_free = False  # and nothing reads the slot that it is given from now on
+        self.use = nothing  # weak: a kv_partly.Use
 
     @property
     def size_bytes(self) -> int:
@@ -84,7 +89,7 @@ class KvRing:
 
     def fetch(self, layer, tokens: int) -> _Slot:
         """What the layer has in the host, in a slot with room for `tokens`: the current stream can
-        read and write it until release()."""
+        write behind it, and after complete() read it, until release()."""
         self._learn(layer)
         slot = self._find(layer)
         if slot is not None and not slot.is_used() and slot.capacity(layer) >= tokens:
@@ -94,22 +99,53 @@ class KvRing:
             slot = self._take(()) or _Slot(self._device)  # other threads have them: one more
             self._load(slot, layer, tokens, asked=True)
         slot.user = threading.current_thread()
+        slot.has_arrived = slot.is_free = False
         self._here.slot = slot
-        self.times.use(slot.sample)
-        slot.sample = None
-        for mark in (slot.ready, slot.free):  # the last use may have been in another stream
+        for mark in (slot.free, *slot.after):  # the last use may have been in another stream
             self._device.wait(mark)
         self._load_ahead(layer)
         return slot
+
+    def arrive(self, slot: _Slot) -> None:
+        """The current stream comes after what was copied up."""
+        if not slot.has_arrived:
+            self.times.use(slot.sample)
+            slot.sample = None
+            self._device.wait(slot.ready)
+            slot.has_arrived = True
+
+    def need(self, slot: _Slot, first: int) -> None:
+        """The tokens from this one on are to be in the slot after arrive()."""
+        if slot.first > first:
+            layer = slot.layer()
+            for rows, part in zip(slot.rows(layer), layer.parts()):
+                part.fetch(rows, range(first, slot.first), slot.after, slot.ready)
+                self.counts.bytes += (slot.first - first) * part.token_bytes
+            slot.first, slot.has_arrived = first, False
+
+    def complete(self, slot: _Slot) -> None:
+        """All tokens are in the slot, for what the current stream is given from now on."""
+        self.need(slot, 0)
+        self.arrive(slot)
+        slot.is_free = False
+
+    def free(self, slot: _Slot) -> None:
+        """The current stream has been given all that reads the slot, but what complete() is for."""
+        self._device.mark(slot.free)
+        slot.is_free = True
 
     def release(self) -> None:
         """The current stream has been given all that reads what this thread fetched last."""
         slot = getattr(self._here, "slot", None)
         if slot is None:
             return
+        shared = any(self._tiers.is_shared(memory) for memory in slot.memory)
+        if shared and (use := slot.use()) is not None:
+            use.complete()
         self._here.slot = slot.user = None
-        self._device.mark(slot.free)
-        if any(self._tiers.is_shared(memory) for memory in slot.memory):
+        if not slot.is_free:
+            self._device.mark(slot.free)
+        if shared:
             slot.memory, slot.layer = None, nothing  # somebody keeps what attention was given
         if (layer := slot.layer()) is not None:
             self._load_ahead(layer)
@@ -119,6 +155,7 @@ class KvRing:
         for slot in self._slots:
             if slot.layer() is layer:
                 slot.tokens = min(slot.tokens, layer.length)
+                slot.first = min(slot.first, layer.length)
 
     def _learn(self, layer) -> None:
         if (last := getattr(self._here, "last", nothing)()) is not None:
@@ -165,12 +202,9 @@ class KvRing:
             self._device.mark(self._made)  # torch may have taken it from work under way
             after = (self._made,)
         slot.layer, slot.epoch, slot.tokens = weakref.ref(layer), layer.epoch, layer.length
-        slot.stored = ()
-        if layer.length == 0:
-            for mark in after:
-                self._device.wait(mark)
-        else:
-            size = sum(layer.length * part.token_bytes for part in layer.parts())
+        slot.first, slot.after, slot.stored = self._tiers.cpu_tokens(layer), after, ()
+        if slot.tokens > slot.first:
+            size = sum((slot.tokens - slot.first) * part.token_bytes for part in layer.parts())
             slot.sample = self.times.begin(size)
             if asked:
                 self.times.ask(slot.sample)
@@ -178,7 +212,7 @@ class KvRing:
             if slot.sample is not None:
                 self._device.stamp_in(slot.sample.start, self._tiers.up, after)
             for rows, part in zip(slot.rows(layer), layer.parts()):
-                part.fetch(rows, after, slot.ready)
+                part.fetch(rows, range(slot.first, slot.tokens), after, slot.ready)
             if slot.sample is not None:
                 self._device.stamp_in(slot.sample.end, self._tiers.up, ())
 

@@ -194,12 +194,25 @@ class KvTensor:
                               self._stored, stream=self._tiers.down)
         self._length = end
 
-    def fetch(self, rows: torch.Tensor, after, done) -> None:
-        """Into [at least the length, batch, heads, dim] in HBM, beside the computation."""
-        for block, part in self._parts(0, self._length):
-            self._device.copy(rows[block.first:block.first + len(part)], part,
-                              (*after, self._stored), done, stream=self._tiers.up)
+    def fetch(self, rows: torch.Tensor, tokens: range, after, done) -> None:
+        """These into [at least the length, batch, heads, dim] in HBM, beside the computation."""
+        for block, part in self._parts(tokens.start, tokens.stop):
+            at = max(block.first, tokens.start)
+            self._device.copy(rows[at:at + len(part)], part, (*after, self._stored), done,
+                              stream=self._tiers.up)
         self._device.mark_in(self._fetched, self._tiers.up)
+
+    def in_home(self, tokens: int):
+        """The first ones, block by block, as the CPU reads them."""
+        return (part for _, part in self._parts(0, tokens))
+
+    def arrives_home(self) -> None:
+        """What the current stream is given from now on comes after what has been stored."""
+        self._device.wait(self._stored)
+
+    def was_read(self) -> None:
+        """By what the current stream has been given by now, and by fetch()."""
+        self._device.mark(self._fetched)
 
     def _region(self, size_bytes: int) -> library.HostRegion:
         try:

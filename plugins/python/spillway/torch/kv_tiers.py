@@ -16,6 +16,7 @@ import weakref
 import torch
 
 from spillway.torch import compat
+from spillway.torch.kv_partly import Use, partly
 from spillway.torch.kv_planning import limit_bytes
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
@@ -31,12 +32,13 @@ class KvTiers:
         self.device = streamer.device
         self.pool = streamer.pool
         self.up, self.down = self.device.new_stream(), self.device.new_stream()
+        self.cpu_attention = None  # a CpuAttention, where the CPU takes part
         self._streamer = weakref.ref(streamer)
         self._ring: KvRing | None = None
         self._groups = weakref.WeakSet()
         self._homed = weakref.WeakSet()  # layers
         self._uses = 0
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._process = os.getpid()
 
     def __deepcopy__(self, memo) -> KvTiers:
@@ -85,11 +87,11 @@ class KvTiers:
     def update(self, layer, *states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The keys and values of the layer with the new ones, [batch, heads, tokens, dim]. They may
         be read by what the current stream is given until the thread's next update."""
-        with self._lock:
-            if self._ring is not None:
-                self._ring.release()
+        with self.lock:
+            self.release()
             self._uses += 1
             layer.group.used = self._uses
+            layer.group.by_one = states[0].shape[-2] == 1
             self._groups.add(layer.group)
             tokens = layer.length + states[0].shape[-2]
             if layer.in_host and self._returns(layer):
@@ -99,16 +101,34 @@ class KvTiers:
                 return self._through_ring(layer, states, tokens)
             return tuple(part.append(new) for part, new in zip(layer.parts(), states))
 
+    def release(self) -> None:
+        """This thread has done with what update() gave it; before a layer changes."""
+        with self.lock:
+            if self._ring is not None:
+                self._ring.release()
+
     def _through_ring(self, layer, states, tokens: int):
-        slot = self._ring.fetch(layer, tokens)
-        before, found = layer.length, []
+        ring, slot = self._ring, self._ring.fetch(layer, tokens)
+        before, found, first = layer.length, [], self.cpu_tokens(layer)
+        if first == 0:
+            ring.complete(slot)
+        else:
+            ring.need(slot, first)
+            for part in layer.parts():
+                part.arrives_home()
         for rows, part, new in zip(slot.rows(layer), layer.parts(), states):
             rows[before:tokens].copy_(by_token(new))
             part.store(rows[before:tokens])
             found.append(by_batch(rows[:tokens]))
         slot.tokens = tokens
         slot.stored = tuple(part.stored() for part in layer.parts())
-        return tuple(found)
+        if first == 0:
+            return tuple(found)
+        return partly(*found, Use(self, slot, layer, first))
+
+    def cpu_tokens(self, layer) -> int:
+        """Of the first ones of a layer in the host, that the CPU attends to."""
+        return self.cpu_attention.tokens(layer) if self.cpu_attention is not None else 0
 
     def _take_in(self, layer, states, tokens: int) -> None:
         """What was set, and what is empty, gets its memory in the layer's tier, for `tokens`."""
@@ -137,7 +157,8 @@ class KvTiers:
             raise
 
     def crop(self, layer, length: int) -> None:
-        with self._lock:
+        with self.lock:
+            self.release()
             for part in layer.parts():
                 part.crop(length)
             if self._ring is not None:
@@ -145,7 +166,7 @@ class KvTiers:
 
     def reset(self, layer) -> None:
         """Nothing of it is anywhere any more."""
-        with self._lock:
+        with self.lock:
             self._homed.discard(layer)
             self._drop_ring()
 
@@ -161,7 +182,7 @@ class KvTiers:
 
     def hold(self, layer, likes, tokens: int) -> None:
         """The layer is in the host, with so many tokens whose bytes are written from outside."""
-        with self._lock:
+        with self.lock:
             self._groups.add(layer.group)
             for part, like in zip(layer.parts(), likes):
                 part.hold(like, tokens)
@@ -171,7 +192,7 @@ class KvTiers:
 
     def settle(self, layer) -> None:
         """What was set goes to the host where the layer is there, or HBM is full."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
             given = [part.given for part in layer.parts() if part is not None]
             if not given or any(one is None or not one.numel() or not self.takes(one)
                                 for one in given):
@@ -181,13 +202,14 @@ class KvTiers:
 
     def offload(self, layer) -> None:
         """The layer goes home."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
             if layer.length and not layer.in_host:
                 self._send_home(layer)
 
     def bring_back(self, layer) -> None:
         """The layer comes back to HBM, if there is room for it."""
-        with self._lock, torch.no_grad():
+        with self.lock, torch.no_grad():
+            self.release()
             if layer.in_host and self.missing_bytes(layer.growth_bytes(layer.length)) <= 0:
                 self._bring_back(layer)
 

@@ -71,7 +71,8 @@ def _x_gradient(ctx, gradient, parameter):
         # A gradient of the gradient would save the slot; and a weight that has moved is elsewhere.
         return gradient @ parameter.to(gradient.dtype)
     lease = _fetch(gradient, weight, ctx.ring)
-    try:
-        return gradient @ lease.tensor.to(gradient.dtype)
+    try:  # as a matrix, as autograd has it: what is not contiguous would take other kernels
+        rows = gradient.reshape(-1, gradient.shape[-1]) @ lease.tensor.to(gradient.dtype)
+        return rows.view(*gradient.shape[:-1], rows.shape[-1])
     finally:
         ctx.ring.release(lease)

@@ -30,7 +30,8 @@ def report(streamer, roots=None) -> Overview:
 
 
 def _notes(streamer) -> list[str]:
-    rows = [part.report() for part in (streamer.packing, streamer.cpu_rows) if part]
+    attention = streamer.kv.cpu_attention if streamer.kv is not None else None
+    rows = [part.report() for part in (streamer.packing, streamer.cpu_rows, attention) if part]
     files = [streamer.pool.text("pool_explain")] if streamer.device.tiers[1] == "disk" else []
     training = sum(keeper.region.size_bytes for keeper in list(streamer.training_homes))
     states = [f"{format_size(training)} of gradients and states of optimizers lie in the "
@@ -69,7 +70,8 @@ def _kv(streamer, rate) -> dict | None:
     if not layers:
         return None
     ring, last = streamer.kv.ring, streamer.kv.in_use()
-    streamed = sum(layer.used_bytes for layer in last if layer.in_host)
+    streamed = sum(layer.used_bytes * (1 - streamer.kv.cpu_tokens(layer) / max(1, layer.length))
+                   for layer in last if layer.in_host)
     counts = ring.counts if ring is not None else None
     return {"tokens": max(layer.length for layer in last), "layers": len(last),
             "host_layers": sum(layer.in_host for layer in last),
@@ -77,7 +79,7 @@ def _kv(streamer, rate) -> dict | None:
             "host_bytes": sum(layer.host_bytes for layer in layers),
             "slots_bytes": ring.size_bytes if ring is not None else 0,
             "hits": counts.hits if counts else 0, "misses": counts.misses if counts else 0,
-            "streamed_bytes": streamed, "predicted_seconds": streamed / rate if rate else None}
+            "streamed_bytes": int(streamed), "predicted_seconds": streamed / rate if rate else None}
 
 
 def host_use(streamer) -> dict:

@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kStretch = 256;  // dimensions of the output that are added up together
 
-double element(const KvLayer& layer, const std::byte* row, size_t i) {
-  switch (layer.dtype) {
+double element(DType dtype, const std::byte* row, size_t i) {
+  switch (dtype) {
     case DType::kF16:
       return static_cast<double>(f16_at(row + 2 * i));
     case DType::kBF16:
@@ -32,7 +32,7 @@ double element(const KvLayer& layer, const std::byte* row, size_t i) {
 double score(const AttentionTask& task, const float* q, const std::byte* key) {
   double sum = 0.0;
   for (size_t i = 0; i < task.layer.head_dim; ++i)
-    sum += static_cast<double>(q[i]) * element(task.layer, key, i);
+    sum += static_cast<double>(q[i]) * element(task.layer.dtype, key, i);
   sum *= static_cast<double>(task.options.scale);
   const auto cap = static_cast<double>(task.options.soft_cap);
   return cap > 0 ? cap * std::tanh(sum / cap) : sum;
@@ -58,7 +58,7 @@ void attend(const AttentionTask& task, size_t kv_head, size_t token, size_t head
       const std::byte* value = value_row(task.layer, kv_head, p);
       total += weight;
       for (size_t i = first; i < end; ++i)
-        sums[i - first] += weight * element(task.layer, value, i);
+        sums[i - first] += weight * element(task.layer.dtype, value, i);
     }
     for (size_t i = first; i < end; ++i) out[i] = static_cast<float>(sums[i - first] / total);
   }
@@ -70,6 +70,35 @@ void attention(const AttentionTask& task, size_t kv_head, size_t first, size_t e
   const size_t group = task.group();
   for (size_t row = first; row < end; ++row)
     attend(task, kv_head, row / group, kv_head * group + row % group);
+}
+
+void attend_chunk(const PartTask& task, const KvStretch& chunk, float* sums) {
+  const size_t dim = task.part.head_dim;
+  const size_t head_bytes = row_bytes(task.part.dtype, dim);
+  for (size_t head = 0; head < task.heads; ++head, sums += task.sums_floats()) {
+    const size_t offset = head / task.group() * head_bytes;
+    const auto score = [&](size_t t) {
+      const std::byte* key = chunk.keys + t * task.token_bytes() + offset;
+      double sum = 0.0;
+      for (size_t i = 0; i < dim; ++i)
+        sum += static_cast<double>(task.q[head * dim + i]) * element(task.part.dtype, key, i);
+      return sum * static_cast<double>(task.scale);
+    };
+    double largest = -std::numeric_limits<double>::infinity();
+    for (size_t t = 0; t < chunk.tokens; ++t) largest = std::max(largest, score(t));
+    double total = 0.0;
+    for (size_t t = 0; t < chunk.tokens; ++t) total += std::exp(score(t) - largest);
+    for (size_t i = 0; i < dim; ++i) {
+      double sum = 0.0;
+      for (size_t t = 0; t < chunk.tokens; ++t) {
+        const std::byte* value = chunk.values + t * task.token_bytes() + offset;
+        sum += std::exp(score(t) - largest) * element(task.part.dtype, value, i);
+      }
+      sums[i] = static_cast<float>(sum);
+    }
+    sums[dim] = static_cast<float>(largest);
+    sums[dim + 1] = static_cast<float>(total);
+  }
 }
 
 }  // namespace spillway::ops::cpu::scalar

@@ -11,6 +11,7 @@ CpuKernels kernels() {
       .quantise = quantise,
       .rope = rope,
       .attention = attention,
+      .attend_chunk = attend_chunk,
       .swiglu = swiglu,
       .geglu = geglu,
       .soft_cap = soft_cap,

@@ -13,6 +13,7 @@ CpuKernels::StoreKv store_kv_kernel(DType dtype);  // null for what no cache has
 void matmul_floats(const MatmulTask& task, size_t first_row, size_t end_row);
 void matmul_quantised(const MatmulTask& task, size_t first_row, size_t end_row);
 void attention(const AttentionTask& task, size_t kv_head, size_t first, size_t end);
+void attend_chunk(const PartTask& task, const KvStretch& chunk, float* sums);
 
 void rms_norm(const float* x, const float* weight, float epsilon, float* y, size_t count);
 void quantise(const float* x, size_t columns, const PreparedToken<std::byte>& out);

@@ -50,15 +50,12 @@ struct alignas(64) Weights {
   float factor;             // of what the row has added up before
 };
 
-// Products of kRows queries with the four keys at p; what lies behind the segment's last is junk.
+// Products of kRows queries with four keys, those at p.
 template <DType kType, size_t kRows>
-HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, size_t dim,
+HWY_INLINE void score_four(const Row* rows, const std::byte* const (&keys)[4], size_t p, size_t dim,
                            Weights* w) {
   const Floats df;
   const size_t lanes = hn::Lanes(df);
-  const std::byte* keys[4];
-  HWY_UNROLL(4)
-  for (size_t k = 0; k < 4; ++k) keys[k] = segment.keys[HWY_MIN(p + k, segment.count - 1)];
   Vector sums[kRows][4];
   HWY_UNROLL(4)
   for (size_t r = 0; r < kRows; ++r) {

@@ -17,6 +17,7 @@ std::vector<CpuKernels> supported_kernels() {
     set_quantise(kernels, target);
     set_store_f16(kernels, target);
     set_attention(kernels, target);
+    set_attend_chunk(kernels, target);
     set_matmul_floats(kernels, target);
     set_matmul_legacy(kernels, target);
     set_matmul_k(kernels, target);

@@ -19,6 +19,7 @@ void set_rope(CpuKernels& kernels, int64_t target);
 void set_quantise(CpuKernels& kernels, int64_t target);
 void set_store_f16(CpuKernels& kernels, int64_t target);
 void set_attention(CpuKernels& kernels, int64_t target);
+void set_attend_chunk(CpuKernels& kernels, int64_t target);
 void set_matmul_floats(CpuKernels& kernels, int64_t target);
 void set_matmul_legacy(CpuKernels& kernels, int64_t target);  // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
 void set_matmul_k(CpuKernels& kernels, int64_t target);       // Q2_K … Q6_K

@@ -1,0 +1,208 @@
+"""The CPU attends to the first tokens of KV layers in the host, where they lie, while the link
+brings the others for the GPU: docs/decisions/cpu-attention.md. Any thread; a stream's jobs come one
+by one.
+
+Only for one new token at a time, without gradients, masks and dropout. Results differ from the
+GPU's by rounding.
+"""
+from __future__ import annotations
+
+import threading
+import types
+from dataclasses import dataclass
+
+import torch
+
+from spillway.row_worker import AttentionJob, Channel, RowWorker
+from spillway.torch import compat
+from spillway.torch.compat import address_of
+from spillway.torch.cpu_rates import LEAST_GAIN, MOST_SHARE, Rates
+from spillway.torch.cpu_rows import DTYPES, MOST_LANES
+from spillway.torch.kv_tensor import TOKENS_TOGETHER
+
+LEAST_BYTES = 8 << 20  # of a layer's keys and values: handing over fewer takes longer than the link
+MOST_FLOATS = 1 << 18  # of q
+MOST_GROUP = 128  # query heads of a KV head
+MOST_DIM = 256  # of the kernels of torch that tell the logarithm of the sum
+# Of a layer: q to the host, what was found from it, and what the GPU does around it beside reading
+# its weights.
+HANDOVER_SECONDS = 150e-6
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a token reads, in bytes: of HBM, of weights over the link, of keys and values in the
+    host; and the layers of the cache."""
+    resident: int
+    weights: int
+    kv: int
+    layers: int
+
+
+def amounts_of(streamer, group) -> Amounts:
+    """Of a cache's layers (kv_layer.KvGroup)."""
+    layers = group.layers()
+    weights = streamer.amounts(0).link if streamer.cpu_rows is None else 0
+    return Amounts(streamer.allocated_bytes(), weights,
+                   sum(layer.used_bytes for layer in layers if layer.in_host), len(layers))
+
+
+def share_of(rates: Rates, amounts: Amounts) -> float:
+    """Of the keys and values in the host, so that the CPU and the link are done with a token
+    together: the link runs ahead and is always busy, the CPU waits for each layer's q. Below 1."""
+    cpu = rates.cpu[1]
+    if rates.link + cpu < LEAST_GAIN * rates.link_alone or not amounts.kv:
+        return 0.0
+    between = amounts.resident / rates.hbm + HANDOVER_SECONDS * amounts.layers
+    link = (amounts.weights + amounts.kv) / rates.link
+    return min(MOST_SHARE, max(0.0, link - between) / (amounts.kv / rates.link + amounts.kv / cpu))
+
+
+class _Lane:
+    """What one stream needs for its jobs. `lock`: from one's start to its end in the stream."""
+
+    def __init__(self, worker: RowWorker, device):
+        self.lock = threading.Lock()
+        self.channel = Channel(worker, MOST_FLOATS, 2 * MOST_FLOATS)
+        self._q = _floats(device, self.channel.x, MOST_FLOATS)
+        self._found = _floats(device, self.channel.y, 2 * MOST_FLOATS)
+        self._shape, self._views = None, None
+
+    def views(self, shape: torch.Size) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """q, what was found, [batch, KV heads, group, dim], and the logarithms."""
+        if shape != self._shape:
+            count, rows = shape.numel(), shape.numel() // shape[-1]
+            with torch.inference_mode(False):
+                self._views = (self._q[:count].view(shape), self._found[:count].view(shape),
+                               self._found[count:count + rows].view(shape[:-1]))
+            self._shape = shape
+        return self._views
+
+
+def _floats(device, address: int, count: int) -> torch.Tensor:
+    region = types.SimpleNamespace(address=address, size_bytes=4 * count)
+    with torch.inference_mode(False):
+        return device.tensor(types.SimpleNamespace(region=region), (count,), torch.float32)
+
+
+class CpuAttention:
+    """`share` of the tokens in the host, above 0 and below 1; None: found out from `rates` and
+    `amounts(group)`, as the cache grows."""
+
+    def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
+                 rates: Rates | None = None):
+        self.worker = worker
+        self.rates = rates
+        self.share = share
+        self._device = device
+        self._amounts = amounts
+        self._lanes = {}  # by stream
+        self._lock = threading.Lock()
+
+    # -- Which tokens are the CPU's
+
+    def tokens(self, layer) -> int:
+        """So many of the first ones of a layer in the host, by what its cache was last used for."""
+        keys, values = layer.parts()
+        if not layer.group.by_one or layer.group.attends_elsewhere:
+            return 0
+        if keys.shape != values.shape or keys.dtype != values.dtype or keys.dtype not in DTYPES \
+                or keys.shape[-1] % 8 or keys.shape[-1] > MOST_DIM:
+            return 0
+        count = int(self.share_for(layer) * layer.length) // TOKENS_TOGETHER * TOKENS_TOGETHER
+        return count if count * (keys.token_bytes + values.token_bytes) >= LEAST_BYTES else 0
+
+    def share_for(self, layer) -> float:
+        """Of the cache that it is of; found out anew when the cache has grown."""
+        if self.share is not None:
+            return self.share
+        group, epoch = layer.group, layer.length // (4 * TOKENS_TOGETHER)
+        before, share = group.cpu_share or (-1, 0.0)
+        if epoch not in (before, before - 1):  # layers that come later have a token less
+            share = share_of(self.rates, self._amounts(group))
+            group.cpu_share = epoch, share
+        return share
+
+    # -- Doing it
+
+    def attend(self, query, keys, values, use, scale) -> torch.Tensor | None:
+        """scaled_dot_product_attention(query, keys, values), nearly; None: not here. Keys and
+        values before use.first are read in the host."""
+        batch, heads, tokens, dim = query.shape
+        kv_heads = keys.shape[1]
+        if tokens != 1 or query.dtype != keys.dtype or query.numel() > MOST_FLOATS \
+                or query.shape[0] != keys.shape[0] or dim != keys.shape[-1] \
+                or heads % kv_heads or heads // kv_heads > MOST_GROUP \
+                or torch.is_grad_enabled() or torch.is_autocast_enabled(query.device.type) \
+                or self._device.capturing() or compat.observed():
+            return None
+        lane = self._lane()
+        if lane is None:
+            return None
+        scale = dim ** -0.5 if scale is None else scale
+        grouped = query.reshape(batch, kv_heads, heads // kv_heads, dim)
+        first = use.first
+        with lane.lock:
+            q, theirs, their_log = lane.views(grouped.shape)
+            q.copy_(grouped)
+            self._device.start_rows(lane.channel, self._job(use.layer, first, grouped.shape, scale))
+            try:
+                use.arrive()
+                ours, our_log = self._device.attend(grouped, keys[:, :, first:],
+                                                    values[:, :, first:], scale)
+                use.free()
+            finally:
+                self._device.join_rows(lane.channel)
+                for part in use.layer.parts():
+                    part.was_read()
+            found = torch.lerp(ours.float(), theirs, torch.sigmoid(their_log - our_log)[..., None])
+        return found.to(query.dtype).view(query.shape)
+
+    def _job(self, layer, tokens: int, shape, scale: float) -> AttentionJob:
+        keys, values = layer.parts()
+        stretches = [(address_of(key), address_of(value), len(key)) for key, value
+                     in _together(keys.in_home(tokens), values.in_home(tokens))]
+        batch, kv_heads, group, dim = shape
+        return AttentionJob(stretches, (batch * kv_heads * group, batch * kv_heads, dim),
+                            DTYPES[keys.dtype], scale)
+
+    def _lane(self) -> _Lane | None:
+        stream = self._device.stream()
+        lane = self._lanes.get(stream)
+        if lane is None:
+            with self._lock:
+                lane = self._lanes.get(stream)
+                if lane is None and len(self._lanes) < MOST_LANES:
+                    lane = self._lanes[stream] = _Lane(self.worker, self._device)
+        return lane
+
+    def close(self) -> None:
+        """Nobody asks for anything any more. The worker is the caller's."""
+        self._device.synchronize()
+        for lane in self._lanes.values():
+            lane.channel.close()
+        self._lanes.clear()
+
+    def report(self) -> str:
+        """What the CPU did, for people."""
+        done = self.worker.statistics()
+        if not done.attention_jobs:
+            return "CPU attention: none yet"
+        rate = done.attention_bytes / done.attention_seconds / 1e9
+        return (f"CPU attention: by {done.threads} threads, {done.attention_jobs} times a layer's "
+                f"first tokens, {done.attention_bytes / done.attention_jobs / 2**20:.1f} MiB each; "
+                f"busy {done.attention_seconds:.2f} s at {rate:.1f} GB/s, waiting for q "
+                f"{done.x_seconds:.2f} s, for the link {done.link_seconds:.2f} s, without work "
+                f"{done.idle_seconds:.2f} s")
+
+
+def _together(keys, values):
+    """Blocks of both that hold the same tokens."""
+    keys, values = list(keys), list(values)
+    while keys and values:
+        count = min(len(keys[0]), len(values[0]))
+        yield keys[0][:count], values[0][:count]
+        for rest in (keys, values):
+            rest[0] = rest[0][count:]
+            if not len(rest[0]):
+                rest.pop(0)
