@@ -21,7 +21,7 @@ class KvShape:
 
 # Of `work` KV caches may take this part, half of what the driver leaves of it, and so much at most:
 # who sets a larger one has large activations.
-WORK_PART, WORK_BYTES = 3 / 8, 240 << 20
+WORK_PART, WORK_BYTES = 3 / 8, 768 << 20
 
 
 def limit_bytes(streamer) -> int:
