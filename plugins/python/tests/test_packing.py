@@ -11,7 +11,7 @@ import spillway.torch
 from packed_pair import MIB, SIZE, Pair, network, packed_ones, weights
 from spillway import library
 from spillway.row_worker import RowWorker
-from spillway.torch import cpu_rows, kv_tiers
+from spillway.torch import cpu_rows, kv_tiers, linear
 from spillway.torch import packing as packing_module
 from spillway.torch.cpu_rates import Rates
 from spillway.torch.cpu_rows import CpuRows
@@ -26,6 +26,14 @@ def test_the_same_bits_for_fewer_bytes(stream, device):
     numbers = pair.streamer.packing.numbers()
     assert numbers["weights"] == 4 and numbers["plain_bytes"] == plain
     assert 0.69 < numbers["packed_bytes"] / numbers["plain_bytes"] < 0.73
+
+
+def test_for_many_tokens_weights_come_as_they_are(stream, device, monkeypatch):
+    pair = Pair(stream, device)
+    assert pair.pack() == 4
+    monkeypatch.setattr(linear, "MOST_TOKENS", 1)
+    pair.same(4)
+    assert pair.pass_bytes() == 4 * SIZE
 
 
 def test_every_bit_pattern(stream, device):

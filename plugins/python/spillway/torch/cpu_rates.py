@@ -18,7 +18,7 @@ CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go
 CHUNKS = 3  # together more than a processor's caches, as a token's weights are
 LINK_SECONDS = 0.2  # that the link is busy in a measurement
 # Of a product: x to the host, y from it, what Python takes to launch it and what lies around it.
-# On an H100 with a Llama of transformers, 69 products a token, shares of 0.60 were faster than those
+# On an H100 with a Llama of transformers, 69 products a token, a share of 0.6 was faster than those
 # of 0.50 to 0.54, which 280 us a product gave.
 HANDOVER_SECONDS = 30e-6
 JOB_BYTES = 32 << 20  # of a product of the CPU's: starting its threads counts

@@ -4,7 +4,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from spillway.torch.ring import Ring
+from spillway.torch.packing import MOST_TOKENS
+from spillway.torch.ring import Lease, Ring
 from spillway.torch.weight import Weight
 
 
@@ -27,8 +28,13 @@ def _as_autocast(tensor):
     return tensor.to(torch.get_autocast_dtype(tensor.device.type)) if casts else tensor
 
 
+def _fetch(x, weight: Weight, ring: Ring, part: bool = False) -> Lease:
+    """For a product with x."""
+    return ring.fetch(weight, part, packed=x.numel() <= MOST_TOKENS * x.shape[-1])
+
+
 def _multiply(x, bias, weight, ring, part=False):
-    lease = ring.fetch(weight, part)
+    lease = _fetch(x, weight, ring, part)
     try:
         return functional.linear(x, lease.tensor, bias)
     finally:
@@ -64,7 +70,7 @@ def _x_gradient(ctx, gradient, parameter):
     if torch.is_grad_enabled() or not weight.is_of(parameter):
         # A gradient of the gradient would save the slot; and a weight that has moved is elsewhere.
         return gradient @ parameter.to(gradient.dtype)
-    lease = ctx.ring.fetch(weight)
+    lease = _fetch(gradient, weight, ctx.ring)
     try:  # as a matrix, as autograd has it: what is not contiguous would take other kernels
         rows = gradient.reshape(-1, gradient.shape[-1]) @ lease.tensor.to(gradient.dtype)
         return rows.view(*gradient.shape[:-1], rows.shape[-1])

@@ -63,6 +63,7 @@ class Lease:
     slot: _Slot | None
     tensor: torch.Tensor
     part: bool = False
+    packed: bool = True
 
 
 @dataclass
@@ -98,9 +99,10 @@ class Ring:
         self.times = CopyTimes(device)
         self.passes = Passes()
 
-    def fetch(self, weight: Weight, part: bool = False) -> Lease:
+    def fetch(self, weight: Weight, part: bool = False, packed: bool = True) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there. `part`:
-        only the GPU's rows of it, and then of what comes next as well.
+        only the GPU's rows of it, and then of what comes next as well. `packed`: so, too, it comes
+        by way of packed copies where there are any.
 
         Where other threads have all slots it waits for one. They hold theirs only while they tell
         the device what to compute; who holds one already never waits, and reads the weight at home.
@@ -117,14 +119,14 @@ class Ring:
             else:
                 self.counts.misses += 1
                 history.ahead.clear()
-                slot = self._load(weight, part, asked=True)
+                slot = self._load(weight, part, packed, asked=True)
             held = getattr(self._here, "held", 0)
             while slot is None and held == 0:
                 self._changed.wait()
-                slot = self._find(weight, part) or self._load(weight, part, asked=True)
+                slot = self._find(weight, part) or self._load(weight, part, packed, asked=True)
             if slot is None:
                 self.counts.in_place += 1
-                return Lease(weight, None, weight.rows(part), part)
+                return Lease(weight, None, weight.rows(part))
             slot.users += 1
             self._here.held = held + 1
             self.times.use(slot.sample)
@@ -134,7 +136,8 @@ class Ring:
             self._give_up(slot)
             raise
         rows = weight.count(part)
-        return Lease(weight, slot, slot.tensor if slot.rows == rows else slot.tensor[:rows], part)
+        tensor = slot.tensor if slot.rows == rows else slot.tensor[:rows]
+        return Lease(weight, slot, tensor, part, packed)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -144,7 +147,7 @@ class Ring:
             lease.slot.users -= 1
             self._here.held -= 1
             lease.slot.mark_free(self._device)
-            self._look_ahead(lease.part)
+            self._look_ahead(lease.part, lease.packed)
             self._changed.notify()
 
     def _give_up(self, slot: _Slot) -> None:
@@ -163,7 +166,7 @@ class Ring:
             self._recent = self._here.history
         return self._recent
 
-    def _look_ahead(self, part: bool) -> None:
+    def _look_ahead(self, part: bool, packed: bool) -> None:
         """Starts copies of what comes next, as far as there is room for it."""
         history = self._history()
         ahead = history.ahead
@@ -173,7 +176,8 @@ class Ring:
         uses = ahead.uses
         while ahead.loaded < len(uses):
             use = uses[ahead.loaded]
-            if not self._has(use, part) and self._load(use(), part, ahead.wanted) is None:
+            if not self._has(use, part) \
+                    and self._load(use(), part, packed, ahead.wanted) is None:
                 break
             ahead.loaded += 1
 
@@ -202,7 +206,8 @@ class Ring:
             and slot.rows >= weight.count(part)
         return slot if found else None
 
-    def _load(self, weight: Weight, part: bool, keep=(), asked=False) -> _Slot | None:
+    def _load(self, weight: Weight, part: bool, packed: bool, keep=(),
+              asked=False) -> _Slot | None:
         """Over the oldest slots; None where they are in use or to be kept (weak references)."""
         after = [self._made]
         rows = weight.rows(part)
@@ -214,17 +219,18 @@ class Ring:
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
             after.append(self._written)
-        packed = weight.packed
-        packs = packed is not None and packed.version == version
-        link_bytes = packed.prefix_bytes(rows.numel()) if packs else size_bytes
+        copy = weight.packed if packed else None
+        if copy is not None and copy.version != version:
+            copy = None
+        link_bytes = size_bytes if copy is None else copy.prefix_bytes(rows.numel())
         slot.sample = self.times.begin(link_bytes)
         if asked:
             self.times.ask(slot.sample)
         slot.tensor = self._view(slot.begin, rows)
-        if packs:
-            self._device.unpack(slot.tensor, packed, after, slot.ready, slot.sample)
-        else:
+        if copy is None:
             self._device.copy(slot.tensor, rows, after, slot.ready, slot.sample)
+        else:
+            self._device.unpack(slot.tensor, copy, after, slot.ready, slot.sample)
         weight.copied_version = slot.version = version
         slot.holds, slot.key = weakref.ref(weight), id(weight)
         self._places[slot.key] = slot
