@@ -117,7 +117,7 @@ void attend(benchmark::State& state, const Case& c, std::vector<std::byte>& byte
   double seconds = 0.0;
   for (auto _ : state) {
     const auto start = std::chrono::steady_clock::now();
-    ops->attend_part(q, 0.1F, part, scratch, out, log_sums);
+    ops->attend_part(q, 0.1F, part, scratch, {out, log_sums});
     benchmark::DoNotOptimize(out.data());
     seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }

@@ -68,6 +68,12 @@ struct KvPart {
   DType dtype = DType::kF32;  // kF32, kF16 or kBF16
 };
 
+// What attend_part finds: [heads, head_dim] and [heads].
+struct PartFound {
+  std::span<float> out;
+  std::span<float> log_sums;
+};
+
 // Which pairs of a head's dimensions turn together.
 enum class RopeLayout {
   kInterleaved,  // (0,1), (2,3) …: GGUF's "norm" type, what llama-architecture files are permuted
@@ -140,8 +146,7 @@ class Ops {
   // ≤ kMostPartGroup. `scratch` has part_floats() elements.
   virtual size_t part_floats(const KvPart& part, size_t heads) const = 0;
   virtual void attend_part(std::span<const float> q, float scale, const KvPart& part,
-                           std::span<float> scratch, std::span<float> out,
-                           std::span<float> log_sums) = 0;
+                           std::span<float> scratch, const PartFound& found) = 0;
 
   // gate[i] = silu(gate[i]) × up[i].
   virtual void swiglu(std::span<float> gate, std::span<const float> up) = 0;

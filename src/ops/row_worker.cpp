@@ -152,8 +152,8 @@ void RowWorker::compute(const RowChannel& channel, const AttentionJob& job) {
   const KvPart part = job.part();
   const size_t count = job.heads * job.head_dim;
   scratch_.resize(std::max(scratch_.size(), ops_->part_floats(part, job.heads)));
-  ops_->attend_part({channel.x(), count}, job.scale, part, scratch_, {channel.y(), count},
-                    {channel.y() + count, job.heads});
+  ops_->attend_part({channel.x(), count}, job.scale, part, scratch_,
+                    {{channel.y(), count}, {channel.y() + count, job.heads}});
   account(&RowStatistics::attention_seconds);
   size_t tokens = 0;
   for (const KvStretch& stretch : job.stretches) tokens += stretch.tokens;

@@ -73,11 +73,10 @@ size_t CpuOps::part_floats(const KvPart& part, size_t heads) const {
 }
 
 void CpuOps::attend_part(std::span<const float> q, float scale, const KvPart& part,
-                         std::span<float> scratch, std::span<float> out,
-                         std::span<float> log_sums) {
+                         std::span<float> scratch, const PartFound& found) {
   const size_t dim = part.head_dim;
-  const PartTask task{q.data(), log_sums.size(), scale, part};
-  SPILLWAY_CHECK(q.size() == task.heads * dim && out.size() == q.size());
+  const PartTask task{q.data(), found.log_sums.size(), scale, part};
+  SPILLWAY_CHECK(q.size() == task.heads * dim && found.out.size() == q.size());
   SPILLWAY_CHECK(task.heads % part.kv_heads == 0 && task.group() <= kMostPartGroup);
   SPILLWAY_CHECK(!is_quantised(part.dtype) && scratch.size() >= part_floats(part, task.heads));
   const size_t tokens = chunk_tokens(part, task.heads);
@@ -89,8 +88,8 @@ void CpuOps::attend_part(std::span<const float> q, float scale, const KvPart& pa
   });
   parallel(task.heads, 1, [&](size_t begin, size_t end) {
     for (size_t h = begin; h < end; ++h) {
-      log_sums[h] =
-          merge(scratch.data() + h * task.sums_floats(), stride, chunks, out.subspan(h * dim, dim));
+      found.log_sums[h] = merge(scratch.data() + h * task.sums_floats(), stride, chunks,
+                                found.out.subspan(h * dim, dim));
     }
   });
 }

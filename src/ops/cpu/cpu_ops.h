@@ -31,8 +31,7 @@ class CpuOps final : public Ops {
                  std::span<float> out) override;
   size_t part_floats(const KvPart& part, size_t heads) const override;
   void attend_part(std::span<const float> q, float scale, const KvPart& part,
-                   std::span<float> scratch, std::span<float> out,
-                   std::span<float> log_sums) override;
+                   std::span<float> scratch, const PartFound& found) override;
   void swiglu(std::span<float> gate, std::span<const float> up) override;
   void geglu(std::span<float> gate, std::span<const float> up) override;
   void soft_cap(std::span<float> x, float cap) override;

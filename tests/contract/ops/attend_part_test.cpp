@@ -106,7 +106,7 @@ struct Found {
 Found attend(Ops& ops, const Shape& shape, const Part& part, const std::vector<float>& q) {
   std::vector<float> scratch(ops.part_floats(part.part(), shape.heads), NAN);
   Found found{std::vector<float>(q.size(), NAN), std::vector<float>(shape.heads, NAN)};
-  ops.attend_part(q, shape.scale, part.part(), scratch, found.out, found.log_sums);
+  ops.attend_part(q, shape.scale, part.part(), scratch, {found.out, found.log_sums});
   return found;
 }
 

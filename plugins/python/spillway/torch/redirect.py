@@ -15,6 +15,10 @@ _TEXT = ("the script asks for {}, and torch sees no GPU here: spillway.torch let
          "CPU, with the weights beyond the host budget on disk")
 
 
+# By their ids, also when they are no longer installed: nothing else may get these.
+_known_to_torchscript = []
+
+
 class _Redirect:
     def __init__(self):
         self._lock = threading.Lock()
@@ -66,6 +70,7 @@ def _tell_torchscript(redirected, original) -> None:
                       for name in ("_find_builtin", "_register_builtin"))
     if find is not None and register is not None and (operation := find(original)) is not None:
         register(redirected, operation)
+        _known_to_torchscript.append(redirected)
 
 
 def install(patches: Patches) -> None:
