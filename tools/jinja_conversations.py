@@ -25,6 +25,10 @@ def assistant(text, **more):
     return {"role": "assistant", "content": text, **more}
 
 
+def text(words):
+    return {"type": "text", "text": words}
+
+
 def call(name, arguments, **more):
     return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
 
@@ -62,6 +66,26 @@ CONVERSATIONS = {
                   {"role": "ipython", "content": {"ok": True, "n": [1.0, 1e22]}}],
     "tool_list": [user("Go"), {"role": "tool", "content": ["a", {"b": 1}]}, user("ok")],
     "none": [],
+    "parts": [{"role": "system", "content": [text("Be "), text("kind — 善")]},
+              {"role": "user", "content": [text("What is this?"), {"type": "image"}, text("And?")]},
+              {"role": "assistant", "content": [text("A cat.")]}, user("Sure?")],
+    "media": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x.png"}},
+                                           {"type": "audio"}, {"type": "video"}, text("Go")]}],
+    "no_content": [user("Weather?"), assistant(None, tool_calls=[
+        call("get_weather", {"city": "Zürich"}, id="call00001")]),
+        {"role": "tool", "content": "12 °C", "tool_call_id": "call00001", "name": "get_weather"},
+        assistant("Cold."), user("Danke")],
+    "parallel": [user("Both, please"), assistant("", reasoning_content="Two tools.", tool_calls=[
+        call("get_time", {}, id="abcdefghi"),
+        call("get_weather", {"city": "O'Fallon \"x\" \\n", "days": 0, "exact": False},
+             id="123456789")]),
+        {"role": "tool", "content": [text("12:30")], "tool_call_id": "abcdefghi"},
+        {"role": "tool", "content": "{\"t\": [1, 2.5, null]}", "tool_call_id": "123456789"}],
+    "developer": [{"role": "developer", "content": "Formal."}, user("Hi"), assistant("Good day.")],
+    "unknown_role": [user("a"), {"role": "critic", "content": "b"}, user("c")],
+    "no_role": [{"content": "only content"}],
+    "thinking": [user("Why?"), assistant("Because.", thinking="First.", reasoning="R."),
+                 user("And?"), assistant("So.", thinking="Then.", reasoning="S.")],
 }
 
 CASES = []
@@ -74,9 +98,10 @@ def add(name, conversation, **more):
 
 for key in CONVERSATIONS:
     add(key, key, add_generation_prompt=False)
-for key in ("user", "turns", "unicode", "think", "think_last", "two_calls"):
+for key in ("user", "turns", "unicode", "think", "think_last", "two_calls", "parts", "no_content",
+            "parallel", "thinking"):
     add(key + "+prompt", key, add_generation_prompt=True)
-for key in ("user", "system", "tool_call", "two_calls", "none"):
+for key in ("user", "system", "tool_call", "two_calls", "none", "parts", "no_content", "parallel"):
     add(key + "+tools", key, add_generation_prompt=True, tools=[WEATHER, CLOCK])
 add("system+tools+apart", "system", tools=[WEATHER], tools_in_user_message=False)
 add("user+no_thinking", "user", add_generation_prompt=True, enable_thinking=False)
@@ -87,3 +112,12 @@ add("user+custom_tools", "user", custom_tools=[CLOCK])
 add("tool_call+builtin", "tool_call", builtin_tools=["code_interpreter", "get_weather", "search"])
 add("bare_call+builtin", "tool_call_content", builtin_tools=["code_interpreter", "brave"],
     tools=[CLOCK])
+add("user+documents", "user", documents=[{"title": "A", "text": "first"}, {"title": "B — ü",
+                                                                      "text": "second"}])
+add("system+effort", "system", add_generation_prompt=True, reasoning_effort="high", thinking=True,
+    today="2024-07-06", model_identity="You are M.")
+add("parallel+keep", "parallel", add_generation_prompt=True, tools=[WEATHER, CLOCK],
+    clear_thinking=False, preserve_thinking=True, keep_all_reasoning=True)
+add("turns+functions", "turns", functions="[{\"name\": \"f\"}]", datetime="2024-07-06",
+    add_generation_prompt=True)
+add("two_calls+functions", "two_calls", functions="[]", datetime="now")

@@ -6,7 +6,8 @@
 
 snippets.json has small templates and their variables; to add one, write its "source" there and run
 this. smollm2.json and conversations.json (from tools/jinja_conversations.py) stand alone too; the
-other files hold what the templates of the folder render for the conversations. Needs jinja2, gguf.
+other files hold what templates of the folder render for the conversations, templates.json of all
+others the 64-bit FNV-1a hash and the number of bytes of that. Needs jinja2, gguf.
 """
 import argparse
 import copy
@@ -19,6 +20,7 @@ import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 import jinja_conversations
+from make_tokenizer_golden import fnv1a
 
 NOW = datetime.datetime(2024, 7, 6, 9, 5, 3)  # a Saturday; the test passes the same
 TEMPLATES = {
@@ -85,11 +87,34 @@ def gguf_template(path):
     return bytes(field.parts[-1]).decode("utf-8")
 
 
+def hashed(result):
+    """An output as [bytes, hash], what the template raised as it is, another error as null."""
+    if "raised" in result:
+        return result["raised"]
+    if "error" in result:
+        return None
+    output = result["output"].encode()
+    return [len(output), fnv1a(output)]
+
+
+def write_hashes(environment, options, cases):
+    results = {}
+    for path in sorted(options.templates.glob("*.jinja")):
+        if path.name in TEMPLATES.values():
+            continue
+        source = path.read_text(encoding="utf-8")
+        results[path.name] = [hashed(render(environment, source, copy.deepcopy(case["variables"])))
+                              for case in cases]
+    path = options.out / "templates.json"
+    path.write_text(json.dumps(results, ensure_ascii=False, separators=(",", ":")).replace(
+        ']],"', ']],\n"') + "\n", encoding="utf-8")
+    print(path, path.stat().st_size)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--templates", type=pathlib.Path, required=True)
     parser.add_argument("--gguf", type=pathlib.Path, required=True)
-    parser.add_argument("--all", action="store_true", help="every template of the folder")
     parser.add_argument("out", type=pathlib.Path)
     options = parser.parse_args()
     environment = make_environment()
@@ -105,10 +130,7 @@ def main():
     cases = jinja_conversations.CASES
     write(options.out / "conversations.json", cases)
     sources = {"smollm2": (None, gguf_template(options.gguf))}
-    chosen = TEMPLATES
-    if options.all:
-        chosen = {path.stem: path.name for path in sorted(options.templates.glob("*.jinja"))}
-    for name, file in chosen.items():
+    for name, file in TEMPLATES.items():
         sources[name] = (file, (options.templates / file).read_text(encoding="utf-8"))
     for name, (file, source) in sources.items():
         # A template of our own data is named; the one from the model is small and included.
@@ -116,6 +138,7 @@ def main():
         results = [{"case": case["name"], **render(environment, source, case["variables"])}
                    for case in cases]
         write(options.out / f"{name}.json", {**template, "results": results})
+    write_hashes(environment, options, cases)
 
 
 if __name__ == "__main__":

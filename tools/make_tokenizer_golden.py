@@ -12,8 +12,6 @@ import json
 import struct
 import sys
 
-import llama_cpp
-
 TEXTS = [
     "", " ", "  ", "\n", "\t\t", " \n \n\n x", "Hello world", " Hello  world!",
     "3.14159 and 2,718", "year 1789–1815, ½ ⅓ Ⅷ ٣٤ ९",
@@ -42,6 +40,7 @@ def fnv1a(data: bytes) -> str:
 
 
 def main(model_path: str, data_path: str) -> None:
+    import llama_cpp
     model = llama_cpp.Llama(model_path, vocab_only=True, verbose=False)
 
     def encode(data: bytes, special: bool) -> list[int]:

@@ -2,13 +2,12 @@
 #include "engine/perplexity.h"
 
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/report.h"
 #include "cli/session.h"
+#include "cli/text_file.h"
 
 namespace spillway::cli {
 namespace {
@@ -21,15 +20,6 @@ struct PerplexityFlags {
 };
 
 constexpr size_t kDefaultContext = 512;
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream content;
-  if (stream) content << stream.rdbuf();
-  if (!stream || content.str().empty())
-    return fail(ErrorCode::kBadFile, "{}: cannot be read, or is empty", path);
-  return content.str();
-}
 
 // A pass processes a chunk of tokens; the plan's figures are of passes.
 Speed pass_speed(const engine::Engine& engine, size_t tokens, double seconds) {

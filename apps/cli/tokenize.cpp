@@ -1,10 +1,14 @@
 // spillway tokenize: a text as the model sees it.
+#include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/text_file.h"
 #include "formats/gguf.h"
 #include "formats/tokenizer.h"
+#include "formats/tokenizer_folder.h"
 #include "platform/linux/linux_platform.h"
 
 namespace spillway::cli {
@@ -15,32 +19,60 @@ using nlohmann::ordered_json;
 struct TokenizeOptions {
   std::string model;
   std::string text;
+  std::string file;
   bool special = false;
+  bool no_bos = false;
+  bool count = false;
   bool json = false;
 };
 
 // Of any architecture: only the vocabulary is looked at.
-Result<formats::Tokenizer> read_tokenizer(const platform::File& file) {
-  SPILLWAY_ASSIGN(formats::GgufFile header, formats::GgufFile::parse(file));
-  SPILLWAY_ASSIGN(auto description, formats::take_tokenizer_description(header));
-  return formats::Tokenizer::create(std::move(description));
+Result<formats::TokenizerDescription> read_description(const std::string& path) {
+  const auto platform = platform::make_linux_platform();
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    SPILLWAY_ASSIGN(auto folder, formats::read_tokenizer_folder(*platform, path));
+    return std::move(folder.tokenizer);
+  }
+  SPILLWAY_ASSIGN(const auto file, platform->open(path, {}));
+  auto header = formats::GgufFile::parse(*file);
+  if (!header) return fail_within(path, std::move(header).error());
+  auto description = formats::take_tokenizer_description(*header);
+  if (!description) return fail_within(path, std::move(description).error());
+  return description;
+}
+
+Result<formats::Tokenizer> read_tokenizer(const std::string& path) {
+  SPILLWAY_ASSIGN(auto description, read_description(path));
+  auto tokenizer = formats::Tokenizer::create(std::move(description));
+  if (!tokenizer) return fail_within(path, std::move(tokenizer).error());
+  return tokenizer;
 }
 
 Result<void> tokenize(const TokenizeOptions& options) {
-  const auto platform = platform::make_linux_platform();
-  SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
-  auto made = read_tokenizer(*file);
-  if (!made) return fail_within(options.model, made.error());
-  const formats::Tokenizer& tokenizer = *made;
+  SPILLWAY_ASSIGN(const formats::Tokenizer tokenizer, read_tokenizer(options.model));
+  std::string text = options.text;
+  if (!options.file.empty()) {
+    SPILLWAY_ASSIGN(text, read_text(options.file));
+  }
+  const auto start = std::chrono::steady_clock::now();
   const auto ids =
-      tokenizer.encode(options.text, {.parse_special = options.special, .add_special = true});
+      tokenizer.encode(text, {.parse_special = options.special, .add_special = !options.no_bos});
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  if (options.count) {
+    std::printf("%zu\n", ids.size());
+    std::fprintf(stderr, "%zu tokens of %zu bytes in %.3f s: %.2f MB/s\n", ids.size(), text.size(),
+                 taken.count(), static_cast<double>(text.size()) / 1e6 / taken.count());
+    return {};
+  }
   ordered_json pieces = ordered_json::array();
   for (const formats::TokenId id : ids) pieces.push_back(tokenizer.piece(id, true));
   const auto quoted = [](const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
   };
   if (options.json) {
-    std::printf("%s\n", quoted({{"token_ids", ids}, {"pieces", pieces}}).c_str());
+    const ordered_json all = {{"token_ids", ids}, {"pieces", pieces}, {"seconds", taken.count()}};
+    std::printf("%s\n", quoted(all).c_str());
     return {};
   }
   for (size_t i = 0; i < ids.size(); ++i)
@@ -53,12 +85,21 @@ Result<void> tokenize(const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "shows a text as the model sees it");
-  command->add_option("MODEL", options->model, "a GGUF file")->required();
-  command->add_option("TEXT", options->text, "the text")->required();
+  command->add_option("MODEL", options->model, "a GGUF file, or a folder with a tokenizer.json")
+      ->required();
+  auto* text = command->add_option("TEXT", options->text, "the text");
+  auto* file = command->add_option("--file", options->file, "a file with the text; - is stdin");
+  text->excludes(file);
   command->add_flag("--special", options->special,
                     "the text of control tokens becomes those tokens");
+  command->add_flag("--no-bos", options->no_bos, "without the tokens around a text (BOS, EOS)");
+  command->add_flag("--show-count", options->count, "only how many tokens there are");
   command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return tokenize(*options); }; });
+  command->callback([options, text, file, &chosen] {
+    if (text->count() + file->count() != 1)
+      throw CLI::ValidationError("tokenize", "give either TEXT or --file");
+    chosen = [options] { return tokenize(*options); };
+  });
 }
 
 }  // namespace spillway::cli

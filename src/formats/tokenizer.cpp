@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 11> kEndTexts = {
     "<|end_of_turn|>", "<end_of_utterance>", "</s>"};
 
 std::vector<TokenId> end_tokens(const TokenizerDescription& from) {
-  std::vector<TokenId> ends;
+  std::vector<TokenId> ends = from.ends;
   for (const auto& id : {from.eos, from.eot})
     if (id) ends.push_back(*id);
   for (size_t i = 0; i < from.types.size(); ++i) {
@@ -46,26 +46,45 @@ void make_control(const std::vector<TokenId>& ids, std::vector<int64_t>& types) 
 
 Result<std::unique_ptr<TokenizerFamily>> make_family(const Vocabulary& vocabulary,
                                                      TokenizerDescription from) {
-  if (from.model == "gpt2") return make_byte_level_bpe(vocabulary, from);
-  return make_sentencepiece_bpe(vocabulary, std::move(from));
+  if (from.model == "llama") return make_sentencepiece_bpe(vocabulary, std::move(from));
+  return make_merge_list_bpe(vocabulary, from);
+}
+
+// Whether text is given a space in front only where all of it begins.
+bool adds_space_at_start_only(const std::vector<TextStep>& steps) {
+  return std::ranges::any_of(
+      steps, [](const TextStep& step) { return step.kind == TextStep::Kind::kPrependAtStart; });
 }
 
 }  // namespace
 
 struct Tokenizer::State {
-  State(StringArray texts, const std::vector<int64_t>& types)
-      : vocabulary(std::move(texts), types), specials(vocabulary) {}
+  explicit State(TokenizerDescription& from)
+      : vocabulary(std::move(from.tokens), from.types),
+        normalizer(std::move(from.normalizer)),
+        preparation(std::move(from.preparation)),
+        specials(SpecialTokens::of_plain_text(vocabulary, from.added)),
+        normalized_specials(SpecialTokens::of_normalized_text(vocabulary, from.added, normalizer)),
+        bos(from.bos),
+        eos(from.eos),
+        add_bos(from.add_bos),
+        add_eos(from.add_eos),
+        spells_added_tokens(from.model == "bpe") {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  Vocabulary vocabulary;  // family and specials refer to it
-  SpecialTokens specials;
+  Vocabulary vocabulary;  // the family refers to it
+  TextSteps normalizer, preparation;
+  SpecialTokens specials, normalized_specials;
   std::unique_ptr<TokenizerFamily> family;
   std::vector<TokenId> ends;
   std::optional<TokenId> bos, eos;
-  bool add_bos = false;
-  bool add_eos = false;
+  bool add_bos, add_eos;
+  bool spells_added_tokens;  // user-defined tokens write spaces as the others do
+  bool space_at_start_only = false;
 
+  void encode_text(std::string_view text, bool at_start, bool parse_special,
+                   std::vector<TokenId>& ids) const;
   void append_piece(TokenId id, bool special, std::string& out) const;
 };
 
@@ -78,12 +97,10 @@ Result<Tokenizer> Tokenizer::create(TokenizerDescription description) {
   SPILLWAY_TRY(check_tokenizer_description(description));
   std::vector<TokenId> ends = end_tokens(description);
   make_control(ends, description.types);
-  auto state = std::make_unique<State>(std::move(description.tokens), description.types);
+  const bool space_at_start_only = adds_space_at_start_only(description.preparation);
+  auto state = std::make_unique<State>(description);
   state->ends = std::move(ends);
-  state->bos = description.bos;
-  state->eos = description.eos;
-  state->add_bos = description.add_bos;
-  state->add_eos = description.add_eos;
+  state->space_at_start_only = space_at_start_only;
   SPILLWAY_ASSIGN(state->family, make_family(state->vocabulary, std::move(description)));
   return Tokenizer(std::move(state));
 }
@@ -91,15 +108,29 @@ Result<Tokenizer> Tokenizer::create(TokenizerDescription description) {
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   std::vector<TokenId> ids;
   if (options.add_special && state_->add_bos && state_->bos) ids.push_back(*state_->bos);
-  for (size_t begin = 0; begin < text.size();) {
-    const auto found = state_->specials.find(text, begin, options.parse_special);
-    if (found.begin > begin) state_->family->encode(text.substr(begin, found.begin - begin), ids);
-    if (found.begin == text.size()) break;
-    ids.push_back(found.id);
-    begin = found.begin + token_text(found.id).size();
-  }
+  state_->specials.cut(
+      text, options.parse_special,
+      [&](std::string_view part, size_t begin) {
+        state_->encode_text(part, begin == 0, options.parse_special, ids);
+      },
+      [&](TokenId id) { ids.push_back(id); });
   if (options.add_special && state_->add_eos && state_->eos) ids.push_back(*state_->eos);
   return ids;
+}
+
+// What stands between the special tokens of the text as it came.
+void Tokenizer::State::encode_text(std::string_view text, bool at_start, bool parse_special,
+                                   std::vector<TokenId>& ids) const {
+  if (normalizer.empty() && preparation.empty() && normalized_specials.empty())
+    return family->encode(text, ids);
+  const std::string normalized = normalizer.apply(text, at_start);
+  normalized_specials.cut(
+      normalized, parse_special,
+      [&](std::string_view part, size_t begin) {
+        if (preparation.empty()) return family->encode(part, ids);
+        family->encode(preparation.apply(part, at_start && begin == 0), ids);
+      },
+      [&](TokenId id) { ids.push_back(id); });
 }
 
 void Tokenizer::State::append_piece(TokenId id, bool special, std::string& out) const {
@@ -110,7 +141,10 @@ void Tokenizer::State::append_piece(TokenId id, bool special, std::string& out) 
       if (special) out += text;
       return;
     case TokenType::kUserDefined:
-      out += text;
+      if (spells_added_tokens)
+        family->decode(text, out);
+      else
+        out += text;
       return;
     case TokenType::kByte:
       out += static_cast<char>(byte_of_token(text).value_or(0));
@@ -141,7 +175,7 @@ std::string Tokenizer::decode(const std::vector<TokenId>& ids, bool special) con
     if (!parsed && after_special && state_->family->adds_space() && out.size() > begin &&
         out[begin] == ' ')
       out.erase(begin, 1);
-    after_special = parsed;
+    after_special = parsed && !state_->space_at_start_only;
   }
   return out;
 }
@@ -171,7 +205,9 @@ bool Tokenizer::is_end(TokenId id) const {
 
 size_t Tokenizer::memory_bytes() const {
   return sizeof(State) + state_->vocabulary.memory_bytes() + state_->specials.memory_bytes() +
-         state_->family->memory_bytes() + state_->ends.capacity() * sizeof(TokenId);
+         state_->normalized_specials.memory_bytes() + state_->normalizer.memory_bytes() +
+         state_->preparation.memory_bytes() + state_->family->memory_bytes() +
+         state_->ends.capacity() * sizeof(TokenId);
 }
 
 }  // namespace spillway::formats

@@ -1,6 +1,7 @@
-// Text to token ids and back, exactly as the model was trained. Two families: byte-level BPE (GGUF
-// model "gpt2") with a pre-tokenizer pattern, and SentencePiece-style BPE (GGUF model "llama") with
-// byte fallback. Immutable once made; const members are thread-safe.
+// Text to token ids and back, exactly as the model was trained. Three families: byte-level BPE
+// (GGUF model "gpt2") with pre-tokenizer patterns, SentencePiece's BPE by scores (GGUF model
+// "llama") with byte fallback, and BPE over characters by a list of merges ("bpe"), which is how
+// tokenizer.json spells SentencePiece's. Immutable once made; const members are thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "base/result.h"
 #include "formats/gguf.h"
+#include "formats/tokenizer_steps.h"
 
 namespace spillway::formats {
 
@@ -29,16 +31,31 @@ enum class TokenType : int32_t {
 
 // What a tokenizer is made of, however the file spells it.
 struct TokenizerDescription {
-  std::string model;  // "gpt2" or "llama"
-  std::string pre;    // "smollm", "gpt-2", "llama-bpe", "qwen2" or an alias; unused for "llama"
+  std::string model;  // "gpt2", "llama" or "bpe"
   StringArray tokens;
   std::vector<float> scores;   // "llama": one per token; else empty
   std::vector<int64_t> types;  // TokenType; one per token, or empty: all normal
-  StringArray merges;          // "gpt2": "left right", best first
+  StringArray merges;          // "gpt2", "bpe": "left right", best first
+  // "gpt2", "bpe": a word that is a token is that token, whatever the merges say.
+  bool whole_words_first = false;
   std::optional<TokenId> bos, eos, eot, unknown;
+  std::vector<TokenId> ends;  // what ends a turn beside EOS and EOT
   bool add_bos = false;
   bool add_eos = false;
-  bool add_space_prefix = true;  // "llama" only
+  // Spaces that stand in front of text only in tokens: "llama" puts them there itself, "bpe" has
+  // steps that do, and decoding takes them away.
+  bool add_space_prefix = true;
+  // What the vocabulary cannot spell is the unknown token ("bpe"; "gpt2" leaves it out, unless
+  // unknown_bytes), in a row only once if fuse_unknown.
+  bool unknown_bytes = false;
+  bool fuse_unknown = false;
+
+  // In this order: what is said of special tokens that are not just their own text, changes of the
+  // text between those, changes after the `normalized` ones were found, cuts ("gpt2", "bpe").
+  std::vector<AddedTokenRule> added;
+  std::vector<TextStep> normalizer;
+  std::vector<TextStep> preparation;
+  std::vector<SplitStep> splits;
 };
 
 // Takes the vocabulary out of the file's metadata (it is then held once). kBadFile: arrays of

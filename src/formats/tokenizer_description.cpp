@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "formats/tokenizer_family.h"
-#include "formats/tokenizer_pretokenizer.h"
+#include "formats/tokenizer_patterns.h"
 
 namespace spillway::formats {
 namespace {
@@ -72,6 +72,18 @@ Result<void> check_types(const TokenizerDescription& d) {
   return {};
 }
 
+Result<void> check_steps(const TokenizerDescription& d) {
+  for (const auto* steps : {&d.normalizer, &d.preparation})
+    for (const TextStep& step : *steps)
+      if (step.kind == TextStep::Kind::kReplace && step.from.empty())
+        return fail(ErrorCode::kBadFile, "a normalizer replaces the empty text");
+  for (const AddedTokenRule& rule : d.added)
+    if (rule.id < 0 || static_cast<size_t>(rule.id) >= d.tokens.size())
+      return fail(ErrorCode::kBadFile, "an added token is {}, but the vocabulary has {} tokens",
+                  rule.id, d.tokens.size());
+  return {};
+}
+
 Result<void> check_id(const char* name, std::optional<TokenId> id, size_t tokens) {
   if (id && (*id < 0 || static_cast<size_t>(*id) >= tokens))
     return fail(ErrorCode::kBadFile, "the {} token is {}, but the vocabulary has {} tokens", name,
@@ -79,9 +91,17 @@ Result<void> check_id(const char* name, std::optional<TokenId> id, size_t tokens
   return {};
 }
 
-// Files of old converters say nothing; the families' own defaults hold then.
-bool adds_bos_by_default(const TokenizerDescription& d) {
-  return d.model == "llama" || d.pre == "llama-bpe" || d.pre == "llama3" || d.pre == "llama-v3";
+// Phi-3's GGUF files do not carry what its tokenizer.json says of its added tokens.
+void add_rules_of_phi3(const GgufFile& file, TokenizerDescription& d) {
+  const auto architecture = file.string_value("general.architecture");
+  if (!architecture || *architecture != "phi3" || d.model != "llama") return;
+  for (size_t i = 0; i < d.types.size(); ++i) {
+    const std::string_view text = d.tokens[i];
+    const TokenType type{static_cast<int32_t>(d.types[i])};
+    if (type != TokenType::kControl && type != TokenType::kUserDefined) continue;
+    if (text == "<unk>" || text == "<s>" || text == "<|endoftext|>") continue;
+    d.added.push_back({.id = static_cast<TokenId>(i), .rstrip = true});
+  }
 }
 
 }  // namespace
@@ -100,18 +120,19 @@ bool is_mergeable(TokenType type) {
 
 Result<void> check_tokenizer_description(const TokenizerDescription& description) {
   const std::string& model = description.model;
-  if (model != "gpt2" && model != "llama")
+  if (model != "gpt2" && model != "llama" && model != "bpe")
     return fail(ErrorCode::kBadFile,
                 "the tokenizer (tokenizer.ggml.model) is '{}', which is not supported; supported "
                 "are gpt2 (byte-level BPE) and llama (SentencePiece BPE)",
                 model);
-  if (model == "gpt2") SPILLWAY_TRY(check_pre_tokenizer(description.pre));
   SPILLWAY_TRY(check_lengths(description));
   SPILLWAY_TRY(check_types(description));
+  SPILLWAY_TRY(check_steps(description));
   const size_t tokens = description.tokens.size();
   SPILLWAY_TRY(check_id("BOS", description.bos, tokens));
   SPILLWAY_TRY(check_id("EOS", description.eos, tokens));
   SPILLWAY_TRY(check_id("EOT", description.eot, tokens));
+  for (const TokenId id : description.ends) SPILLWAY_TRY(check_id("end", id, tokens));
   return check_id("unknown", description.unknown, tokens);
 }
 
@@ -119,8 +140,14 @@ Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
   TokenizerDescription d;
   SPILLWAY_ASSIGN(d.model, file.string_value(key_of("model")));
   // Before anything is taken apart: other families spell their vocabulary otherwise.
+  bool adds_bos = d.model == "llama";
   if (d.model == "gpt2") {
-    SPILLWAY_ASSIGN(d.pre, file.string_value(key_of("pre")));
+    SPILLWAY_ASSIGN(const std::string_view name, file.string_value(key_of("pre")));
+    SPILLWAY_ASSIGN(NamedCut cut, find_named_cut(name));
+    d.splits = std::move(cut.steps);
+    d.whole_words_first = cut.whole_words_first;
+    adds_bos = cut.adds_bos;
+    d.add_space_prefix = false;
     SPILLWAY_ASSIGN(d.merges, take_array<StringArray>(file, key_of("merges")));
   } else if (d.model == "llama") {
     SPILLWAY_ASSIGN(d.scores, take_array<std::vector<float>>(file, key_of("scores")));
@@ -134,10 +161,13 @@ Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
   SPILLWAY_ASSIGN(d.eos, read_id(file, "eos_token_id", tokens));
   SPILLWAY_ASSIGN(d.eot, read_id(file, "eot_token_id", tokens));
   SPILLWAY_ASSIGN(d.unknown, read_id(file, "unknown_token_id", tokens));
-  SPILLWAY_ASSIGN(d.add_bos, file.bool_value(key_of("add_bos_token"), adds_bos_by_default(d)));
+  SPILLWAY_ASSIGN(d.add_bos, file.bool_value(key_of("add_bos_token"), adds_bos));
   SPILLWAY_ASSIGN(d.add_eos, file.bool_value(key_of("add_eos_token"), false));
-  SPILLWAY_ASSIGN(d.add_space_prefix, file.bool_value(key_of("add_space_prefix"), true));
+  if (d.model == "llama") {
+    SPILLWAY_ASSIGN(d.add_space_prefix, file.bool_value(key_of("add_space_prefix"), true));
+  }
   SPILLWAY_TRY(check_tokenizer_description(d));
+  add_rules_of_phi3(file, d);
   return d;
 }
 

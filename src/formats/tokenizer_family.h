@@ -1,4 +1,4 @@
-// What differs between the two families of tokenizers: how text between special tokens becomes ids,
+// What differs between the families of tokenizers: how text between special tokens becomes ids,
 // and how a token's text becomes bytes. Owned by the Tokenizer; const members are thread-safe.
 #pragma once
 
@@ -27,8 +27,8 @@ class TokenizerFamily {
 };
 
 // Both keep a reference to `vocabulary`, which must stay where it is.
-// kBadFile: an unknown pre-tokenizer, or a merge that names no tokens.
-Result<std::unique_ptr<TokenizerFamily>> make_byte_level_bpe(const Vocabulary& vocabulary,
+// kBadFile: a pattern that cannot be read, or a merge that names no tokens.
+Result<std::unique_ptr<TokenizerFamily>> make_merge_list_bpe(const Vocabulary& vocabulary,
                                                              const TokenizerDescription& from);
 Result<std::unique_ptr<TokenizerFamily>> make_sentencepiece_bpe(const Vocabulary& vocabulary,
                                                                 TokenizerDescription from);

@@ -1,11 +1,15 @@
-// Cuts text into the words that byte-level BPE merges within, by a pattern that goes with the
-// vocabulary. A PreTokenizer is immutable and thread-safe; a WordCursor belongs to one thread.
+// Cuts text into the words that BPE merges within, by patterns that go with the vocabulary. A
+// PreTokenizer is immutable and thread-safe; cursors belong to one thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "formats/tokenizer_steps.h"
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_context_8;
@@ -23,26 +27,54 @@ struct Pcre2MatchFree {
   void operator()(pcre2_real_match_data_8* data) const;
 };
 
-// kBadFile: `name` (the file's tokenizer.ggml.pre) is none of those that we know.
-Result<void> check_pre_tokenizer(std::string_view name);
-
 class PreTokenizer {
  public:
-  // As check_pre_tokenizer.
-  static Result<PreTokenizer> create(std::string_view name);
-  // A word that is a token is that token, whatever the merges say.
-  bool whole_words_first() const { return whole_words_first_; }
+  // kBadFile: a pattern that cannot be read. Without steps, text is one word.
+  static Result<PreTokenizer> create(const std::vector<SplitStep>& steps);
   size_t memory_bytes() const;
 
  private:
+  friend class SplitCursor;
   friend class WordCursor;
-  std::unique_ptr<pcre2_real_code_8, Pcre2CodeFree> code_;
-  std::unique_ptr<pcre2_real_match_context_8, Pcre2LimitsFree> limits_;
-  bool whole_words_first_ = false;
+  struct Split {
+    std::unique_ptr<pcre2_real_code_8, Pcre2CodeFree> code;
+    SplitBehavior behavior;
+    bool invert;
+  };
+  std::vector<Split> splits_;
 };
 
-// Walks over all words of a text, from left to right; together they are the text. Each run of bytes
-// that are not UTF-8 is a word, and what lies between two runs is cut as if it stood alone.
+// Walks over the pieces that one step makes of a text, from left to right.
+class SplitCursor {
+ public:
+  explicit SplitCursor(const PreTokenizer::Split& split);
+  void restart(std::string_view text);  // of whole characters
+  // The next piece, never empty before the end and empty there.
+  std::string_view next();
+
+ private:
+  struct Part {
+    size_t begin, end;
+    bool is_match;
+  };
+  std::optional<Part> next_part();
+  std::optional<Part> take_part();
+  void find_match();
+  int match(size_t begin, uint32_t options);
+  bool absorbs(const Part& part, const Part& following) const;
+
+  const PreTokenizer::Split& split_;
+  std::string_view text_;
+  size_t position_ = 0;                     // of the next part
+  size_t match_begin_ = 0, match_end_ = 0;  // not before `position_`; at the end: none is left
+  bool gave_up_ = false;
+  std::optional<Part> ahead_;  // taken, and not given out
+  std::unique_ptr<pcre2_real_match_context_8, Pcre2LimitsFree> limits_;
+  std::unique_ptr<pcre2_real_match_data_8, Pcre2MatchFree> match_data_;
+};
+
+// Walks over all words of a text. Each run of bytes that are not UTF-8 is a word, and what lies
+// between two runs is cut as if it stood alone.
 class WordCursor {
  public:
   WordCursor(const PreTokenizer& pre_tokenizer, std::string_view text);
@@ -50,13 +82,12 @@ class WordCursor {
   std::string_view next();
 
  private:
-  size_t match(std::string_view run, size_t begin) const;
+  std::string_view next_in_run();
 
-  const PreTokenizer& pre_tokenizer_;
   std::string_view rest_;  // not cut yet
-  std::string_view run_;   // whole characters at its front
-  size_t run_position_ = 0;
-  std::unique_ptr<pcre2_real_match_data_8, Pcre2MatchFree> match_data_;
+  std::vector<SplitCursor> cursors_;
+  size_t level_ = 0;  // the cursor that is asked next; those below it have pieces left
+  bool in_run_ = false;
 };
 
 }  // namespace spillway::formats

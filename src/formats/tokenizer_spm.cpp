@@ -9,25 +9,18 @@
 
 #include "formats/tokenizer_family.h"
 #include "formats/tokenizer_merge.h"
+#include "formats/tokenizer_spaces.h"
 #include "formats/tokenizer_tables.h"
 #include "formats/tokenizer_utf8.h"
 
 namespace spillway::formats {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";
-
 // Unsigned numbers in the order of the scores, best (highest) first, all below kNoMergeRank.
 uint32_t rank_of_score(float score) {
   const auto bits = std::bit_cast<uint32_t>(score + 0.0F);  // -0 and 0 are one score
   const uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000U;
   return ~ascending;
-}
-
-// A space after another character: where such a token exists, merges cross words.
-bool has_inner_space(std::string_view token_text) {
-  while (token_text.starts_with(kSpace)) token_text.remove_prefix(kSpace.size());
-  return token_text.find(kSpace) != std::string_view::npos;
 }
 
 class SentencePieceBpe final : public TokenizerFamily {
@@ -56,7 +49,6 @@ class SentencePieceBpe final : public TokenizerFamily {
  private:
   void add_token(TokenId id);
   std::optional<TokenId> find(std::string_view text) const;
-  size_t word_size(std::string_view text) const;
   void encode_word(std::string_view word, MergeWork& work, std::vector<TokenId>& ids) const;
   void fall_back(std::string_view character, std::vector<TokenId>& ids) const;
 
@@ -86,31 +78,16 @@ std::optional<TokenId> SentencePieceBpe::find(std::string_view text) const {
   return tokens_.find(vocabulary_, text);
 }
 
-// No merge crosses a space that follows another character (unless a token does), so that the text
-// can be taken in words: less memory, the same ids.
-size_t SentencePieceBpe::word_size(std::string_view text) const {
-  if (!words_are_apart_) return text.size();
-  size_t size = 0;
-  bool inside = false;
-  while (size < text.size()) {
-    const bool space = text[size] == ' ' || text.substr(size).starts_with(kSpace);
-    if (space && inside) break;
-    inside = !space;
-    size += space && text[size] != ' ' ? kSpace.size() : 1;
-  }
-  return size;
-}
-
 void SentencePieceBpe::encode(std::string_view text, std::vector<TokenId>& ids) const {
   if (text.empty()) return;
   MergeWork work;
-  std::string word(add_space_ ? kSpace : "");
+  std::string word(add_space_ ? kSpelledSpace : "");
   // The space in front belongs to the spaces or the word that follow.
   while (!text.empty()) {
-    const size_t size = word_size(text);
+    const size_t size = words_are_apart_ ? first_word_size(text) : text.size();
     for (const char byte : text.substr(0, size)) {
       if (byte == ' ')
-        word += kSpace;
+        word += kSpelledSpace;
       else
         word += byte;
     }
@@ -146,7 +123,7 @@ void SentencePieceBpe::encode_word(std::string_view word, MergeWork& work,
 }
 
 void SentencePieceBpe::fall_back(std::string_view character, std::vector<TokenId>& ids) const {
-  if (character == kSpace) character = " ";
+  if (character == kSpelledSpace) character = " ";
   const bool have_all = std::ranges::all_of(
       character, [&](char byte) { return byte_tokens_[static_cast<uint8_t>(byte)] != kNoToken; });
   if (have_all) {
@@ -158,9 +135,9 @@ void SentencePieceBpe::fall_back(std::string_view character, std::vector<TokenId
 
 void SentencePieceBpe::decode(std::string_view token_text, std::string& out) const {
   while (!token_text.empty()) {
-    const bool space = token_text.starts_with(kSpace);
+    const bool space = token_text.starts_with(kSpelledSpace);
     out += space ? ' ' : token_text.front();
-    token_text.remove_prefix(space ? kSpace.size() : 1);
+    token_text.remove_prefix(space ? kSpelledSpace.size() : 1);
   }
 }
 

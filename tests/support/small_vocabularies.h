@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "formats/tokenizer.h"
+#include "formats/tokenizer_patterns.h"
 
 namespace spillway::test {
 
@@ -32,10 +33,12 @@ inline std::string spelled_byte(int byte) {
 // Ids: the bytes 0 to 255; 256 "<|end|>" and 257 "<|end|>x" (control), 258 "<tool>" (user-defined),
 // then one token per merge.
 inline formats::TokenizerDescription byte_level_description(
-    std::string pre, const std::vector<std::string>& merges) {
+    std::string_view pre, const std::vector<std::string>& merges) {
   formats::TokenizerDescription d;
   d.model = "gpt2";
-  d.pre = std::move(pre);
+  formats::NamedCut cut = formats::find_named_cut(pre).value();
+  d.splits = std::move(cut.steps);
+  d.whole_words_first = cut.whole_words_first;
   const auto add = [&](std::string_view text, formats::TokenType type) {
     d.tokens.push_back(text);
     d.types.push_back(static_cast<int64_t>(type));

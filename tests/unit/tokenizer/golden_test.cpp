@@ -1,7 +1,6 @@
 // SmolLM2's ids against llama.cpp's. Made by:
 //   python tools/make_tokenizer_golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf ../shared/data
 //       > tests/golden/tokenizer_smollm2.jsonl
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -13,14 +12,6 @@ namespace spillway::formats {
 namespace {
 
 using nlohmann::json;
-
-std::string fnv1a(const std::vector<TokenId>& ids) {
-  uint64_t hash = 0xCBF29CE484222325;
-  for (const TokenId id : ids)
-    for (int shift = 0; shift < 32; shift += 8)
-      hash = (hash ^ (static_cast<uint32_t>(id) >> shift & 0xFF)) * 0x100000001B3;
-  return fmt::format("{:016x}", hash);
-}
 
 void compare_text(const Tokenizer& tokenizer, const json& line) {
   const auto text = line["text"].get<std::string>();
@@ -35,7 +26,7 @@ void compare_file(const Tokenizer& tokenizer, const json& line) {
   if (!text) return;  // only the shared data has it
   const auto ids = tokenizer.encode(*text, {});
   EXPECT_EQ(ids.size(), line["count"].get<size_t>()) << line["file"];
-  EXPECT_EQ(fnv1a(ids), line["fnv1a"].get<std::string>()) << line["file"];
+  EXPECT_EQ(test::fnv1a(ids), line["fnv1a"].get<std::string>()) << line["file"];
   EXPECT_EQ(tokenizer.decode(ids), *text);
 }
 

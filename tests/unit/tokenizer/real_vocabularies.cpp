@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "formats/tokenizer_patterns.h"
 #include "platform/linux/linux_platform.h"
 #include "support/small_vocabularies.h"
 
@@ -76,6 +77,14 @@ Result<std::string> read_text(const std::string& path) {
   return text.str();
 }
 
+std::string fnv1a(const std::vector<formats::TokenId>& ids) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const formats::TokenId id : ids)
+    for (int shift = 0; shift < 32; shift += 8)
+      hash = (hash ^ (static_cast<uint32_t>(id) >> shift & 0xFF)) * 0x100000001B3;
+  return fmt::format("{:016x}", hash);
+}
+
 Result<TokenizerDescription> gguf_vocabulary(const std::string& path) {
   const auto machine = platform::make_linux_platform();
   SPILLWAY_ASSIGN(const auto file, machine->open(path, {.caching = platform::Caching::kUse}));
@@ -88,7 +97,8 @@ Result<TokenizerDescription> llama3_vocabulary() {
   SPILLWAY_ASSIGN(const auto merges, read_text(shared_path("tokenizers/llama3.2_vocab.bpe")));
   TokenizerDescription d;
   d.model = "gpt2";
-  d.pre = "llama-bpe";
+  d.splits = formats::find_named_cut("llama-bpe").value().steps;
+  d.whole_words_first = true;
   const auto ids = nlohmann::json::parse(json);
   std::vector<std::string> texts(ids.size());
   for (const auto& [text, id] : ids.items()) texts.at(id.get<size_t>()) = text;
@@ -103,7 +113,7 @@ Result<TokenizerDescription> qwen2_vocabulary() {
   SPILLWAY_ASSIGN(const auto text, read_text(shared_path("tokenizers/qwen.tiktoken")));
   TokenizerDescription d;
   d.model = "gpt2";
-  d.pre = "qwen2";
+  d.splits = formats::find_named_cut("qwen2").value().steps;
   Ranks ranks;
   std::vector<std::string> tokens;
   std::istringstream lines(text);

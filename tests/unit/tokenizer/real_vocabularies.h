@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "formats/tokenizer.h"
 
@@ -10,6 +11,8 @@ namespace spillway::test {
 
 std::string shared_path(const std::string& name);
 Result<std::string> read_text(const std::string& path);
+// The 64-bit FNV-1a hash over the ids, each as four bytes, little-endian.
+std::string fnv1a(const std::vector<formats::TokenId>& ids);
 
 // Any GGUF file.
 Result<formats::TokenizerDescription> gguf_vocabulary(const std::string& path);
