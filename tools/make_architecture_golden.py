@@ -2,7 +2,7 @@
 """Writes what transformers computes for the tiny models of tests/golden/tiny_models.py.
 
 usage: make_architecture_golden.py [OUT.npz]      (needs torch, transformers, gguf)
-Default: tests/golden/architectures.npz, float32 [positions, vocabulary] for each model, and the ids.
+Default: tests/golden/architectures.npz, float32 [positions, vocabulary] of each model, and ids.
 """
 import sys
 import tempfile

@@ -6,7 +6,9 @@
 #include "base/printable.h"
 #include "base/units.h"
 #include "cli/commands.h"
+#include "engine/model_folder.h"
 #include "formats/gguf.h"
+#include "formats/safetensors.h"
 #include "platform/linux/linux_platform.h"
 
 namespace spillway::cli {
@@ -90,8 +92,63 @@ std::string describe(const formats::GgufFile& file, const platform::FileInfo& in
   return text;
 }
 
+// What config.json says, and the tensors as the folder's files name them.
+ordered_json folder_json(const formats::SafetensorsFolder& weights, const std::string& path,
+                         const ordered_json& config) {
+  ordered_json json = {{"path", path},
+                       {"files", ordered_json::array()},
+                       {"config", config},
+                       {"tensors", ordered_json::array()}};
+  for (const auto& file : weights.files()) {
+    json["files"].push_back({{"path", file->info().path}, {"size_bytes", file->info().size_bytes}});
+  }
+  for (const auto& [t, file] : weights.tensors()) {
+    json["tensors"].push_back({{"name", t.name},
+                               {"type", dtype_info(t.dtype).name},
+                               {"dimensions", t.dimensions},
+                               {"file", weights.files()[file]->info().path},
+                               {"offset", t.offset},
+                               {"size_bytes", t.size_bytes}});
+  }
+  return json;
+}
+
+std::string describe(const ordered_json& folder) {
+  uint64_t bytes = 0;
+  for (const auto& file : folder["files"]) bytes += file["size_bytes"].get<uint64_t>();
+  std::string text = fmt::format("{}: Hugging Face folder, {} in {} files, {} tensors\n\n",
+                                 folder["path"].get<std::string>(), format_size(bytes),
+                                 folder["files"].size(), folder["tensors"].size());
+  for (const auto& [key, value] : folder["config"].items()) {
+    std::string shown = dump(value, -1, true);
+    if (shown.size() > kShownBytes) shown = shown.substr(0, kShownBytes) + "…";
+    text += fmt::format("{:<44} {}\n", printable(key), shown);
+  }
+  text += "\n";
+  for (const auto& t : folder["tensors"]) {
+    text += fmt::format("{:<56} {:<5} {:>20} {:>12}\n", printable(t["name"].get<std::string>()),
+                        t["type"].get<std::string>(), dump(t["dimensions"], -1, true),
+                        format_size(t["size_bytes"].get<uint64_t>()));
+  }
+  return text;
+}
+
+Result<void> inspect_folder(platform::Platform& platform, const InspectOptions& options) {
+  SPILLWAY_ASSIGN(const std::string text, engine::read_config_text(platform, options.model));
+  const ordered_json config = ordered_json::parse(text, nullptr, false);
+  if (!config.is_object()) {
+    return fail(ErrorCode::kBadFile, "{}/config.json: it is no JSON object", options.model);
+  }
+  SPILLWAY_ASSIGN(const auto weights, formats::SafetensorsFolder::open(platform, options.model));
+  const ordered_json json = folder_json(weights, options.model, config);
+  const std::string shown = options.json ? dump(json, 2, false) + "\n" : describe(json);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
+  return {};
+}
+
 Result<void> inspect(const InspectOptions& options) {
   const auto platform = platform::make_linux_platform();
+  if (engine::is_model_folder(*platform, options.model)) return inspect_folder(*platform, options);
   SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
   auto header = formats::GgufFile::parse(*file);
   if (!header) return fail_within(options.model, header.error());
@@ -106,7 +163,7 @@ Result<void> inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand("inspect", "says what a model's file holds");
-  command->add_option("MODEL", options->model, "a GGUF file")->required();
+  command->add_option("MODEL", options->model, "a GGUF file or a Hugging Face folder")->required();
   command->add_flag("--json", options->json, "for programs");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

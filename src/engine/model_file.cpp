@@ -1,28 +1,24 @@
 #include "engine/model_file.h"
 
-#include "base/units.h"
+#include "engine/gguf_shards.h"
 #include "engine/model_folder.h"
 
 namespace spillway::engine {
 namespace {
 
-// A header larger than this is no model's; vocabularies take a few MiB.
-constexpr uint64_t kHeaderLimit = 512 * kMiB;
-
-Result<ModelParts> read_gguf(std::unique_ptr<platform::File> file) {
-  SPILLWAY_ASSIGN(formats::GgufFile header,
-                  formats::GgufFile::parse(*file, {.memory_bytes = kHeaderLimit}));
+Result<ModelParts> read_gguf(GgufShards shards) {
+  formats::GgufFile& header = shards.header;
   SPILLWAY_ASSIGN(model::ModelConfig config, model::read_gguf_config(header));
   SPILLWAY_ASSIGN(
       model::Transformer transformer,
-      model::Transformer::bind(std::move(config), model::TensorIndex(header.tensors())));
+      model::Transformer::bind(std::move(config), model::TensorIndex(std::move(shards.tensors))));
   SPILLWAY_ASSIGN(formats::TokenizerDescription description,
                   formats::take_tokenizer_description(header));
   std::string chat_template;
   if (header.find("tokenizer.chat_template") != nullptr) {
     SPILLWAY_ASSIGN(chat_template, header.string_value("tokenizer.chat_template"));
   }
-  return ModelParts{.file = std::move(file),
+  return ModelParts{.file = std::move(shards.file),
                     .transformer = std::move(transformer),
                     .tokenizer = std::move(description),
                     .chat_template = std::move(chat_template),
@@ -64,8 +60,8 @@ Result<ModelFile> open_parts(platform::Platform& platform, const std::string& pa
     SPILLWAY_ASSIGN(ModelParts parts, read_model_folder(platform, path, options));
     return assemble(std::move(parts));
   }
-  SPILLWAY_ASSIGN(auto file, platform.open(path, options));
-  auto parts = read_gguf(std::move(file));
+  SPILLWAY_ASSIGN(GgufShards shards, open_gguf(platform, path, options));
+  auto parts = read_gguf(std::move(shards));
   if (!parts) return fail_within(path, parts.error());
   auto model = assemble(*std::move(parts));
   if (!model) return fail_within(path, model.error());

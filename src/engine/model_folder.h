@@ -21,19 +21,13 @@ struct ModelParts {
   uint64_t header_bytes = 0;  // held for what the files say about the weights, about
 };
 
-struct Vocabulary {
-  formats::TokenizerDescription tokenizer;
-  std::string chat_template;  // empty: none
-};
-
 // Whether there is a config.json in it.
 bool is_model_folder(platform::Platform& platform, const std::string& path);
 
-// kBadFile, kMachine; messages begin with the path of the file that they are about. A text file
-// that is longer than any such file needs to be is refused.
-Result<std::string> read_small_text(platform::Platform& platform, const std::string& path);
-// Of a model of any architecture.
-Result<Vocabulary> read_vocabulary(platform::Platform& platform, const std::string& folder);
+// The text of config.json. kBadFile, kMachine; messages begin with its path.
+Result<std::string> read_config_text(platform::Platform& platform, const std::string& folder);
+
+// kBadFile, kMachine; messages begin with the path of what they are about.
 Result<ModelParts> read_model_folder(platform::Platform& platform, const std::string& folder,
                                      platform::OpenOptions options);
 

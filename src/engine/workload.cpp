@@ -17,8 +17,6 @@ constexpr uint64_t kThreadBytes = 64 * kKiB;
 constexpr uint64_t kSamplerBytes = 24;
 // Share of the budget that one pass's buffers may take.
 constexpr uint64_t kActivationShare = 8;
-// Norms, RoPE, attention, products … of one layer: for the time that goes by per op.
-constexpr size_t kOpsPerLayer = 15;
 
 }  // namespace
 
@@ -79,7 +77,7 @@ placement::Workload make_workload(const ModelFile& model, const ops::Ops& ops,
   workload.host_budget_bytes = settings.host_budget_bytes;
   workload.weights_budget_bytes = settings.weights_budget_bytes;
   workload.threads = settings.threads;
-  workload.ops_per_token = config.layers * kOpsPerLayer;
+  workload.ops_per_token = model.transformer.ops_per_token();
   workload.file = model.file->info();
   // Direct reads may ask for more than a page.
   workload.page_bytes = std::max(model.page_bytes, model.file->info().offset_alignment);

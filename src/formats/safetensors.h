@@ -62,6 +62,8 @@ class SafetensorsFolder {
                                         SafetensorsLimits limits = {});
 
   const std::vector<std::unique_ptr<platform::File>>& files() const { return files_; }
+  // To be kept by whoever reads the weights; files() is empty afterwards.
+  std::vector<std::unique_ptr<platform::File>> take_files() { return std::move(files_); }
   const std::vector<FolderTensor>& tensors() const { return tensors_; }
   const std::vector<OtherTensor>& others() const { return others_; }
   const FolderTensor* find_tensor(std::string_view name) const;

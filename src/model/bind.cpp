@@ -17,11 +17,12 @@ bool may_be_unused(std::string_view name) {
   return std::ranges::find(kNames, name) != kNames.end() || name.ends_with(".attn_rot_embd.weight");
 }
 
-// Some rows of a tensor that holds several matrices.
+// Some rows of a tensor that holds several matrices, or all of one.
 struct Part {
   size_t first_row = 0;
   size_t rows = 0;
   size_t of_rows = 0;
+  std::string name = {};  // what the matrix is called; empty: as the tensor
 };
 
 }  // namespace
@@ -57,7 +58,7 @@ class Binder {
   static tl::unexpected<Error> missing(const std::string& name) {
     return fail(ErrorCode::kBadFile, "the tensor {} is missing", name);
   }
-  static Part whole(size_t rows) { return {.first_row = 0, .rows = rows, .of_rows = rows}; }
+  static Part whole(size_t rows) { return {.rows = rows, .of_rows = rows}; }
 
   static Result<size_t> checked_rows(const GgufTensor& table) {
     constexpr uint64_t kMost = 1 << 24;
@@ -83,7 +84,7 @@ class Binder {
                   fmt::join(tensor->dimensions, ", "), columns, part.of_rows);
     }
     return Weight{
-        .name = name,
+        .name = part.name.empty() ? name : part.name,
         .dtype = tensor->dtype,
         .rows = part.rows,
         .columns = columns,
@@ -134,9 +135,12 @@ class Binder {
     const std::string fused = prefix + "attn_qkv";
     const size_t all = c.q_dim() + 2 * c.kv_dim();
     if (architecture.fused && find(fused + ".weight") != nullptr) {
-      SPILLWAY_ASSIGN(layer.wq, linear(fused, {0, c.q_dim(), all}, c.dim));
-      SPILLWAY_ASSIGN(layer.wk, linear(fused, {c.q_dim(), c.kv_dim(), all}, c.dim));
-      SPILLWAY_ASSIGN(layer.wv, linear(fused, {all - c.kv_dim(), c.kv_dim(), all}, c.dim));
+      const Part q{0, c.q_dim(), all, prefix + "attn_q.weight"};
+      const Part k{c.q_dim(), c.kv_dim(), all, prefix + "attn_k.weight"};
+      const Part v{all - c.kv_dim(), c.kv_dim(), all, prefix + "attn_v.weight"};
+      SPILLWAY_ASSIGN(layer.wq, linear(fused, q, c.dim));
+      SPILLWAY_ASSIGN(layer.wk, linear(fused, k, c.dim));
+      SPILLWAY_ASSIGN(layer.wv, linear(fused, v, c.dim));
     } else {
       SPILLWAY_ASSIGN(layer.wq, linear(prefix + "attn_q", whole(c.q_dim()), c.dim));
       SPILLWAY_ASSIGN(layer.wk, linear(prefix + "attn_k", whole(c.kv_dim()), c.dim));
@@ -160,8 +164,10 @@ class Binder {
     SPILLWAY_ASSIGN(layer.ffn_norm, vector(prefix + "ffn_norm.weight", c.dim, c.norm_offset));
     if (c.architecture->fused && find(prefix + "ffn_gate.weight") == nullptr) {
       const std::string fused = prefix + "ffn_up";
-      SPILLWAY_ASSIGN(layer.w_gate, linear(fused, {0, c.ffn_dim, 2 * c.ffn_dim}, c.dim));
-      SPILLWAY_ASSIGN(layer.w_up, linear(fused, {c.ffn_dim, c.ffn_dim, 2 * c.ffn_dim}, c.dim));
+      const Part gate{0, c.ffn_dim, 2 * c.ffn_dim, prefix + "ffn_gate.weight"};
+      const Part up{c.ffn_dim, c.ffn_dim, 2 * c.ffn_dim, prefix + "ffn_up.weight"};
+      SPILLWAY_ASSIGN(layer.w_gate, linear(fused, gate, c.dim));
+      SPILLWAY_ASSIGN(layer.w_up, linear(fused, up, c.dim));
     } else {
       SPILLWAY_ASSIGN(layer.w_gate, linear(prefix + "ffn_gate", whole(c.ffn_dim), c.dim));
       SPILLWAY_ASSIGN(layer.w_up, linear(prefix + "ffn_up", whole(c.ffn_dim), c.dim));

@@ -14,6 +14,11 @@ using nlohmann::json;
 
 constexpr size_t kMostText = 1 << 20;  // bytes; real ones have a few thousand
 
+// As a GGUF file would hold it, so that both give the same bits.
+double as_float(double value) {
+  return static_cast<double>(static_cast<float>(value));
+}
+
 // Each of them changes what a model computes.
 Result<void> refuse_unsupported(const JsonValues& values, const Architecture& architecture) {
   if (values.find("quantization_config") != nullptr) {
@@ -86,7 +91,8 @@ Result<void> read_longrope(const JsonValues& top, const JsonValues& values, Mode
   const double usual =
       factor <= 1.0 ? 1.0
                     : std::sqrt(1.0 + std::log(factor) / std::log(static_cast<double>(original)));
-  SPILLWAY_ASSIGN(config.rope.magnitude, positive_number(values, "attention_factor", usual));
+  SPILLWAY_ASSIGN(const double magnitude, positive_number(values, "attention_factor", usual));
+  config.rope.magnitude = as_float(magnitude);
   config.context_length = original;
   return {};
 }
@@ -95,7 +101,8 @@ Result<void> read_longrope(const JsonValues& top, const JsonValues& values, Mode
 Result<void> read_rope(const JsonValues& top, const JsonValues& values, ModelConfig& config) {
   const Architecture& architecture = *config.architecture;
   SPILLWAY_ASSIGN(const double base, positive_number(top, "rope_theta", architecture.rope_base));
-  SPILLWAY_ASSIGN(config.rope.base, positive_number(values, "rope_theta", base));
+  SPILLWAY_ASSIGN(const double theta, positive_number(values, "rope_theta", base));
+  config.rope.base = as_float(theta);
   SPILLWAY_ASSIGN(const double outer, positive_number(top, "partial_rotary_factor", 1.0));
   SPILLWAY_ASSIGN(const double part, positive_number(values, "partial_rotary_factor", outer));
   if (part > 1) return fail(ErrorCode::kBadFile, "partial_rotary_factor is {}, above 1", part);
@@ -111,7 +118,7 @@ Result<void> read_rope(const JsonValues& top, const JsonValues& values, ModelCon
                 "RoPE scaling '{}' is not supported; 'linear', 'llama3' and 'longrope' are", type);
   }
   SPILLWAY_ASSIGN(const double factor, positive_number(values, "factor", 1.0));
-  config.rope.position_scale = 1.0 / factor;
+  config.rope.position_scale = 1.0 / as_float(factor);
   return {};
 }
 
@@ -135,8 +142,9 @@ Result<void> read_ropes(const JsonValues& top, ModelConfig& config) {
   // Two kinds of layers: each has an object of its own, or an older key.
   SPILLWAY_ASSIGN(const json* local, object(all, "sliding_attention"));
   SPILLWAY_ASSIGN(const double old, positive_number(top, "rope_local_base_freq", local_base));
-  SPILLWAY_ASSIGN(config.local_rope.base,
+  SPILLWAY_ASSIGN(const double local_theta,
                   positive_number(JsonValues(local == nullptr ? none : *local), "rope_theta", old));
+  config.local_rope.base = as_float(local_theta);
   SPILLWAY_ASSIGN(const json* full, object(all, "full_attention"));
   return read_rope(top, full == nullptr ? all : JsonValues(*full), config);
 }

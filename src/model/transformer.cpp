@@ -22,6 +22,14 @@ struct Transformer::Pass {
   }
 };
 
+size_t Transformer::ops_per_token() const {
+  constexpr size_t kOfPlainLayer = 15;
+  const Architecture& architecture = *config_.architecture;
+  const size_t biases = architecture.qkv_bias ? 3 : 0;
+  const size_t norms = (architecture.qk_norm ? 2U : 0U) + (architecture.post_norms ? 2U : 0U);
+  return config_.layers * (kOfPlainLayer + biases + norms);
+}
+
 Result<void> Transformer::forward(const Batch& batch, const KvBlocks& kv, ops::Ops& ops,
                                   WeightSource& weights, Activations& activations) const {
   SPILLWAY_CHECK(batch.ids.size() <= activations.tokens && batch.outputs <= activations.outputs);

@@ -40,6 +40,9 @@ class Transformer {
   std::vector<SmallTensor>& small_tensors() { return small_tensors_; }
   const std::vector<SmallTensor>& small_tensors() const { return small_tensors_; }
 
+  // Norms, RoPE, attention, products … of one token: for the time that goes by per op.
+  size_t ops_per_token() const;
+
   // One pass: fills the cache at the batch's positions and activations.logits [batch.outputs,
   // vocabulary].
   Result<void> forward(const Batch& batch, const KvBlocks& kv, ops::Ops& ops, WeightSource& weights,

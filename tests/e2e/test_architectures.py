@@ -42,6 +42,19 @@ def test_folder_gives_the_bits_of_its_gguf_twin(shared_spillway, name, tmp_path)
     assert np.array_equal(run(shared_spillway, folder), run(shared_spillway, twin))
 
 
+def test_split_gguf_gives_the_bits_of_the_whole(shared_spillway, check_error, tmp_path):
+    whole = tiny_models.write_gguf("qwen2", tmp_path / "tiny.gguf")
+    tiny_models.write_gguf("qwen2", tmp_path / "split.gguf", split=20)
+    parts = sorted(tmp_path.glob("split-*.gguf"))
+    assert parts[0].name == f"split-00001-of-0000{len(parts)}.gguf" and len(parts) > 2
+    logits = run(shared_spillway, whole)
+    for budget in ("1GiB", "16MiB"):
+        assert np.array_equal(run(shared_spillway, parts[0], "--host-budget", budget), logits)
+    check_error(shared_spillway.run("run", parts[1], "a"), 3, "part 2", parts[0].name)
+    parts[2].unlink()
+    check_error(shared_spillway.run("run", parts[0], "a"), 3, parts[2].name)
+
+
 @pytest.mark.parametrize("kv, bound", [("f16", 2e-3), ("bf16", 2e-2), ("q8_0", 3e-2)])
 def test_caches_of_fewer_bits_are_near(shared_spillway, kv, bound, tmp_path):
     model = tiny_models.write_gguf("gemma3", tmp_path / "tiny.gguf")

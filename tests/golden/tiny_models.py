@@ -1,4 +1,4 @@
-"""Tiny models with random weights of every architecture, as a Hugging Face folder and as a GGUF file.
+"""Tiny random models of every architecture, as a Hugging Face folder and as a GGUF file.
 
 The numbers come from a fixed seed, so that only the logits that transformers computes for them need
 to be kept (tools/make_architecture_golden.py). Sizes are chosen so that everything that tells the
@@ -217,12 +217,12 @@ def llama3_factors(config):
 GGUF_ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3"}
 
 
-def write_gguf(name, path, dtype="F32"):
-    """The same model as a GGUF file, by the names of the gguf package."""
+def write_gguf(name, path, dtype="F32", split=0):
+    """The same model as a GGUF file, by the names of the gguf package; `split` tensors a file."""
     made = config(name)
     kind = made["model_type"]
     architecture = GGUF_ARCHITECTURES.get(kind, kind)
-    writer = gguf.GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=split)
     add_metadata(writer, made)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -42,7 +42,7 @@ inline void add_tiny_vocabulary(const TinyLlama& tiny, const formats::TokenizerD
   if (tiny.family == "llama") {
     file.add_array("tokenizer.ggml.scores", d.scores);
   } else {
-    file.add("tokenizer.ggml.pre", d.pre);
+    file.add("tokenizer.ggml.pre", std::string("gpt-2"));
     file.add_array("tokenizer.ggml.merges", texts(d.merges));
   }
   file.add("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*d.bos));

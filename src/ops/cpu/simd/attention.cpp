@@ -51,23 +51,6 @@ struct alignas(64) Weights {
   float factor;             // of what the row has added up before
 };
 
-// out[k] = Σ lanes of sums[k] for four vectors: transposed within 128 bits, then added across.
-HWY_INLINE void store_sums(Floats df, const Vector (&sums)[4], float* out) {
-  const hn::RepartitionToWide<Floats> wide;  // pairs of floats
-  const Vector ab =
-      hn::Add(hn::InterleaveLower(df, sums[0], sums[1]), hn::InterleaveUpper(df, sums[0], sums[1]));
-  const Vector cd =
-      hn::Add(hn::InterleaveLower(df, sums[2], sums[3]), hn::InterleaveUpper(df, sums[2], sums[3]));
-  const auto low = hn::InterleaveLower(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
-  const auto high = hn::InterleaveUpper(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
-  alignas(64) float parts[HWY_MAX_BYTES / sizeof(float)];
-  hn::Store(hn::Add(hn::BitCast(df, low), hn::BitCast(df, high)), df, parts);
-  const hn::CappedTag<float, 4> four;
-  auto total = hn::Load(four, parts);
-  for (size_t i = 4; i < hn::Lanes(df); i += 4) total = hn::Add(total, hn::Load(four, parts + i));
-  hn::Store(total, four, out);
-}
-
 // Products of kRows queries with the four keys at p; what lies behind the segment's last is junk.
 template <DType kType, size_t kRows>
 HWY_INLINE void score_four(const Row* rows, const Segment& segment, size_t p, size_t dim,

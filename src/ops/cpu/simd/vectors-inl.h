@@ -77,6 +77,24 @@ HWY_INLINE float sum_of(DF df, hn::Vec<DF> v) {
   return hn::GetLane(hn::SumOfLanes(df, v));
 }
 
+// out[k] = Σ lanes of sums[k] for four vectors: transposed within 128 bits, then added across.
+template <class DF>
+HWY_INLINE void store_sums(DF df, const hn::Vec<DF> (&sums)[4], float* out) {
+  const hn::RepartitionToWide<DF> wide;  // pairs of floats
+  const auto ab =
+      hn::Add(hn::InterleaveLower(df, sums[0], sums[1]), hn::InterleaveUpper(df, sums[0], sums[1]));
+  const auto cd =
+      hn::Add(hn::InterleaveLower(df, sums[2], sums[3]), hn::InterleaveUpper(df, sums[2], sums[3]));
+  const auto low = hn::InterleaveLower(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
+  const auto high = hn::InterleaveUpper(wide, hn::BitCast(wide, ab), hn::BitCast(wide, cd));
+  alignas(64) float parts[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(hn::Add(hn::BitCast(df, low), hn::BitCast(df, high)), df, parts);
+  const hn::CappedTag<float, 4> four;
+  auto total = hn::Load(four, parts);
+  for (size_t i = 4; i < hn::Lanes(df); i += 4) total = hn::Add(total, hn::Load(four, parts + i));
+  hn::Store(total, four, out);
+}
+
 // An f16 scale in a block.
 HWY_INLINE float half_at(const std::byte* at) {
   if constexpr (kHasF16) {
