@@ -40,7 +40,7 @@ Result<void> to_gguf(platform::Platform& platform, const ConvertOptions& options
 Result<void> convert(const ConvertOptions& options) {
   const auto platform = platform::make_linux_platform();
   SPILLWAY_ASSIGN(auto writer, ModelWriter::create(*platform, options.writer, options.out));
-  const auto convert_one = engine::is_model_folder(*platform, options.in) ? to_gguf : to_folder;
+  const auto convert_one = engine::is_model_folder(options.in) ? to_gguf : to_folder;
   SPILLWAY_TRY(convert_one(*platform, options, writer));
   std::fprintf(stderr, "peak %s of host memory\n", format_size(writer.peak_bytes()).c_str());
   return {};

@@ -24,9 +24,7 @@ Result<ModelSource> open_folder(platform::Platform& platform, const std::string&
   ModelSource source;
   SPILLWAY_ASSIGN(source.weights, formats::SafetensorsFolder::open(platform, path, {},
                                                                    {.memory_bytes = header_limit}));
-  auto draft = engine::draft_of_gguf(platform, path, *source.weights);
-  if (!draft) return fail_within(path, draft.error());
-  source.draft = *std::move(draft);
+  SPILLWAY_ASSIGN(source.draft, engine::draft_of_gguf(platform, path, *source.weights));
   constexpr uint64_t kTensorBytes = sizeof(formats::FolderTensor) + 128;  // and its names
   source.header_bytes = source.weights->tensors().size() * kTensorBytes;
   for (const auto& file : source.weights->files()) source.size_bytes += file->info().size_bytes;
@@ -37,7 +35,7 @@ Result<ModelSource> open_folder(platform::Platform& platform, const std::string&
 
 Result<ModelSource> ModelSource::open(platform::Platform& platform, const std::string& path,
                                       uint64_t header_limit) {
-  return engine::is_model_folder(platform, path) ? open_folder(platform, path, header_limit)
+  return engine::is_model_folder(path) ? open_folder(platform, path, header_limit)
                                                  : open_file(platform, path, header_limit);
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "engine/gguf_shards.h"
 #include "formats/tokenizer_export.h"
 #include "model/config_writer.h"
 #include "model/tensor_names.h"
@@ -68,11 +69,11 @@ Result<TensorCopy> copy_of(const platform::File& file, const GgufTensor& tensor,
   const bool turned = name.find(".attn_q.") != std::string_view::npos ||
                       name.find(".attn_k.") != std::string_view::npos;
   if (!turned || architecture.rope_layout != ops::RopeLayout::kInterleaved) return copy;
-  if (tensor.dimensions.size() < 2 || config.rope_dims != config.head_dim) {
+  if (config.rope_dims != config.head_dim) {
     return fail(ErrorCode::kBadFile,
-                "the rows of {} are reordered in a way that is not converted (a bias, or RoPE that "
-                "turns a part of each head only)",
-                name);
+                "the rows of {} are reordered in a way that is not converted: RoPE turns {} of "
+                "the {} elements of a head",
+                name, config.rope_dims, config.head_dim);
   }
   copy.order = HeadOrder::kSeparate;
   copy.head_rows = config.head_dim;
@@ -155,6 +156,7 @@ uint64_t FolderDraft::size_bytes() const {
 }
 
 Result<FolderDraft> draft_of_folder(const platform::File& file, GgufFile& source) {
+  SPILLWAY_TRY(check_whole(source));
   SPILLWAY_ASSIGN(const model::ModelConfig config, checked_config(file, source));
   const model::HuggingFaceFacts facts{.dtype = folder_dtype(source),
                                       .tied = source.find_tensor("output.weight") == nullptr,

@@ -105,15 +105,18 @@ std::string text_json(std::string_view text) {
 ordered_json added_tokens(const TokenizerDescription& d) {
   ordered_json list = ordered_json::array();
   for (size_t i = 0; i < d.types.size(); ++i) {
-    const bool control = d.types[i] == static_cast<int64_t>(TokenType::kControl);
-    if (!control && d.types[i] != static_cast<int64_t>(TokenType::kUserDefined)) continue;
+    const TokenType type{static_cast<int32_t>(d.types[i])};
+    const bool special = type == TokenType::kControl || type == TokenType::kUnknown;
+    if (!special && type != TokenType::kUserDefined) continue;
+    const auto rule = std::ranges::find(d.added, static_cast<TokenId>(i), &AddedTokenRule::id);
+    const AddedTokenRule says = rule == d.added.end() ? AddedTokenRule{} : *rule;
     list.push_back({{"id", i},
                     {"content", d.tokens[i]},
-                    {"single_word", false},
-                    {"lstrip", false},
-                    {"rstrip", false},
-                    {"normalized", false},
-                    {"special", control}});
+                    {"single_word", says.single_word},
+                    {"lstrip", says.lstrip},
+                    {"rstrip", says.rstrip},
+                    {"normalized", says.normalized},
+                    {"special", special}});
   }
   return list;
 }
@@ -168,9 +171,7 @@ Result<std::string> config_json(const GgufFile& file, const TokenizerDescription
   add("bos_token", d.bos);
   add("eos_token", d.eos);
   add("unk_token", d.unknown);
-  SPILLWAY_ASSIGN(const uint64_t padding,
-                  file.unsigned_value("tokenizer.ggml.padding_token_id", d.tokens.size()));
-  if (padding < d.tokens.size()) add("pad_token", static_cast<TokenId>(padding));
+  add("pad_token", d.padding);
   config["model_max_length"] = context_length;
   config["clean_up_tokenization_spaces"] = false;
   if (file.find("tokenizer.chat_template") != nullptr) {
