@@ -32,20 +32,29 @@ DType folder_dtype(const GgufFile& source) {
   return kept ? table->dtype : DType::kBF16;
 }
 
-// The factors as the configuration has them, where the file has a tensor of them.
-Result<void> read_rope_factors(const platform::File& file, const GgufFile& source,
-                               model::ModelConfig& config) {
-  const GgufTensor* tensor = source.find_tensor(kRopeFactors);
+// Into the configuration, where the file has a tensor of them.
+Result<void> read_factors(const platform::File& file, const GgufFile& source, std::string_view name,
+                          const model::ModelConfig& config, std::vector<float>& factors) {
+  const GgufTensor* tensor = source.find_tensor(name);
   if (tensor == nullptr) return {};
   if (tensor->dtype != DType::kF32 || tensor->size_bytes != config.rope_dims / 2 * sizeof(float)) {
-    return fail(ErrorCode::kBadFile, "{} is no F32 [{}]", kRopeFactors, config.rope_dims / 2);
+    return fail(ErrorCode::kBadFile, "{} is no F32 [{}]", name, config.rope_dims / 2);
   }
-  config.rope.factors.resize(config.rope_dims / 2);
-  SPILLWAY_ASSIGN(
-      const size_t read,
-      file.read(tensor->offset, std::as_writable_bytes(std::span(config.rope.factors))));
+  factors.resize(config.rope_dims / 2);
+  SPILLWAY_ASSIGN(const size_t read,
+                  file.read(tensor->offset, std::as_writable_bytes(std::span(factors))));
   if (read == tensor->size_bytes) return {};
-  return fail(ErrorCode::kBadFile, "the file ends within {}; was it truncated?", kRopeFactors);
+  return fail(ErrorCode::kBadFile, "the file ends within {}; was it truncated?", name);
+}
+
+Result<void> read_rope_factors(const platform::File& file, const GgufFile& source,
+                               model::ModelConfig& config) {
+  model::Rope& rope = config.rope;
+  if (rope.long_context == 0) return read_factors(file, source, kRopeFactors, config, rope.factors);
+  SPILLWAY_TRY(read_factors(file, source, "rope_factors_short.weight", config, rope.factors));
+  SPILLWAY_TRY(read_factors(file, source, "rope_factors_long.weight", config, rope.long_factors));
+  if (!rope.long_factors.empty()) return {};
+  return fail(ErrorCode::kBadFile, "the tensor rope_factors_long.weight is missing");
 }
 
 // Numbers that no tensor contradicts: none is missing, left over, or of another shape.

@@ -67,12 +67,11 @@ Result<size_t> check_tensors(const std::vector<FolderTensor>& tensors,
   return bound.config().vocabulary;
 }
 
-// Llama 3's are a tensor in GGUF.
-void add_rope_factors(const model::ModelConfig& config, GgufDraft& draft) {
-  const auto& factors = config.rope.factors;
+// Llama 3's and LongRoPE's are tensors in GGUF.
+void add_factors(std::string_view name, const std::vector<float>& factors, GgufDraft& draft) {
   if (factors.empty()) return;
   TensorCopy copy{.file = nullptr,
-                  .source = {.name = "rope_freqs.weight",
+                  .source = {.name = std::string(name),
                              .dtype = DType::kF32,
                              .dimensions = {factors.size()},
                              .size_bytes = factors.size() * sizeof(float)},
@@ -100,7 +99,10 @@ Result<GgufDraft> draft_of_weights(const formats::SafetensorsFolder& weights,
   sort_by_layer(tensors);
   SPILLWAY_ASSIGN(const size_t rows, check_tensors(tensors, config));
   draft.file_type = file_type(tensors.front().tensor.dtype);
-  add_rope_factors(config, draft);
+  const bool longrope = config.rope.long_context > 0;
+  add_factors(longrope ? "rope_factors_short.weight" : "rope_freqs.weight", config.rope.factors,
+              draft);
+  add_factors("rope_factors_long.weight", config.rope.long_factors, draft);
   for (const FolderTensor& tensor : tensors) {
     SPILLWAY_ASSIGN(TensorCopy copy, copy_of(tensor, weights, config));
     draft.tensors.push_back(std::move(copy));

@@ -151,8 +151,11 @@ Result<void> keep_tokens_with_rows(TokenizerDescription& d, size_t rows) {
   }
   d.types.resize(rows);
   d.scores.resize(std::min(d.scores.size(), rows));
-  std::erase_if(d.added, [&](const auto& rule) { return static_cast<size_t>(rule.id) >= rows; });
-  return {};
+  const auto has_no_row = [&](TokenId id) { return static_cast<size_t>(id) >= rows; };
+  std::erase_if(d.added, [&](const auto& rule) { return has_no_row(rule.id); });
+  std::erase_if(d.ends, has_no_row);
+  if (d.padding && has_no_row(*d.padding)) d.padding.reset();
+  return check_tokenizer_description(d);
 }
 
 Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {

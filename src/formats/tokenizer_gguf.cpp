@@ -135,6 +135,7 @@ void add_ids(const TokenizerDescription& d, GgufHeader& header) {
 
 Result<void> add_gguf_tokenizer(TokenizerFolder folder, size_t rows, GgufHeader& header) {
   TokenizerDescription& d = folder.tokenizer;
+  if (d.types.empty()) d.types.assign(d.tokens.size(), static_cast<int64_t>(TokenType::kNormal));
   SPILLWAY_TRY(keep_tokens_with_rows(d, rows));
   if (d.model == "gpt2") {
     SPILLWAY_ASSIGN(const std::string_view pre, cut_name(d));
