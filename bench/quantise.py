@@ -57,8 +57,8 @@ def values(tensor):
 
 
 def compare_tensors(source, ours, theirs):
-    """Tensors of other dtypes than llama.cpp's, those of other bytes, and our squared error over
-    its, for the dtypes whose bytes differ."""
+    """How many tensors have other dtypes than llama.cpp's, how many other bytes, and our squared
+    error over its, for the dtypes whose bytes differ."""
     original = {one.name: one for one in gguf.GGUFReader(source).tensors}
     other = {one.name: one for one in gguf.GGUFReader(theirs).tensors}
     unlike, changed, errors = 0, 0, {}
@@ -88,8 +88,8 @@ def main():
         source, ours, theirs = (Path(folder) / f"{name}.gguf" for name in ("f16", "ours", "theirs"))
         spillway("quantize", options.model, source, "F16", "--allow-requantize")
         print(f"F16: perplexity {perplexity(source, options):.4f} over {options.chunks} chunks")
-        print("| type | ours | llama.cpp's | ratio | ours read by llama.cpp | tensors of another dtype "
-              "| of other bytes | squared error, ours / llama.cpp's |\n|---|---|---|---|---|---|---|---|")
+        print("| type | ours | llama.cpp's | ratio | ours read by llama.cpp | other dtypes "
+              "| other bytes | squared error, ours / llama.cpp's |\n|" + "---|" * 8)
         for name in options.types:
             spillway("quantize", source, ours, name, "--force")
             quantise_as_llama_cpp(source, theirs, TYPES[name])
