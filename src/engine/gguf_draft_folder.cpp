@@ -61,6 +61,7 @@ void sort_by_layer(std::vector<FolderTensor>& tensors) {
 Result<size_t> check_tensors(const std::vector<FolderTensor>& tensors,
                              const model::ModelConfig& config) {
   std::vector<GgufTensor> bare;
+  bare.reserve(tensors.size());
   for (const FolderTensor& tensor : tensors) bare.push_back(tensor.tensor);
   SPILLWAY_ASSIGN(const auto bound,
                   model::Transformer::bind(config, model::TensorIndex(std::move(bare))));

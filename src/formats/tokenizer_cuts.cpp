@@ -44,10 +44,10 @@ constexpr std::array kCuts = {
 }  // namespace
 
 ordered_json SpelledCut::pre_tokenizer() const {
-  const ordered_json bytes = {{"type", "ByteLevel"},
-                              {"add_prefix_space", false},
-                              {"trim_offsets", true},
-                              {"use_regex", words == nullptr}};
+  ordered_json bytes = {{"type", "ByteLevel"},
+                        {"add_prefix_space", false},
+                        {"trim_offsets", true},
+                        {"use_regex", words == nullptr}};
   ordered_json first;
   if (single_digits) first = {{"type", "Digits"}, {"individual_digits", true}};
   if (words != nullptr) {
