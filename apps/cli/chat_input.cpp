@@ -24,7 +24,7 @@ LineReader::Line read_quoted(LineReader& lines, std::string text) {
       if (text.ends_with('\n')) text.pop_back();
       return {LineReader::State::kLine, text};
     }
-    const LineReader::Line more = lines.read(kMorePrompt);
+    LineReader::Line more = lines.read(kMorePrompt);
     // What ends without quotes was said, too.
     if (more.state == LineReader::State::kEnd) return {LineReader::State::kLine, text};
     if (more.state == LineReader::State::kInterrupted) return more;
@@ -35,7 +35,7 @@ LineReader::Line read_quoted(LineReader& lines, std::string text) {
 LineReader::Line read_continued(LineReader& lines, std::string text) {
   while (text.ends_with('\\')) {
     text.back() = '\n';
-    const LineReader::Line more = lines.read(kMorePrompt);
+    LineReader::Line more = lines.read(kMorePrompt);
     if (more.state == LineReader::State::kInterrupted) return more;
     text += more.text;
   }

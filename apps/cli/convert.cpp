@@ -3,7 +3,9 @@
 
 #include "base/units.h"
 #include "cli/commands.h"
+#include "cli/model_source.h"
 #include "cli/model_writer.h"
+#include "engine/model_folder.h"
 #include "platform/linux/linux_platform.h"
 
 namespace spillway::cli {
@@ -26,10 +28,20 @@ Result<void> to_folder(platform::Platform& platform, const ConvertOptions& optio
   return writer.write(*draft);
 }
 
+Result<void> to_gguf(platform::Platform& platform, const ConvertOptions& options,
+                     ModelWriter& writer) {
+  SPILLWAY_ASSIGN(ModelSource source,
+                  ModelSource::open(platform, options.in, writer.header_limit()));
+  engine::finish(source.draft);
+  SPILLWAY_TRY(writer.charge_headers(source.header_bytes + source.draft.header.memory_bytes()));
+  return writer.write(source.draft);
+}
+
 Result<void> convert(const ConvertOptions& options) {
   const auto platform = platform::make_linux_platform();
   SPILLWAY_ASSIGN(auto writer, ModelWriter::create(*platform, options.writer, options.out));
-  SPILLWAY_TRY(to_folder(*platform, options, writer));
+  const auto convert_one = engine::is_model_folder(options.in) ? to_gguf : to_folder;
+  SPILLWAY_TRY(convert_one(*platform, options, writer));
   std::fprintf(stderr, "peak %s of host memory\n", format_size(writer.peak_bytes()).c_str());
   return {};
 }

@@ -148,7 +148,7 @@ Result<void> inspect_folder(platform::Platform& platform, const InspectOptions& 
 
 Result<void> inspect(const InspectOptions& options) {
   const auto platform = platform::make_linux_platform();
-  if (engine::is_model_folder(*platform, options.model)) return inspect_folder(*platform, options);
+  if (engine::is_model_folder(options.model)) return inspect_folder(*platform, options);
   SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
   auto header = formats::GgufFile::parse(*file);
   if (!header) return fail_within(options.model, header.error());

@@ -71,7 +71,7 @@ Result<void> show_machine(const MachineOptions& options) {
   ThreadPool pool(wanted.threads);
   SPILLWAY_ASSIGN(const auto ops, choose_ops(pool));
   SPILLWAY_ASSIGN(const machine::Machine machine, known_rates(*platform, *ops, wanted));
-  if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(machine, options.save));
+  if (!options.save.empty()) SPILLWAY_TRY(machine::save_machine(*platform, machine, options.save));
   if (options.json) {
     auto json = machine::to_json(machine);
     json["memory"] = to_json(memory);

@@ -20,6 +20,7 @@ std::string kv_name(DType dtype) {
 
 std::vector<std::string> kv_names() {
   std::vector<std::string> names;
+  names.reserve(ops::kKvDTypes.size());
   for (const DType dtype : ops::kKvDTypes) names.push_back(kv_name(dtype));
   return names;
 }

@@ -97,7 +97,7 @@ Result<machine::Machine> known_rates(platform::Platform& platform, ops::Ops& ops
   }
   if (!path.empty()) {
     // A run does not need the cache: the next one measures again.
-    if (const auto saved = machine::save_machine(machine, path); !saved) {
+    if (const auto saved = machine::save_machine(platform, machine, path); !saved) {
       std::fprintf(stderr, "the measured rates were not kept: %s\n", saved.error().message.c_str());
     }
   }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 
+#include "engine/gguf_shards.h"
 #include "formats/tokenizer_export.h"
 #include "model/config_writer.h"
 #include "model/tensor_names.h"
@@ -31,20 +32,29 @@ DType folder_dtype(const GgufFile& source) {
   return kept ? table->dtype : DType::kBF16;
 }
 
-// The factors as the configuration has them, where the file has a tensor of them.
-Result<void> read_rope_factors(const platform::File& file, const GgufFile& source,
-                               model::ModelConfig& config) {
-  const GgufTensor* tensor = source.find_tensor(kRopeFactors);
+// Into the configuration, where the file has a tensor of them.
+Result<void> read_factors(const platform::File& file, const GgufFile& source, std::string_view name,
+                          const model::ModelConfig& config, std::vector<float>& factors) {
+  const GgufTensor* tensor = source.find_tensor(name);
   if (tensor == nullptr) return {};
   if (tensor->dtype != DType::kF32 || tensor->size_bytes != config.rope_dims / 2 * sizeof(float)) {
-    return fail(ErrorCode::kBadFile, "{} is no F32 [{}]", kRopeFactors, config.rope_dims / 2);
+    return fail(ErrorCode::kBadFile, "{} is no F32 [{}]", name, config.rope_dims / 2);
   }
-  config.rope.factors.resize(config.rope_dims / 2);
-  SPILLWAY_ASSIGN(
-      const size_t read,
-      file.read(tensor->offset, std::as_writable_bytes(std::span(config.rope.factors))));
+  factors.resize(config.rope_dims / 2);
+  SPILLWAY_ASSIGN(const size_t read,
+                  file.read(tensor->offset, std::as_writable_bytes(std::span(factors))));
   if (read == tensor->size_bytes) return {};
-  return fail(ErrorCode::kBadFile, "the file ends within {}; was it truncated?", kRopeFactors);
+  return fail(ErrorCode::kBadFile, "the file ends within {}; was it truncated?", name);
+}
+
+Result<void> read_rope_factors(const platform::File& file, const GgufFile& source,
+                               model::ModelConfig& config) {
+  model::Rope& rope = config.rope;
+  if (rope.long_context == 0) return read_factors(file, source, kRopeFactors, config, rope.factors);
+  SPILLWAY_TRY(read_factors(file, source, "rope_factors_short.weight", config, rope.factors));
+  SPILLWAY_TRY(read_factors(file, source, "rope_factors_long.weight", config, rope.long_factors));
+  if (!rope.long_factors.empty()) return {};
+  return fail(ErrorCode::kBadFile, "the tensor rope_factors_long.weight is missing");
 }
 
 // Numbers that no tensor contradicts: none is missing, left over, or of another shape.
@@ -68,11 +78,11 @@ Result<TensorCopy> copy_of(const platform::File& file, const GgufTensor& tensor,
   const bool turned = name.find(".attn_q.") != std::string_view::npos ||
                       name.find(".attn_k.") != std::string_view::npos;
   if (!turned || architecture.rope_layout != ops::RopeLayout::kInterleaved) return copy;
-  if (tensor.dimensions.size() < 2 || config.rope_dims != config.head_dim) {
+  if (config.rope_dims != config.head_dim) {
     return fail(ErrorCode::kBadFile,
-                "the rows of {} are reordered in a way that is not converted (a bias, or RoPE that "
-                "turns a part of each head only)",
-                name);
+                "the rows of {} are reordered in a way that is not converted: RoPE turns {} of "
+                "the {} elements of a head",
+                name, config.rope_dims, config.head_dim);
   }
   copy.order = HeadOrder::kSeparate;
   copy.head_rows = config.head_dim;
@@ -155,6 +165,7 @@ uint64_t FolderDraft::size_bytes() const {
 }
 
 Result<FolderDraft> draft_of_folder(const platform::File& file, GgufFile& source) {
+  SPILLWAY_TRY(check_whole(source));
   SPILLWAY_ASSIGN(const model::ModelConfig config, checked_config(file, source));
   const model::HuggingFaceFacts facts{.dtype = folder_dtype(source),
                                       .tied = source.find_tensor("output.weight") == nullptr,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "engine/gguf_shards.h"
 
 namespace spillway::engine {
 namespace {
@@ -39,12 +40,7 @@ Result<GgufDraft> draft_of_gguf(const platform::File& file, const formats::GgufF
   SPILLWAY_ASSIGN(const std::string_view architecture, source.string_value("general.architecture"));
   SPILLWAY_ASSIGN(const uint64_t layers,
                   source.unsigned_value(fmt::format("{}.block_count", architecture), 0));
-  SPILLWAY_ASSIGN(const uint64_t parts, source.unsigned_value("split.count", 1));
-  if (parts > 1) {
-    return fail(ErrorCode::kBadFile,
-                "it is one of {} parts of a model; join them first (llama-gguf-split --merge)",
-                parts);
-  }
+  SPILLWAY_TRY(check_whole(source));
   GgufDraft draft{.header = formats::GgufHeader(source.alignment()),
                   .layers = static_cast<size_t>(layers)};
   SPILLWAY_TRY(copy_metadata(file, source, draft.header));

@@ -27,8 +27,8 @@ struct GgufDraft {
 Result<GgufDraft> draft_of_gguf(const platform::File& file, const formats::GgufFile& source);
 
 // Of a Hugging Face folder, weights in the dtypes that they have there, vectors in F32. `weights`
-// are the folder's, which the draft reads. kBadFile: GGUF has no place for the model, or a file is
-// damaged.
+// are the folder's, which the draft reads. Messages begin with a path. kBadFile: GGUF has no place
+// for the model, or a file is damaged.
 Result<GgufDraft> draft_of_gguf(platform::Platform& platform, const std::string& folder,
                                 const formats::SafetensorsFolder& weights);
 

@@ -89,4 +89,12 @@ Result<GgufShards> open_gguf(platform::Platform& platform, const std::string& pa
   return GgufShards{std::move(joined.file), std::move(first.header), std::move(tensors)};
 }
 
+Result<void> check_whole(const formats::GgufFile& file) {
+  SPILLWAY_ASSIGN(const uint64_t parts, file.unsigned_value("split.count", 1));
+  if (parts <= 1) return {};
+  return fail(ErrorCode::kBadFile,
+              "it is one of {} parts of a model; join them first (llama-gguf-split --merge)",
+              parts);
+}
+
 }  // namespace spillway::engine

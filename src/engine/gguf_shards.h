@@ -23,4 +23,7 @@ struct GgufShards {
 Result<GgufShards> open_gguf(platform::Platform& platform, const std::string& path,
                              platform::OpenOptions options);
 
+// kBadFile: the file is a part of a model in several files, and who asks reads one only.
+Result<void> check_whole(const formats::GgufFile& file);
+
 }  // namespace spillway::engine

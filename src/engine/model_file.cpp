@@ -56,7 +56,7 @@ Result<ModelFile> assemble(ModelParts parts) {
 
 Result<ModelFile> open_parts(platform::Platform& platform, const std::string& path,
                              platform::OpenOptions options) {
-  if (is_model_folder(platform, path)) {
+  if (is_model_folder(path)) {
     SPILLWAY_ASSIGN(ModelParts parts, read_model_folder(platform, path, options));
     return assemble(std::move(parts));
   }

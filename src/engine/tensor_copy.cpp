@@ -28,8 +28,18 @@ bool keeps_values(const TensorCopy& tensor) {
   return tensor.source.dtype == tensor.dtype && tensor.offset == 0;
 }
 
+// What moves together: a row, or an element of a bias whose order changes.
+size_t columns_of(const TensorCopy& tensor) {
+  const bool bias = tensor.order != HeadOrder::kAsItIs && tensor.source.dimensions.size() == 1;
+  return bias ? 1 : tensor.source.columns();
+}
+
+size_t rows_of(const TensorCopy& tensor) {
+  return tensor.source.rows() * (tensor.source.columns() / columns_of(tensor));
+}
+
 RowSizes row_sizes(const TensorCopy& tensor) {
-  const size_t columns = tensor.source.columns();
+  const size_t columns = columns_of(tensor);
   RowSizes sizes{.source = row_bytes(tensor.source.dtype, columns)};
   if (!keeps_values(tensor)) sizes.floats = columns * sizeof(float);
   if (sizes.floats > 0 || tensor.order != HeadOrder::kAsItIs) {
@@ -110,7 +120,7 @@ class Block {
       std::memcpy(to, from, sizes_.target);
       return true;
     }
-    const size_t columns = tensor_.source.columns();
+    const size_t columns = columns_of(tensor_);
     const std::span values(floats_ + i * columns, columns);
     dequantise_(from, values.data(), columns);
     if (tensor_.offset != 0) {
@@ -146,7 +156,7 @@ Result<TensorCopier> TensorCopier::create(platform::Platform& platform, memory::
   for (const TensorCopy& tensor : copies) {
     const size_t row = row_sizes(tensor).all();
     least = std::max<uint64_t>(least, least_rows(tensor) * row);
-    all = std::max<uint64_t>(all, tensor.source.rows() * row);
+    all = std::max<uint64_t>(all, rows_of(tensor) * row);
   }
   const uint64_t useful = std::min({all, kUsefulBytes, budget.free_bytes()});
   const size_t page = platform.page_bytes();
@@ -161,7 +171,7 @@ Result<TensorCopier> TensorCopier::create(platform::Platform& platform, memory::
 Result<void> TensorCopier::copy(const TensorCopy& tensor, const ByteSink& sink,
                                 const CopyProgress& progress) {
   const size_t together = least_rows(tensor);
-  const size_t rows = tensor.source.rows();
+  const size_t rows = rows_of(tensor);
   SPILLWAY_CHECK(rows % together == 0);
   const size_t most = buffer_->size_bytes() / row_sizes(tensor).all() / together * together;
   SPILLWAY_CHECK(most > 0);

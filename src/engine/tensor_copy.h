@@ -17,8 +17,8 @@
 
 namespace spillway::engine {
 
-// How the rows of each head of a query or key matrix are put: the two halves that RoPE pairs lie
-// one behind the other, or row by row beside each other.
+// How the rows of each head of a query or key matrix (or the elements of its bias) are put: the two
+// halves that RoPE pairs lie one behind the other, or row by row beside each other.
 enum class HeadOrder { kAsItIs, kInterleave, kSeparate };
 
 struct TensorCopy {
@@ -26,7 +26,7 @@ struct TensorCopy {
   formats::GgufTensor source;
   DType dtype = DType::kF32;  // of the copy
   HeadOrder order = HeadOrder::kAsItIs;
-  size_t head_rows = 0;  // of one head; even; unless kAsItIs
+  size_t head_rows = 0;  // of one head; even, and all rows are whole heads; unless kAsItIs
   float offset = 0.0F;   // added to every value
   std::vector<float> values = {};
 

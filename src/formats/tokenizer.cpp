@@ -27,8 +27,7 @@ std::vector<TokenId> end_tokens(const TokenizerDescription& from) {
   for (size_t i = 0; i < from.types.size(); ++i) {
     const TokenType type{static_cast<int32_t>(from.types[i])};
     if (type != TokenType::kControl && type != TokenType::kUserDefined) continue;
-    if (std::ranges::find(kEndTexts, from.tokens[i]) != kEndTexts.end())
-      ends.push_back(static_cast<TokenId>(i));
+    if (is_end_text(from.tokens[i])) ends.push_back(static_cast<TokenId>(i));
   }
   return ends;
 }
@@ -57,6 +56,10 @@ bool adds_space_at_start_only(const std::vector<TextStep>& steps) {
 }
 
 }  // namespace
+
+bool is_end_text(std::string_view text) {
+  return std::ranges::find(kEndTexts, text) != kEndTexts.end();
+}
 
 struct Tokenizer::State {
   explicit State(TokenizerDescription& from)

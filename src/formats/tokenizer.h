@@ -39,7 +39,8 @@ struct TokenizerDescription {
   // "gpt2", "bpe": a word that is a token is that token, whatever the merges say.
   bool whole_words_first = false;
   std::optional<TokenId> bos, eos, eot, unknown;
-  std::vector<TokenId> ends;  // what ends a turn beside EOS and EOT
+  std::optional<TokenId> padding;  // kept for files that are written; nothing here asks for it
+  std::vector<TokenId> ends;       // what ends a turn beside EOS and EOT
   bool add_bos = false;
   bool add_eos = false;
   // Spaces that stand in front of text only in tokens: "llama" puts them there itself, "bpe" has
@@ -68,6 +69,10 @@ struct EncodeOptions {
   bool add_special = false;  // BOS in front (and EOS behind) where the model has them
 };
 
+// Whether chat models end a turn with a token of this text, whatever the file says: <|im_end|>,
+// <|eot_id|>, <|end|>, …
+bool is_end_text(std::string_view text);
+
 class Tokenizer {
  public:
   static Result<Tokenizer> create(TokenizerDescription description);
@@ -91,8 +96,7 @@ class Tokenizer {
   std::optional<TokenId> bos() const;
   std::optional<TokenId> eos() const;
   bool add_bos() const;
-  // Ends a turn: EOS, EOT and the control tokens that chat models end with (<|im_end|>, <|eot_id|>,
-  // <|end|>, …).
+  // Ends a turn: EOS, EOT and the control tokens of which is_end_text() is true.
   bool is_end(TokenId id) const;
   size_t memory_bytes() const;  // held by this object, about
 

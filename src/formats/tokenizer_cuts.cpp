@@ -17,24 +17,37 @@ constexpr const char* kLlama3Words =
 constexpr const char* kQwen2Words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
     R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+#define CAPITALS R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])"
+#define SMALLS R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])"
+#define CASED_WORDS(ending)                                                                \
+  R"([^\r\n\p{L}\p{N}]?)" CAPITALS "*" SMALLS "+" ending R"(|[^\r\n\p{L}\p{N}]?)" CAPITALS \
+  "+" SMALLS "*" ending "|"
+#define SYMBOLS_OR_SPACES R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
+constexpr const char* kTekkenWords = CASED_WORDS("") R"(\p{N})" SYMBOLS_OR_SPACES;
+constexpr const char* kGpt4oWords =
+    CASED_WORDS("(?i:'s|'t|'re|'ve|'m|'ll|'d)?") R"(\p{N}{1,3})" SYMBOLS_OR_SPACES;
 
 constexpr std::array kCuts = {
     SpelledCut{.name = "gpt-2"},
-    SpelledCut{.name = "default"},
     SpelledCut{.name = "smollm", .single_digits = true},
+    SpelledCut{.name = "starcoder", .single_digits = true},
     SpelledCut{.name = "llama-bpe", .words = kLlama3Words, .whole_words_first = true},
     SpelledCut{.name = "llama3", .words = kLlama3Words, .whole_words_first = true},
     SpelledCut{.name = "llama-v3", .words = kLlama3Words, .whole_words_first = true},
+    SpelledCut{.name = "dbrx", .words = kLlama3Words},
+    SpelledCut{.name = "smaug-bpe", .words = kLlama3Words},
     SpelledCut{.name = "qwen2", .words = kQwen2Words, .nfc = true},
+    SpelledCut{.name = "tekken", .words = kTekkenWords, .whole_words_first = true},
+    SpelledCut{.name = "gpt-4o", .words = kGpt4oWords},
 };
 
 }  // namespace
 
 ordered_json SpelledCut::pre_tokenizer() const {
-  const ordered_json bytes = {{"type", "ByteLevel"},
-                              {"add_prefix_space", false},
-                              {"trim_offsets", true},
-                              {"use_regex", words == nullptr}};
+  ordered_json bytes = {{"type", "ByteLevel"},
+                        {"add_prefix_space", false},
+                        {"trim_offsets", true},
+                        {"use_regex", words == nullptr}};
   ordered_json first;
   if (single_digits) first = {{"type", "Digits"}, {"individual_digits", true}};
   if (words != nullptr) {

@@ -136,6 +136,28 @@ Result<void> check_tokenizer_description(const TokenizerDescription& description
   return check_id("unknown", description.unknown, tokens);
 }
 
+Result<void> keep_tokens_with_rows(TokenizerDescription& d, size_t rows) {
+  if (d.tokens.size() <= rows) return {};
+  const StringArray all = std::move(d.tokens);
+  d.tokens = {};
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i < rows) {
+      d.tokens.push_back(all[i]);
+    } else if (d.types.empty() || d.types[i] == static_cast<int64_t>(TokenType::kNormal)) {
+      return fail(ErrorCode::kBadFile,
+                  "the vocabulary has {} tokens, but the embedding table only {} rows", all.size(),
+                  rows);
+    }
+  }
+  d.types.resize(rows);
+  d.scores.resize(std::min(d.scores.size(), rows));
+  const auto has_no_row = [&](TokenId id) { return static_cast<size_t>(id) >= rows; };
+  std::erase_if(d.added, [&](const auto& rule) { return has_no_row(rule.id); });
+  std::erase_if(d.ends, has_no_row);
+  if (d.padding && has_no_row(*d.padding)) d.padding.reset();
+  return check_tokenizer_description(d);
+}
+
 Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
   TokenizerDescription d;
   SPILLWAY_ASSIGN(d.model, file.string_value(key_of("model")));
@@ -161,6 +183,8 @@ Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
   SPILLWAY_ASSIGN(d.eos, read_id(file, "eos_token_id", tokens));
   SPILLWAY_ASSIGN(d.eot, read_id(file, "eot_token_id", tokens));
   SPILLWAY_ASSIGN(d.unknown, read_id(file, "unknown_token_id", tokens));
+  SPILLWAY_ASSIGN(const uint64_t padding, file.unsigned_value(key_of("padding_token_id"), tokens));
+  if (padding < tokens) d.padding = static_cast<TokenId>(padding);  // none has an id out of range
   SPILLWAY_ASSIGN(d.add_bos, file.bool_value(key_of("add_bos_token"), adds_bos));
   SPILLWAY_ASSIGN(d.add_eos, file.bool_value(key_of("add_eos_token"), false));
   if (d.model == "llama") {

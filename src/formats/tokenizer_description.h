@@ -9,4 +9,9 @@ namespace spillway::formats {
 // none, an unknown family.
 Result<void> check_tokenizer_description(const TokenizerDescription& description);
 
+// Tokenizers may name special tokens that the embedding table has no rows for (Gemma 3 knows one
+// for images, which its text models lack): text does not become them then. kBadFile: an ordinary
+// token, BOS or EOS.
+Result<void> keep_tokens_with_rows(TokenizerDescription& description, size_t rows);
+
 }  // namespace spillway::formats

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "formats/tokenizer.h"
 #include "formats/tokenizer_cuts.h"
@@ -21,6 +22,7 @@ ordered_json replace(const char* from, const char* to) {
 }
 
 // The parts of tokenizer.json beside the vocabulary.
+// NOLINTNEXTLINE(bugprone-exception-escape): a JSON value that is empty or moved throws nothing.
 struct Parts {
   ordered_json normalizer;
   ordered_json pre_tokenizer;
@@ -73,7 +75,6 @@ StringArray merges_of_scores(const TokenizerDescription& d) {
   struct Merge {
     float cost;
     uint32_t left, right;
-    auto operator<=>(const Merge&) const = default;
   };
   std::vector<Merge> merges;
   for (uint32_t i = 0; i < d.tokens.size(); ++i) {
@@ -86,7 +87,7 @@ StringArray merges_of_scores(const TokenizerDescription& d) {
       if (right) merges.push_back({-d.scores[i], *left, *right});
     }
   }
-  std::ranges::sort(merges, [](const Merge& a, const Merge& b) { return a < b; });
+  std::ranges::sort(merges, {}, [](const Merge& m) { return std::tuple(m.cost, m.left, m.right); });
   StringArray pairs;
   for (const Merge& merge : merges)
     pairs.push_back(fmt::format("{} {}", d.tokens[merge.left], d.tokens[merge.right]));
@@ -105,15 +106,18 @@ std::string text_json(std::string_view text) {
 ordered_json added_tokens(const TokenizerDescription& d) {
   ordered_json list = ordered_json::array();
   for (size_t i = 0; i < d.types.size(); ++i) {
-    const bool control = d.types[i] == static_cast<int64_t>(TokenType::kControl);
-    if (!control && d.types[i] != static_cast<int64_t>(TokenType::kUserDefined)) continue;
+    const TokenType type{static_cast<int32_t>(d.types[i])};
+    const bool special = type == TokenType::kControl || type == TokenType::kUnknown;
+    if (!special && type != TokenType::kUserDefined) continue;
+    const auto rule = std::ranges::find(d.added, static_cast<TokenId>(i), &AddedTokenRule::id);
+    const AddedTokenRule says = rule == d.added.end() ? AddedTokenRule{} : *rule;
     list.push_back({{"id", i},
                     {"content", d.tokens[i]},
-                    {"single_word", false},
-                    {"lstrip", false},
-                    {"rstrip", false},
-                    {"normalized", false},
-                    {"special", control}});
+                    {"single_word", says.single_word},
+                    {"lstrip", says.lstrip},
+                    {"rstrip", says.rstrip},
+                    {"normalized", says.normalized},
+                    {"special", special}});
   }
   return list;
 }
@@ -168,9 +172,7 @@ Result<std::string> config_json(const GgufFile& file, const TokenizerDescription
   add("bos_token", d.bos);
   add("eos_token", d.eos);
   add("unk_token", d.unknown);
-  SPILLWAY_ASSIGN(const uint64_t padding,
-                  file.unsigned_value("tokenizer.ggml.padding_token_id", d.tokens.size()));
-  if (padding < d.tokens.size()) add("pad_token", static_cast<TokenId>(padding));
+  add("pad_token", d.padding);
   config["model_max_length"] = context_length;
   config["clean_up_tokenization_spaces"] = false;
   if (file.find("tokenizer.chat_template") != nullptr) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/json_text.h"
+#include "formats/tokenizer_description.h"
 #include "formats/tokenizer_json.h"
 
 namespace spillway::formats {
@@ -33,18 +34,38 @@ Result<std::string> read_template(const platform::File& file) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), read);
 }
 
-// Generation ends with any of these: one id, or a list.
-Result<std::vector<TokenId>> read_ends(const platform::File& file) {
+Result<TokenId> read_id(const Json& id, const char* key) {
+  if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX)
+    return fail(ErrorCode::kBadFile, "'{}' has {}, which is no id", key, id.type_name());
+  return id.get<TokenId>();
+}
+
+// What stands around the text of a generation, by ids.
+struct Ends {
+  std::optional<TokenId> bos;
+  std::vector<TokenId> eos;  // any of them ends it: one id, or a list
+};
+
+Result<Ends> read_ends(const platform::File& file) {
   SPILLWAY_ASSIGN(const Json json, read_json(file));
-  std::vector<TokenId> ends;
+  Ends ends;
+  if (const Json* id = find_member(json, "bos_token_id")) {
+    SPILLWAY_ASSIGN(ends.bos, read_id(*id, "bos_token_id"));
+  }
   const Json* ids = find_member(json, "eos_token_id");
   if (ids == nullptr) return ends;
   for (const Json& id : ids->is_array() ? *ids : Json::array({*ids})) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX)
-      return fail(ErrorCode::kBadFile, "'eos_token_id' has {}, which is no id", id.type_name());
-    ends.push_back(id.get<TokenId>());
+    SPILLWAY_ASSIGN(const TokenId end, read_id(id, "eos_token_id"));
+    ends.eos.push_back(end);
   }
   return ends;
+}
+
+// The tokenizer's own files have the first word on BOS and EOS.
+void set_ends(Ends ends, TokenizerDescription& d) {
+  if (!d.bos) d.bos = ends.bos;
+  if (!d.eos && !ends.eos.empty()) d.eos = ends.eos.front();
+  d.ends = std::move(ends.eos);
 }
 
 // Applies `read` to a file of the folder; nothing where it has none of this name.
@@ -66,14 +87,20 @@ Result<TokenizerFolder> read_tokenizer_folder(platform::Platform& platform,
                                              read_tokenizer_config));
   SPILLWAY_ASSIGN(auto chat_template,
                   read_optional(platform, folder + "/chat_template.jinja", read_template));
-  SPILLWAY_ASSIGN(auto ends,
-                  read_optional(platform, folder + "/generation_config.json", read_ends));
+  std::string ends_path = folder + "/generation_config.json";
+  SPILLWAY_ASSIGN(auto ends, read_optional(platform, ends_path, read_ends));
+  if (!ends) {
+    ends_path = folder + "/config.json";  // where transformers looks, too
+    SPILLWAY_ASSIGN(ends, read_optional(platform, ends_path, read_ends));
+  }
   if (!config) config.emplace();
   const std::string path = folder + "/tokenizer.json";
   SPILLWAY_ASSIGN(const auto file, platform.open(path, {.caching = platform::Caching::kUse}));
   auto tokenizer = read_tokenizer_json(*file, *config);
   if (!tokenizer) return fail_within(path, std::move(tokenizer).error());
-  if (ends) tokenizer->ends = std::move(*ends);
+  if (ends) set_ends(*std::move(ends), *tokenizer);
+  const auto checked = check_tokenizer_description(*tokenizer);  // the ids
+  if (!checked) return fail_within(ends_path, checked.error());
   if (!chat_template) chat_template = std::move(config->chat_template);
   return TokenizerFolder{.tokenizer = std::move(*tokenizer),
                          .chat_template = std::move(chat_template)};

@@ -1,5 +1,5 @@
 // What a Hugging Face model folder says of text: tokenizer.json, tokenizer_config.json,
-// chat_template.jinja, generation_config.json. Functions and values; any thread.
+// chat_template.jinja, generation_config.json or config.json. Functions and values; any thread.
 #pragma once
 
 #include <optional>

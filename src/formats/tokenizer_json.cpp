@@ -212,6 +212,8 @@ Result<TokenizerConfig> read_tokenizer_config(const platform::File& file) {
   TokenizerConfig config;
   SPILLWAY_ASSIGN(config.bos, read_token_name(json, "bos_token"));
   SPILLWAY_ASSIGN(config.eos, read_token_name(json, "eos_token"));
+  SPILLWAY_ASSIGN(config.unknown, read_token_name(json, "unk_token"));
+  SPILLWAY_ASSIGN(config.padding, read_token_name(json, "pad_token"));
   SPILLWAY_ASSIGN(config.add_bos, read_choice(json, "add_bos_token"));
   SPILLWAY_ASSIGN(config.add_eos, read_choice(json, "add_eos_token"));
   SPILLWAY_ASSIGN(config.chat_template, read_chat_template(json));
@@ -241,7 +243,10 @@ Result<TokenizerDescription> read_tokenizer_json(const platform::File& file,
     SPILLWAY_ASSIGN(const std::string unknown, text_member(model, "unk_token"));
     SPILLWAY_ASSIGN(d.unknown, find_named(d, "unknown", unknown));
     d.unknown_bytes = true;
+  } else if (config.unknown) {
+    d.unknown = find_token(d, *config.unknown);
   }
+  if (config.padding) d.padding = find_token(d, *config.padding);
   SPILLWAY_TRY(set_around(parts, config, d));
   SPILLWAY_TRY(check_tokenizer_description(d));
   return d;

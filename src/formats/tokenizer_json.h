@@ -13,7 +13,7 @@ namespace spillway::formats {
 
 // What tokenizer_config.json says that tokenizer.json does not. Empty where it says nothing.
 struct TokenizerConfig {
-  std::optional<std::string> bos = {}, eos = {};  // the tokens' texts
+  std::optional<std::string> bos = {}, eos = {}, unknown = {}, padding = {};  // the tokens' texts
   std::optional<bool> add_bos = {}, add_eos = {};
   std::optional<std::string> chat_template = {};  // of several the one named "default"
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "platform/platform.h"
 
 namespace spillway::machine {
 
@@ -63,8 +64,10 @@ nlohmann::ordered_json to_json(const Machine& machine);
 // kBadFile: a missing key, a wrong type, a rate that is not positive.
 Result<Machine> machine_from_json(std::string_view text);
 
-// Reads and writes a machine's file. kBadFile, kMachine.
+// Reads a machine's file. kBadFile.
 Result<Machine> load_machine(const std::string& path);
-Result<void> save_machine(const Machine& machine, const std::string& path);
+// Writes it whole or not at all, and its folder where there is none. kUsage, kMachine.
+Result<void> save_machine(platform::Platform& platform, const Machine& machine,
+                          const std::string& path);
 
 }  // namespace spillway::machine

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 
 #include "machine/machine.h"
@@ -148,26 +149,15 @@ Result<Machine> load_machine(const std::string& path) {
   return machine;
 }
 
-Result<void> save_machine(const Machine& machine, const std::string& path) {
+Result<void> save_machine(platform::Platform& platform, const Machine& machine,
+                          const std::string& path) {
   std::error_code ignored;
   const std::filesystem::path target(path);
   if (target.has_parent_path()) std::filesystem::create_directories(target.parent_path(), ignored);
-  // Written aside and renamed: a reader never sees half a file.
-  const std::string aside = path + ".new";
-  {
-    std::ofstream stream(aside, std::ios::binary | std::ios::trunc);
-    stream << to_json(machine).dump(2) << '\n';
-    stream.flush();
-    if (!stream) {
-      std::filesystem::remove(aside, ignored);
-      return fail(ErrorCode::kMachine,
-                  "{}: cannot be written; is the disk full, is the folder there?", path);
-    }
-  }
-  std::error_code failed;
-  std::filesystem::rename(aside, target, failed);
-  if (failed) return fail(ErrorCode::kMachine, "{}: {}", path, failed.message());
-  return {};
+  SPILLWAY_ASSIGN(const auto file, platform.replace(path));
+  const std::string text = to_json(machine).dump(2) + "\n";
+  SPILLWAY_TRY(file->write(std::as_bytes(std::span(text))));
+  return file->commit();
 }
 
 }  // namespace spillway::machine

@@ -31,9 +31,9 @@ Result<void> complete(ModelConfig& config) {
                 "{} dimensions of each head turn (RoPE); the number must be even and at most {}",
                 config.rope_dims, config.head_dim);
   }
-  const auto& factors = config.rope.factors;
-  if (!factors.empty() && factors.size() != config.rope_dims / 2) {
-    return fail(ErrorCode::kBadFile, "{} RoPE factors for {} pairs of dimensions", factors.size(),
+  for (const auto* factors : {&config.rope.factors, &config.rope.long_factors}) {
+    if (factors->empty() || factors->size() == config.rope_dims / 2) continue;
+    return fail(ErrorCode::kBadFile, "{} RoPE factors for {} pairs of dimensions", factors->size(),
                 config.rope_dims / 2);
   }
   if (config.interleave_heads &&

@@ -21,6 +21,10 @@ struct Rope {
   // [dims / 2] divisors of the frequencies. Empty: none, or a tensor of the file.
   std::vector<float> factors;
   bool short_factors = false;  // that tensor is LongRoPE's short one
+  // LongRoPE's other factors and the positions that they are for, kept for files that are written:
+  // a run stays within ModelConfig::context_length, for which the short ones are. 0: no LongRoPE.
+  std::vector<float> long_factors = {};  // [dims / 2]; empty: a tensor of the file
+  size_t long_context = 0;
 };
 
 struct LayerConfig {

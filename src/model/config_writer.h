@@ -13,7 +13,7 @@
 namespace spillway::model {
 
 // All that read_gguf_config reads, general.architecture first. kBadFile: GGUF has no place for it.
-// RoPE's factors are a tensor (rope_freqs.weight), which is not added here.
+// RoPE's factors are tensors (rope_freqs.weight …), which are not added here.
 Result<void> add_gguf_config(const ModelConfig& config, formats::GgufHeader& header);
 
 // What config.json says beside the model's numbers.
@@ -23,7 +23,8 @@ struct HuggingFaceFacts {
   std::optional<uint64_t> bos, eos, padding;
 };
 
-// The text of config.json. kBadFile: transformers has no place for it, or it is not known here.
+// The text of config.json; RoPE's factors are read before, where they are tensors. kBadFile:
+// transformers has no place for it, or it is not known here.
 Result<std::string> huggingface_config(const ModelConfig& config, const HuggingFaceFacts& facts);
 
 }  // namespace spillway::model

@@ -22,6 +22,7 @@ Result<void> read_rope_scaling(const Keys& key, ModelConfig& config) {
   if (type == "longrope" && key.file.find_tensor("rope_factors_short.weight") != nullptr) {
     // They hold up to the context that the model was first trained for.
     config.rope.short_factors = true;
+    config.rope.long_context = config.context_length;
     SPILLWAY_ASSIGN(config.context_length,
                     positive_size(key.file, key("rope.scaling.original_context_length"),
                                   config.context_length));

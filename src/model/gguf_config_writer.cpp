@@ -51,20 +51,21 @@ Result<void> add_windows(const ModelConfig& config, Writer& to) {
   return {};
 }
 
-Result<void> add_rope(const ModelConfig& config, Writer& to) {
+void add_rope(const ModelConfig& config, Writer& to) {
   to.size("rope.dimension_count", config.rope_dims);
   to.number("rope.freq_base", config.rope.base);
   if (config.architecture->local_rope_base > 0) {
     to.number("rope.freq_base_swa", config.local_rope.base);
   }
-  if (config.rope.short_factors || config.rope.magnitude != 1.0) {
-    return fail(ErrorCode::kBadFile, "LongRoPE is not converted");
+  if (config.rope.long_context > 0) {
+    to.add("rope.scaling.type", "longrope");
+    to.size("rope.scaling.original_context_length", config.context_length);
+    to.number("rope.scaling.attn_factor", config.rope.magnitude);
   }
   if (config.rope.position_scale != 1.0) {
     to.add("rope.scaling.type", "linear");
     to.number("rope.scaling.factor", 1.0 / config.rope.position_scale);
   }
-  return {};
 }
 
 }  // namespace
@@ -80,7 +81,7 @@ Result<void> add_gguf_config(const ModelConfig& config, formats::GgufHeader& hea
   header.add("general.architecture", architecture.name);
   Writer to(header, architecture.name);
   to.size("block_count", config.layers);
-  to.size("context_length", config.context_length);
+  to.size("context_length", std::max(config.context_length, config.rope.long_context));
   to.size("embedding_length", config.dim);
   to.size("feed_forward_length", config.ffn_dim);
   to.size("attention.head_count", config.heads);
@@ -97,7 +98,7 @@ Result<void> add_gguf_config(const ModelConfig& config, formats::GgufHeader& hea
   if (config.final_soft_cap != 0 || architecture.final_soft_cap != 0) {
     to.number("final_logit_softcapping", config.final_soft_cap);
   }
-  SPILLWAY_TRY(add_rope(config, to));
+  add_rope(config, to);
   const auto usual = usual_layers(architecture, config.layers, 0, 0);
   const auto same = [](const LayerConfig& a, const LayerConfig& b) { return a.turns == b.turns; };
   if (!std::ranges::equal(usual, config.layer, same)) {

@@ -83,6 +83,7 @@ Result<void> read_llama3(const JsonValues& values, size_t dims, Rope& rope) {
 // trained for; the long ones are not used.
 Result<void> read_longrope(const JsonValues& top, const JsonValues& values, ModelConfig& config) {
   SPILLWAY_ASSIGN(config.rope.factors, read_factors(values, "short_factor"));
+  SPILLWAY_ASSIGN(config.rope.long_factors, read_factors(values, "long_factor"));
   const char* key = "original_max_position_embeddings";
   const JsonValues& holder = values.find(key) != nullptr ? values : top;
   SPILLWAY_ASSIGN(const size_t original, positive_size(holder, key, config.context_length));
@@ -93,6 +94,7 @@ Result<void> read_longrope(const JsonValues& top, const JsonValues& values, Mode
                     : std::sqrt(1.0 + std::log(factor) / std::log(static_cast<double>(original)));
   SPILLWAY_ASSIGN(const double magnitude, positive_number(values, "attention_factor", usual));
   config.rope.magnitude = as_float(magnitude);
+  config.rope.long_context = config.context_length;
   config.context_length = original;
   return {};
 }

@@ -67,6 +67,20 @@ Result<ordered_json> llama3_scaling(const ModelConfig& config) {
                       {"original_max_position_embeddings", static_cast<uint64_t>(kFirstContext)}};
 }
 
+ordered_json longrope_scaling(const ModelConfig& config) {
+  ordered_json scaling = {{"type", "longrope"},
+                          {"short_factor", ordered_json::array()},
+                          {"long_factor", ordered_json::array()},
+                          {"attention_factor", shortest(config.rope.magnitude)}};
+  for (const float factor : config.rope.factors) {
+    scaling["short_factor"].push_back(shortest(factor));
+  }
+  for (const float factor : config.rope.long_factors) {
+    scaling["long_factor"].push_back(shortest(factor));
+  }
+  return scaling;
+}
+
 Result<void> add_rope(const ModelConfig& config, ordered_json& json) {
   json["rope_theta"] = shortest(config.rope.base);
   if (config.architecture->local_rope_base > 0) {
@@ -76,10 +90,11 @@ Result<void> add_rope(const ModelConfig& config, ordered_json& json) {
     json["partial_rotary_factor"] =
         static_cast<double>(config.rope_dims) / static_cast<double>(config.head_dim);
   }
-  if (config.rope.short_factors || config.rope.magnitude != 1.0) {
-    return fail(ErrorCode::kBadFile, "LongRoPE is not converted");
-  }
-  if (!config.rope.factors.empty()) {
+  if (config.rope.long_context > 0) {
+    json["rope_scaling"] = longrope_scaling(config);
+    json["original_max_position_embeddings"] = config.context_length;
+    json["max_position_embeddings"] = config.rope.long_context;
+  } else if (!config.rope.factors.empty()) {
     SPILLWAY_ASSIGN(json["rope_scaling"], llama3_scaling(config));
   } else if (config.rope.position_scale != 1.0) {
     json["rope_scaling"] = {{"rope_type", "linear"},

@@ -13,7 +13,7 @@ _LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
            r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 # Of byte-level BPE, by the name that llama.cpp has for how the text is cut.
-_CUTS = {"default": None, "gpt-2": None, "smollm": pre_tokenizers.Digits(individual_digits=True),
+_CUTS = {"gpt-2": None, "smollm": pre_tokenizers.Digits(individual_digits=True),
          "llama-bpe": pre_tokenizers.Split(Regex(_LLAMA3), "isolated"),
          "qwen2": pre_tokenizers.Split(Regex(_QWEN2), "isolated")}
 
@@ -28,8 +28,9 @@ def write(reader: GGUFReader, folder: Path, config: dict) -> None:
         tokenizer = _sentence_piece(reader, tokens)
     else:
         raise Unsupported(f"the tokenizer is of kind {kind}; gpt2 and llama are converted")
-    tokenizer.add_special_tokens(_added(reader, tokens, TokenType.CONTROL))
-    tokenizer.add_tokens(_added(reader, tokens, TokenType.USER_DEFINED))
+    special = {TokenType.CONTROL, TokenType.UNKNOWN}
+    tokenizer.add_special_tokens(_added(reader, tokens, special))
+    tokenizer.add_tokens(_added(reader, tokens, {TokenType.USER_DEFINED}))
     named = _named_tokens(reader, tokens)
     if field(reader, "tokenizer.ggml.add_bos_token", kind == "llama") and "bos_token" in named:
         bos = named["bos_token"]
@@ -89,11 +90,11 @@ def _sentence_piece(reader: GGUFReader, tokens: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _added(reader: GGUFReader, tokens: list[str], kind: TokenType) -> list[AddedToken]:
+def _added(reader: GGUFReader, tokens: list[str], wanted: set[TokenType]) -> list[AddedToken]:
     """Tokens that text is cut at before anything else."""
     kinds = field(reader, "tokenizer.ggml.token_type")
-    return [AddedToken(token, normalized=False, special=kind == TokenType.CONTROL)
-            for token, one in zip(tokens, kinds, strict=True) if one == kind]
+    return [AddedToken(token, normalized=False, special=kind != TokenType.USER_DEFINED)
+            for token, kind in zip(tokens, kinds, strict=True) if kind in wanted]
 
 
 def _named_tokens(reader: GGUFReader, tokens: list[str]) -> dict[str, str]:

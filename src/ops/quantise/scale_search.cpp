@@ -94,8 +94,9 @@ AffineScale search_affine_scale(std::span<const float> x, int most, const ScaleS
   search.take_codes(levels / range, low);
   search.keep(range / levels, -low);
   for (int i = 0; i <= steps.steps; ++i) {
-    const float divisor = levels + steps.first + steps.step * static_cast<float>(i);
-    search.try_scale(divisor / range, -search.best().minimum);
+    const float divisor = steps.first + steps.step * static_cast<float>(i) + levels;
+    const float minimum = -search.best().minimum;  // the best so far
+    search.try_scale(divisor / (largest - minimum), minimum);
   }
   return search.best();
 }

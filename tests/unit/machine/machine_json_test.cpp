@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "machine/machine.h"
+#include "platform/linux/linux_platform.h"
 #include "support/temp_folder.h"
 
 namespace spillway::machine {
@@ -159,11 +160,12 @@ class MachineFile : public testing::Test {
  protected:
   const test::TempFolder files_{"machine", std::filesystem::temp_directory_path()};
   const std::filesystem::path& folder_ = files_.path();
+  const std::unique_ptr<platform::Platform> platform_ = platform::make_linux_platform();
 };
 
 TEST_F(MachineFile, IsReadAsItWasWritten) {
   const std::string path = folder_ / "new" / "folder" / "machine.json";
-  ASSERT_TRUE(save_machine(some_machine(), path).has_value());
+  ASSERT_TRUE(save_machine(*platform_, some_machine(), path).has_value());
   const auto again = load_machine(path);
   ASSERT_TRUE(again.has_value()) << again.error().message;
   EXPECT_EQ(to_json(*again).dump(), to_json(some_machine()).dump());
@@ -174,10 +176,10 @@ TEST_F(MachineFile, IsReadAsItWasWritten) {
 
 TEST_F(MachineFile, ReplacesTheOldOne) {
   const std::string path = folder_ / "machine.json";
-  ASSERT_TRUE(save_machine(some_machine(), path).has_value());
+  ASSERT_TRUE(save_machine(*platform_, some_machine(), path).has_value());
   Machine other = some_machine();
   other.cores = 3;
-  ASSERT_TRUE(save_machine(other, path).has_value());
+  ASSERT_TRUE(save_machine(*platform_, other, path).has_value());
   EXPECT_EQ(load_machine(path).value().cores, 3u);
 }
 
@@ -193,9 +195,9 @@ TEST_F(MachineFile, ErrorsNameTheFile) {
   EXPECT_EQ(broken.error().code, ErrorCode::kBadFile);
   EXPECT_THAT(broken.error().message, HasSubstr(path));
   const std::string below_a_file = path + "/machine.json";
-  const auto unwritable = save_machine(some_machine(), below_a_file);
+  const auto unwritable = save_machine(*platform_, some_machine(), below_a_file);
   ASSERT_FALSE(unwritable.has_value());
-  EXPECT_EQ(unwritable.error().code, ErrorCode::kMachine);
+  EXPECT_EQ(unwritable.error().code, ErrorCode::kUsage);
   EXPECT_THAT(unwritable.error().message, HasSubstr(below_a_file));
 }
 
