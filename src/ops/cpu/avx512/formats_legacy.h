@@ -1,6 +1,8 @@
 // Groups of the formats with blocks of 32 values, which begin with their scale and minimum as f16.
 #pragma once
 
+#include <array>
+
 #include "ops/cpu/avx512/group.h"
 #include "ops/cpu/half.h"
 
@@ -24,14 +26,72 @@ HWY_INLINE __m512 f16_in_low_halves(__m512i lanes) {
   return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
 }
 
+// What load_headers gives of a whole group, for blocks whose four headers 64 bytes hold.
+template <size_t kBytes>
+HWY_INLINE __m512i permute_headers(const Rows& rows) {
+  static_assert(kBytes % 4 == 0 && 3 * kBytes + 4 <= 64);
+  const __m512i index =
+      _mm512_mullo_epi32(_mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0),
+                         _mm512_set1_epi32(kBytes / 4));
+  __m512i headers = _mm512_permutexvar_epi32(index, _mm512_loadu_si512(rows.at[0]));
+  headers = _mm512_mask_permutexvar_epi32(headers, 0x2222, index, _mm512_loadu_si512(rows.at[1]));
+  headers = _mm512_mask_permutexvar_epi32(headers, 0x4444, index, _mm512_loadu_si512(rows.at[2]));
+  return _mm512_mask_permutexvar_epi32(headers, 0x8888, index, _mm512_loadu_si512(rows.at[3]));
+}
+
+// The first f16 of each block of a whole group, for lanes 4 × block + row. A row's 64 bytes are
+// loaded so far ahead of it that its f16 fall between those of the rows before it.
+template <size_t kBytes>
+HWY_INLINE __m256i load_first_halves(const Rows& rows) {
+  constexpr bool kOneLoad = 3 * kBytes + 8 <= 64;  // of all four blocks, else of two
+  constexpr size_t kLoads = kOneLoad ? 1 : 2;
+  constexpr size_t kBlocks = 4 / kLoads;
+  constexpr size_t kWords = kBytes / 2;
+  static_assert(kBytes % 2 == 0 && kWords >= 4 * kLoads &&
+                (kBlocks - 1) * kWords + 4 * kLoads <= 32);
+  alignas(64) static constexpr auto kIndex = [] {
+    std::array<uint16_t, 32> index = {};
+    for (size_t lane = 0; lane < 16; ++lane) {
+      const size_t block = lane / 4;
+      index[lane] =
+          static_cast<uint16_t>(block % kBlocks * kWords + block / kBlocks * 4 + lane % 4);
+    }
+    return index;
+  }();
+  constexpr uint32_t kFirst = [] {
+    uint32_t words = 0;
+    for (size_t b = 0; b < kBlocks; ++b) words |= 1U << (b * kWords);
+    return words;
+  }();
+  __m512i words = _mm512_setzero_si512();
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < 4 * kLoads; ++i) {
+    const std::byte* from = rows.at[i % 4] + i / 4 * 2 * kBytes - 2 * i;
+    words = _mm512_mask_loadu_epi16(words, kFirst << i, from);
+  }
+  return _mm512_castsi512_si256(_mm512_permutexvar_epi16(_mm512_load_si512(kIndex.data()), words));
+}
+
 template <class Format>
 HWY_INLINE Scales load_scales(const Rows& rows, size_t blocks) {
-  const __m512i headers = load_headers<Format::kBytes>(rows, blocks);
+  constexpr bool kHasMinimum = Format::kMinima != Per::kNone;
   Scales scales;
-  scales.low = scales.high = f16_in_low_halves(headers);
   scales.minima_low = scales.minima_high = _mm512_setzero_ps();
-  if constexpr (Format::kMinima != Per::kNone)
-    scales.minima_low = f16_in_low_halves(_mm512_srli_epi32(headers, 16));
+  if constexpr (!kHasMinimum) {
+    if (blocks == kGroupBlocks) {
+      scales.low = scales.high = _mm512_cvtph_ps(load_first_halves<Format::kBytes>(rows));
+      return scales;
+    }
+  }
+  __m512i headers;
+  if constexpr (kHasMinimum && 3 * Format::kBytes + 4 <= 64) {
+    headers = blocks == kGroupBlocks ? permute_headers<Format::kBytes>(rows)
+                                     : load_headers<Format::kBytes>(rows, blocks);
+  } else {
+    headers = load_headers<Format::kBytes>(rows, blocks);
+  }
+  scales.low = scales.high = f16_in_low_halves(headers);
+  if constexpr (kHasMinimum) scales.minima_low = f16_in_low_halves(_mm512_srli_epi32(headers, 16));
   return scales;
 }
 

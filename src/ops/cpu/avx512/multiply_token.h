@@ -122,8 +122,10 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, s
 // Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
 // bytes: those that come some kilobytes later are called in now, in the order in which they lie.
 // Past the end of the weights this does nothing.
-HWY_INLINE void prefetch(const std::byte* from, size_t size) {
-  for (size_t at = 0; at < size; at += 64)
+template <size_t kBytes>
+HWY_INLINE void prefetch(const std::byte* from) {
+  HWY_UNROLL(16)
+  for (size_t at = 0; at < kBytes; at += 64)
     _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
 }
 
@@ -144,8 +146,9 @@ void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch(ahead, 4 * kStepBytes<Format>);
+      prefetch<4 * kStepBytes<Format>>(ahead);
       ahead += 4 * kStepBytes<Format>;
+      HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
         sums =
             add_group<Format>(rows, half, token, column + half * kGroupColumns, kGroupBlocks, sums);
