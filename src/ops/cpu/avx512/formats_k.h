@@ -97,13 +97,14 @@ HWY_INLINE __m128i sub_block(__m512i all, size_t group, size_t half) {
   return _mm512_extracti32x4_epi32(all, 3);
 }
 
-// 128 values of two bits: 32 bytes hold four blocks at bits 0, 2, 4, 6.
-struct TwoBits {
-  __m512i first;   // blocks 0, 1
-  __m512i second;  // 2, 3
+// Blocks 0 and 1, and 2 and 3 of a group, each in its natural order.
+struct InOrder {
+  __m512i first;
+  __m512i second;
 };
 
-HWY_INLINE TwoBits two_bits(const std::byte* from) {
+// 128 values of two bits: 32 bytes hold four blocks at bits 0, 2, 4, 6.
+HWY_INLINE InOrder two_bits(const std::byte* from) {
   const __m512i all = twice_32(from);
   const __m512i mask = _mm512_set1_epi8(3);
   return {_mm512_and_si512(_mm512_srlv_epi16(all, counts(0, 2)), mask),
@@ -114,7 +115,17 @@ struct KFormat {
   static constexpr size_t kColumns = 256;
 };
 
-struct Q2_K : KFormat {
+// A format with a scale per 16 columns, whose quarters of a vector are what a scale belongs to: the
+// product with one token takes them in_order().
+template <class Format>
+struct SubBlockFormat : KFormat {
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const InOrder q = Format::in_order(block, group);
+    return halves(q.first, q.second);
+  }
+};
+
+struct Q2_K : SubBlockFormat<Q2_K> {
   static constexpr size_t kBytes = 84;
   static constexpr int kCentre = 0;
   static constexpr Per kScales = Per::k16;
@@ -131,9 +142,8 @@ struct Q2_K : KFormat {
             times(_mm512_and_si512(high, nibble), scale), times(_mm512_srli_epi32(low, 4), minimum),
             times(_mm512_srli_epi32(high, 4), minimum)};
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
-    const TwoBits q = two_bits(block + 16 + 32 * group);
-    return halves(q.first, q.second);
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
+    return two_bits(block + 16 + 32 * group);
   }
 };
 
@@ -147,7 +157,7 @@ HWY_INLINE Scales signed_scales(__m512i rows, size_t group, __m512 factor) {
   return {scale(0), scale(1), _mm512_setzero_ps(), _mm512_setzero_ps()};
 }
 
-struct Q3_K : KFormat {
+struct Q3_K : SubBlockFormat<Q3_K> {
   static constexpr size_t kBytes = 110;
   static constexpr int kCentre = 4;
   static constexpr Per kScales = Per::k16;
@@ -161,15 +171,15 @@ struct Q3_K : KFormat {
     const __m512i all = join(scales(0), scales(1), scales(2), scales(3));
     return signed_scales(all, group, halves_at(rows, 108));
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
     const __m512i third = twice_32(block);
     const __m512i four = _mm512_set1_epi8(4);
-    const TwoBits q = two_bits(block + 32 + 32 * group);
+    const InOrder q = two_bits(block + 32 + 32 * group);
     const int bit = 1 << (4 * group);
     const __mmask64 first = _mm512_test_epi8_mask(third, bytes_of(bit, bit << 1));
     const __mmask64 second = _mm512_test_epi8_mask(third, bytes_of(bit << 2, bit << 3));
-    return halves(_mm512_mask_add_epi8(q.first, first, q.first, four),
-                  _mm512_mask_add_epi8(q.second, second, q.second, four));
+    return {_mm512_mask_add_epi8(q.first, first, q.first, four),
+            _mm512_mask_add_epi8(q.second, second, q.second, four)};
   }
 };
 
@@ -222,7 +232,7 @@ struct Q45_K : KFormat {
   }
 };
 
-struct Q6_K : KFormat {
+struct Q6_K : SubBlockFormat<Q6_K> {
   static constexpr size_t kBytes = 210;
   static constexpr int kCentre = 32;
   static constexpr Per kScales = Per::k16;
@@ -231,7 +241,7 @@ struct Q6_K : KFormat {
   static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
     return signed_scales(load_quarters(rows, 192), group, halves_at(rows, 208));
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
     const __m512i nibble = _mm512_set1_epi8(15);
     const __m512i upper = _mm512_set1_epi8(0x30);
     const __m512i low = _mm512_loadu_si512(block + 64 * group);
@@ -242,7 +252,7 @@ struct Q6_K : KFormat {
         _mm512_or_si512(_mm512_and_si512(low, nibble), _mm512_and_si512(first_high, upper));
     const __m512i second = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
                                            _mm512_and_si512(second_high, upper));
-    return halves(first, second);
+    return {first, second};
   }
 };
 

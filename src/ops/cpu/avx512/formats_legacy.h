@@ -109,6 +109,23 @@ HWY_INLINE __m512i load_pieces(const std::byte* first, size_t blocks) {
   return all;
 }
 
+// 16 bytes at `kOffset` of each block of a whole group: the first block's as they lie, the others
+// out of the group's last 64 bytes.
+template <size_t kBytes, size_t kOffset>
+HWY_INLINE __m512i load_whole_pieces(const std::byte* first) {
+  constexpr size_t kLast = 4 * kBytes - 64;
+  static_assert(kBytes % 2 == 0 && kOffset % 2 == 0 && kBytes + kOffset >= kLast);
+  alignas(64) static constexpr auto kIndex = [] {
+    std::array<uint16_t, 32> index = {};
+    for (size_t word = 8; word < 32; ++word)
+      index[word] = static_cast<uint16_t>((word / 8 * kBytes + kOffset - kLast) / 2 + word % 8);
+    return index;
+  }();
+  return _mm512_mask_permutexvar_epi16(_mm512_zextsi128_si512(load_16(first + kOffset)), 0xFFFFFF00,
+                                       _mm512_load_si512(kIndex.data()),
+                                       _mm512_loadu_si512(first + kLast));
+}
+
 // Q4_0 … Q5_1: [scale f16][minimum f16][fifth bits][16 bytes: low nibbles, high nibbles].
 template <int kBits, bool kHasMinimum>
 struct Legacy {
@@ -123,7 +140,8 @@ struct Legacy {
 
   static HWY_INLINE Bytes bytes(const std::byte* block, size_t /*half*/, size_t blocks) {
     const __m512i nibble = _mm512_set1_epi8(15);
-    const __m512i both = load_pieces<kBytes>(block + kNibbles, blocks);
+    const __m512i both = blocks == kGroupBlocks ? load_whole_pieces<kBytes, kNibbles>(block)
+                                                : load_pieces<kBytes>(block + kNibbles, blocks);
     __m512i low = _mm512_and_si512(both, nibble);
     __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
     if constexpr (kBits == 5) {
@@ -154,11 +172,23 @@ struct Q8_0 {
 
   static HWY_INLINE Bytes bytes(const std::byte* block, size_t /*half*/, size_t blocks) {
     const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));  // signed to centred at 128
+    if (blocks == kGroupBlocks) {
+      const __m512i first = _mm512_xor_si512(load_two(block), sign);
+      const __m512i second = _mm512_xor_si512(load_two(block + 2 * kBytes), sign);
+      return {_mm512_shuffle_i64x2(first, second, 0x88), _mm512_shuffle_i64x2(first, second, 0xDD)};
+    }
     return {_mm512_xor_si512(load_pieces<kBytes>(block + 2, blocks), sign),
             _mm512_xor_si512(load_pieces<kBytes>(block + 18, blocks), sign)};
   }
   static HWY_INLINE Scales scales(const Rows& rows, size_t /*half*/, size_t blocks) {
     return load_scales<Q8_0>(rows, blocks);
+  }
+
+ private:
+  // The values of two blocks, one behind the other.
+  static HWY_INLINE __m512i load_two(const std::byte* block) {
+    const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(block + 2));
+    return _mm512_mask_loadu_epi64(_mm512_zextsi256_si512(first), 0xF0, block + 4);
   }
 };
 

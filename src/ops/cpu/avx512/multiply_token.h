@@ -14,7 +14,9 @@ HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
 }
 
-// A group's columns of the token. The starts are what the weights' centre contributes, negated.
+// A group's columns of the token, in halves of its blocks, or of formats with a scale per 16
+// columns in order: blocks 0 and 1, then 2 and 3. The starts are what the weights' centre
+// contributes, negated.
 struct Input {
   __m512i low;
   __m512i high;
@@ -42,8 +44,13 @@ HWY_INLINE Input load_input(const Token& token, size_t column, size_t blocks) {
     const auto lanes = static_cast<__mmask8>((1U << blocks) - 1U);
     input.scale = four_times_four(_mm_maskz_loadu_ps(lanes, scales));
   }
-  input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
-  input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
+  if constexpr (Format::kScales == Per::k16) {
+    input.low = first;
+    input.high = second;
+  } else {
+    input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
+    input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
+  }
   const __m512i zero = _mm512_setzero_si512();
   input.start_low = input.start_high = zero;
   if constexpr (Format::kCentre != 0) {
@@ -64,12 +71,12 @@ HWY_INLINE __m512i sums_of_pairs(__m512i a, __m512i b) {
   return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
 }
 
-// Sums of the four lanes of each block of four rows: lane 4 × block + row, as floats.
-HWY_INLINE __m512 sums_of_blocks(const __m512i (&rows)[4]) {
+// Sums of the four lanes of each quarter of four rows: lane 4 × quarter + row.
+HWY_INLINE __m512i sums_of_quarters(const __m512i (&rows)[4]) {
   const __m512i first = sums_of_pairs(rows[0], rows[1]);
   const __m512i second = sums_of_pairs(rows[2], rows[3]);
-  return _mm512_cvtepi32_ps(
-      _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second)));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(first, second),
+                          _mm512_unpackhi_epi64(first, second));
 }
 
 // Σ input of the blocks, or of their halves, for lanes 4 × block + row.
@@ -105,17 +112,25 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, s
   [[maybe_unused]] __m512i high[4];
   HWY_UNROLL(4)
   for (size_t r = 0; r < 4; ++r) {
-    const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
-    low[r] = dot_bytes(x.start_low, bytes.low, x.low);
     if constexpr (Format::kScales == Per::k32) {
-      low[r] = dot_bytes(low[r], bytes.high, x.high);
+      const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
+      low[r] = dot_bytes(dot_bytes(x.start_low, bytes.low, x.low), bytes.high, x.high);
     } else {
-      high[r] = dot_bytes(x.start_high, bytes.high, x.high);
+      const auto bytes = Format::in_order(rows.at[r], half);
+      low[r] = dot_bytes(x.start_low, bytes.first, x.low);
+      high[r] = dot_bytes(x.start_high, bytes.second, x.high);
     }
   }
-  __m512 products = _mm512_mul_ps(sums_of_blocks(low), scales.low);
-  if constexpr (Format::kScales == Per::k16)
-    products = _mm512_fmadd_ps(sums_of_blocks(high), scales.high, products);
+  __m512 products;
+  if constexpr (Format::kScales == Per::k32) {
+    products = _mm512_mul_ps(_mm512_cvtepi32_ps(sums_of_quarters(low)), scales.low);
+  } else {
+    const __m512i first = sums_of_quarters(low);    // of blocks 0 and 1, two sums each
+    const __m512i second = sums_of_quarters(high);  // 2 and 3
+    const __m512 of_low = _mm512_cvtepi32_ps(_mm512_shuffle_i64x2(first, second, 0x88));
+    const __m512 of_high = _mm512_cvtepi32_ps(_mm512_shuffle_i64x2(first, second, 0xDD));
+    products = _mm512_fmadd_ps(of_high, scales.high, _mm512_mul_ps(of_low, scales.low));
+  }
   return _mm512_fmadd_ps(products, x.scale, sums);
 }
 
