@@ -102,9 +102,16 @@ HWY_INLINE __m512 add_minima(const Token& token, size_t column, size_t blocks, c
   return sums;
 }
 
+// A group's columns.
+struct Columns {
+  size_t first;
+  size_t blocks;
+};
+
 template <class Format>
-HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, size_t column,
-                            size_t blocks, __m512 sums) {
+HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
+                            const Columns& columns, __m512 sums) {
+  const auto [column, blocks] = columns;
   const Input x = load_input<Format>(token, column, blocks);
   const Scales scales = Format::scales(rows, half, blocks);
   sums = add_minima<Format>(token, column, blocks, scales, sums);
@@ -165,13 +172,13 @@ void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y
       ahead += 4 * kStepBytes<Format>;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
-        sums =
-            add_group<Format>(rows, half, token, column + half * kGroupColumns, kGroupBlocks, sums);
+        sums = add_group<Format>(rows, half, token, {column + half * kGroupColumns, kGroupBlocks},
+                                 sums);
       rows = rows.plus(kStepBytes<Format>);
     }
     if (column < end_column) {
       const size_t blocks = (end_column - column) / kScaleColumns;
-      sums = add_group<Format>(rows, 0, token, column, blocks, sums);
+      sums = add_group<Format>(rows, 0, token, {column, blocks}, sums);
     }
     const __m128 tile = sum_of_quarters(sums);
     total = first == 0 ? tile : _mm_add_ps(total, tile);
