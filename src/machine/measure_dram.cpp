@@ -23,7 +23,7 @@ uint64_t read_lines(const std::byte* data, size_t bytes) {
     for (size_t stream = 0; stream < kStreams; ++stream) {
       const std::byte* line = data + stream * part + at;
       __builtin_prefetch(line + kAhead);
-      uint64_t word;
+      uint64_t word = 0;
       std::memcpy(&word, line, sizeof(word));
       total += word;
     }

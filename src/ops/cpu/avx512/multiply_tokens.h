@@ -26,7 +26,8 @@ struct alignas(64) TokenTile {
   const int8_t* values;  // of the first token, `stride` bytes before those of the next
   size_t stride;
   float scales[kTokens][kTileBlocks];
-  float sums[kTokens][2 * kTileBlocks];  // of the format's minima: per block, or per half of it
+  float minima_sums[kTokens]
+                   [2 * kTileBlocks];  // of the format's minima: per block, or per half of it
 
   // `blocks` of 32 columns from first_column on.
   template <class Format>
@@ -38,9 +39,9 @@ struct alignas(64) TokenTile {
       if (t == 0) values = token.values + first_column;
       copy(token.scales + first_column / kScaleColumns, blocks, scales[t]);
       if constexpr (Format::kMinima == Per::k32)
-        copy(token.sums32 + first_column / kScaleColumns, blocks, sums[t]);
+        copy(token.sums32 + first_column / kScaleColumns, blocks, minima_sums[t]);
       if constexpr (Format::kMinima == Per::k16)
-        copy(token.sums16 + first_column / kSubColumns, 2 * blocks, sums[t]);
+        copy(token.sums16 + first_column / kSubColumns, 2 * blocks, minima_sums[t]);
     }
   }
 
@@ -48,7 +49,7 @@ struct alignas(64) TokenTile {
   template <class Format>
   HWY_INLINE void add(const Panel& panel, size_t b, size_t t, const BlockDots& dots,
                       __m512& sums) const {
-    const float* input = this->sums[t];
+    const float* input = minima_sums[t];
     if constexpr (Format::kMinima == Per::k32) sums = add_minimum(panel, b, 0, input[b], sums);
     if constexpr (Format::kMinima == Per::k16) {
       sums = add_minimum(panel, b, 0, input[2 * b], sums);
