@@ -8,7 +8,7 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-inline constexpr size_t kPrefetchBytes = 4096;  // ahead of the end of the rows at hand
+inline constexpr size_t kPrefetchBytes = 16384;  // ahead of the end of the rows at hand
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
