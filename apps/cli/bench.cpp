@@ -1,4 +1,5 @@
 // spillway bench decode | prefill: a speed, its bound measured in the same run, the share reached.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -27,7 +28,7 @@ struct BenchOptions {
   bool json = false;
 };
 
-constexpr uint64_t kMostKernelBuffer = 128 * kMiB;
+constexpr uint64_t kMostBuffer = kGiB;
 
 // A loaded model and the measurements of this run, taken between the rounds.
 class Bench {
@@ -122,24 +123,42 @@ class Bench {
     return {};
   }
 
+  // Memory that a measurement may hold beside the run.
+  Result<uint64_t> spare_bytes() const {
+    SPILLWAY_ASSIGN(const platform::HostMemory memory, session_.platform->host_memory());
+    return std::min(kMostBuffer, memory.free_bytes() / 2);
+  }
+
   // As many bytes as a token touches: caches then hold as much of the buffer as of the weights.
-  uint64_t kernel_buffer() const {
-    return round_up(std::min(kMostKernelBuffer, engine_->plan().weight_bytes),
-                    session_.platform->page_bytes());
+  size_t kernel_buffer(uint64_t spare) const {
+    return round_up(std::min(spare, engine_->plan().weight_bytes), session_.platform->page_bytes());
+  }
+
+  // Most of a token's bytes lie in matrices of this shape; the output's is not a layer's.
+  const model::Weight& largest_matrix() const {
+    const auto& weights = session_.model.transformer.weights();
+    return *std::max_element(weights.begin(), weights.end() - 1, [](const auto& a, const auto& b) {
+      return a.size_bytes() < b.size_bytes();
+    });
   }
 
   // Rates of this round, with buffers of their own: the measurement is not the run.
   Result<void> measure_machine() {
     memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
     const engine::Context context{*session_.platform, budget, *session_.ops, nullptr};
-    SPILLWAY_ASSIGN(const double dram, machine::measure_dram(*session_.platform, budget,
-                                                             *session_.pool, kernel_buffer()));
+    SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
+    SPILLWAY_ASSIGN(const double dram,
+                    machine::measure_dram(*session_.platform, budget, *session_.pool,
+                                          round_up(spare, session_.platform->page_bytes())));
     dram_.push_back(dram);
     machine::Machine round;
+    const model::Weight& matrix = largest_matrix();
     SPILLWAY_TRY(engine::measure_kernels(context,
                                          {.dtypes = session_.weight_dtypes(),
                                           .threads = session_.settings.threads,
-                                          .buffer_bytes = kernel_buffer()},
+                                          .columns = matrix.columns,
+                                          .rows = matrix.rows,
+                                          .buffer_bytes = kernel_buffer(spare)},
                                          round));
     for (const machine::KernelRate& k : round.kernels)
       kernels_[k.dtype].push_back(k.bytes_per_second);

@@ -39,11 +39,11 @@ unsigned wait_until(const std::atomic<unsigned>& value, int spins, Ready ready) 
 
 }  // namespace
 
-ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins) {
+ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins), parts_(threads) {
   SPILLWAY_CHECK(threads >= 1 && threads <= kInside);
   workers_.reserve(threads - 1);
   try {
-    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error&) {
     // The system gives no more: those that there are do the work, at least the caller.
   }
@@ -64,21 +64,27 @@ void ThreadPool::run(size_t count, size_t grain, const std::function<void(size_t
     return;
   }
   body_ = &body;
-  count_ = count;
   grain_ = grain;
-  next_.store(0, std::memory_order_relaxed);
+  const size_t ranges = (count + grain - 1) / grain;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    parts_[i].next.store(ranges * i / parts_.size() * grain, std::memory_order_relaxed);
+    parts_[i].end = std::min(count, ranges * (i + 1) / parts_.size() * grain);
+  }
   loop_.fetch_add(kNextNumber | kOpen, std::memory_order_release);
   loop_.notify_all();
-  take_ranges();
+  take_ranges(0);
   loop_.fetch_and(~kOpen, std::memory_order_acq_rel);
   wait_until(loop_, spins_, [](unsigned loop) { return (loop & kInside) == 0; });
 }
 
-void ThreadPool::take_ranges() {
-  for (;;) {
-    const size_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-    if (begin >= count_) return;
-    (*body_)(begin, std::min(count_, begin + grain_));
+void ThreadPool::take_ranges(size_t worker) {
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    Part& part = parts_[(worker + i) % parts_.size()];
+    for (;;) {
+      const size_t begin = part.next.fetch_add(grain_, std::memory_order_relaxed);
+      if (begin >= part.end) break;
+      (*body_)(begin, std::min(part.end, begin + grain_));
+    }
   }
 }
 
@@ -95,14 +101,14 @@ void ThreadPool::leave() {
   if ((left & (kOpen | kInside)) == 0) loop_.notify_all();
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(size_t worker) {
   unsigned done = 0;  // the number of the last loop
   while (!stop_.load(std::memory_order_relaxed)) {
     const unsigned seen =
         wait_until(loop_, spins_, [&](unsigned loop) { return (loop & kNumber) != done; });
     done = seen & kNumber;
     if (!join(seen)) continue;
-    take_ranges();
+    take_ranges(worker);
     leave();
   }
 }

@@ -26,23 +26,29 @@ class ThreadPool {
 
   // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
   // and returns when all are done. Every thread that shows up helps; one that the system does not
-  // schedule is not waited for, so that a busy machine costs its share and no more. Which thread
-  // runs which range is not fixed: results must not depend on it.
+  // schedule is not waited for, so that a busy machine costs its share and no more. A thread first
+  // takes neighbouring ranges from a part of its own, so that memory passes by in order, and then
+  // what others left. Which thread runs which range is not fixed: results must not depend on it.
   void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
 
  private:
-  void work();
+  // A thread's own part of the loop, on a cache line of its own.
+  struct alignas(64) Part {
+    std::atomic<size_t> next = 0;  // first index not yet taken
+    size_t end = 0;
+  };
+
+  void work(size_t worker);
   bool join(unsigned seen);
   void leave();
-  void take_ranges();
+  void take_ranges(size_t worker);
 
   const int spins_;
   const std::function<void(size_t, size_t)>* body_ = nullptr;
-  size_t count_ = 0;
   size_t grain_ = 1;
-  std::atomic<size_t> next_ = 0;  // first index not yet taken
+  std::vector<Part> parts_;
   // The loop's number, whether workers may join it, and how many have joined and not left; see the
-  // masks in the source. body_, count_ and grain_ change only while it is closed and empty.
+  // masks in the source. body_, grain_ and the parts change only while it is closed and empty.
   std::atomic<unsigned> loop_ = 0;
   std::atomic<bool> stop_ = false;
   std::vector<std::jthread> workers_;  // the last: they end before what they use

@@ -13,6 +13,10 @@ StreamedWeights::StreamedWeights(const Parts& parts) : parts_(parts) {
   SPILLWAY_CHECK(first_slice_.size() == parts_.weights.size() + 1);
 }
 
+bool StreamedWeights::resident(const placement::Slice& slice) const {
+  return !parts_.plan.units[slice.unit].cycle_index;
+}
+
 Result<const std::byte*> StreamedWeights::acquire(const placement::Slice& slice) {
   const placement::Unit& unit = parts_.plan.units[slice.unit];
   if (!unit.cycle_index) {
@@ -44,13 +48,21 @@ Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput&
   if (prepared > 0 && input.quantised == nullptr) {
     parts_.ops.prepare_input(w.dtype, parts_.prepared.first(prepared), input);
   }
-  for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i) {
+  const size_t end = first_slice_[weight + 1];
+  for (size_t i = first_slice_[weight]; i < end;) {
     const placement::Slice& slice = parts_.plan.slices[i];
-    SPILLWAY_ASSIGN(const std::byte* data, acquire(slice));
-    parts_.ops.matmul(input,
-                      {.dtype = w.dtype, .data = data, .rows = slice.rows, .columns = w.columns},
-                      y.data() + slice.first_row, w.rows);
-    SPILLWAY_TRY(release(i));
+    ops::WeightRows rows{
+        .dtype = w.dtype, .data = nullptr, .rows = slice.rows, .columns = w.columns};
+    SPILLWAY_ASSIGN(rows.data, acquire(slice));
+    size_t next = i + 1;
+    if (resident(slice)) {  // with what lies behind it
+      for (; next < end && resident(parts_.plan.slices[next]); ++next) {
+        SPILLWAY_TRY(acquire(parts_.plan.slices[next]));
+        rows.rows += parts_.plan.slices[next].rows;
+      }
+    }
+    parts_.ops.matmul(input, rows, y.data() + slice.first_row, w.rows);
+    for (; i < next; ++i) SPILLWAY_TRY(release(i));
   }
   return {};
 }

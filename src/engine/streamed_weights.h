@@ -37,6 +37,7 @@ class StreamedWeights final : public model::WeightSource {
   uint64_t host_bytes() const { return host_bytes_; }  // of resident slices that were used
 
  private:
+  bool resident(const placement::Slice& slice) const;
   Result<const std::byte*> acquire(const placement::Slice& slice);
   // Gives a unit's slot back after its last slice.
   Result<void> release(size_t slice);

@@ -20,6 +20,19 @@ double kernel_rate(const Workload& workload, const machine::Machine& machine, DT
   return rate > 0 ? rate : kUnknownKernelRate;
 }
 
+// Calls of matmul a pass: slices of a weight that stay and follow each other are one.
+size_t products(const Plan& plan) {
+  const auto resident = [&](const Slice& slice) { return !plan.units[slice.unit].cycle_index; };
+  size_t count = 0;
+  for (size_t i = 0; i < plan.slices.size(); ++i) {
+    const Slice& slice = plan.slices[i];
+    const bool goes_on = i > 0 && plan.slices[i - 1].weight == slice.weight && resident(slice) &&
+                         resident(plan.slices[i - 1]);
+    if (!goes_on) ++count;
+  }
+  return count;
+}
+
 // "blk.7.ffn_down.weight" → "ffn_down.weight": the same place in every layer.
 std::string kind_of(const std::string& name) {
   if (!name.starts_with("blk.")) return name;
@@ -54,7 +67,9 @@ Prediction predict(const Workload& workload, const machine::Machine& machine, co
     p.guessed |= machine.kernel_rate(dtype_info(weight.dtype).name, workload.threads) == 0;
     p.compute_seconds += static_cast<double>(bytes) / kernel_rate(workload, machine, weight.dtype);
   }
-  p.compute_seconds += static_cast<double>(workload.ops_per_token) * machine.seconds_per_op;
+  const size_t more_products = products(plan) - workload.weights.size();
+  p.compute_seconds +=
+      static_cast<double>(workload.ops_per_token + more_products) * machine.seconds_per_op;
   double bound_seconds = machine.dram_bytes_per_second > 0
                              ? static_cast<double>(p.host_bytes) / machine.dram_bytes_per_second
                              : 0.0;

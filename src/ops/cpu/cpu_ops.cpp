@@ -14,13 +14,10 @@ namespace {
 // A range should take about 5 µs, several times what it costs to wake a spinning thread.
 constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
-// The first kilobytes of a range are not called in ahead of use: so ranges of large weights are
-// longer, but short enough that no thread waits long for the last one.
-constexpr size_t kRangesPerThread = 12;
-constexpr size_t kRangeProducts = 64 * kKiB;  // of attention: query × key elements
-constexpr size_t kRowsTogether = 4;           // that a kernel of matmul computes in one go
-constexpr size_t kPanelRows = 16;             // likewise, with several tokens
-constexpr size_t kAttentionRows = 48;         // likewise, of attention
+constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
+constexpr size_t kRowsTogether = 4;              // that a kernel of matmul computes in one go
+constexpr size_t kPanelRows = 16;                // likewise, with several tokens
+constexpr size_t kAttentionRows = 48;            // likewise, of attention
 
 // Tokens of `width` elements that make a range.
 size_t token_grain(size_t width) {
@@ -75,10 +72,8 @@ void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y
   const auto kernel = kernels_.matmul[slot(weight.dtype)];
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
-  const size_t range_cost =
-      std::max(kRangeWeightBytes, weight.rows * row_cost / (kRangesPerThread * pool_.threads()));
   const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
-  const size_t grain = round_up(std::max<size_t>(1, range_cost / row_cost), together);
+  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
   parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
 }
 

@@ -114,8 +114,9 @@ class alignas(64) DotsAmx {
                       __m512 (&sums)[kTokens]) {
     HWY_UNROLL(16)
     for (size_t t = 0; t < kTokens; ++t) {
-      sums[t] = add_block<Format>(panel, b, x, t, _mm512_load_si512(dots_[slot][0][t]),
-                                  _mm512_load_si512(dots_[slot][1][t]), sums[t]);
+      const BlockDots dots{_mm512_load_si512(dots_[slot][0][t]),
+                           _mm512_load_si512(dots_[slot][1][t])};
+      x.template add<Format>(panel, b, t, dots, sums[t]);
     }
   }
   template <class Format, size_t kTokens>
@@ -124,7 +125,7 @@ class alignas(64) DotsAmx {
     HWY_UNROLL(16)
     for (size_t t = 0; t < kTokens; ++t) {
       const __m512i dots = _mm512_load_si512(dots_[slot][1][t]);
-      sums[t] = add_block<Format>(panel, b, x, t, dots, dots, sums[t]);
+      x.template add<Format>(panel, b, t, {dots, dots}, sums[t]);
     }
   }
 

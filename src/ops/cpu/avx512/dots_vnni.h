@@ -62,7 +62,7 @@ class alignas(64) DotsVnni {
           std::memcpy(&four, values + 4 * quad, sizeof(four));
           to = _mm512_dpbusd_epi32(to, _mm512_set1_epi32(four), w[quad]);
         }
-        sums[t] = add_block<Format>(panel, b, x, t, dots[0], dots[1], sums[t]);
+        x.template add<Format>(panel, b, t, {dots[0], dots[1]}, sums[t]);
       }
     }
     HWY_UNROLL(16)

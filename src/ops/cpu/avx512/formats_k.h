@@ -43,19 +43,42 @@ HWY_INLINE __m512 times(__m512i integers, __m512 factor) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(integers), factor);
 }
 
-// Byte 4 × row + block to byte 4 × block + row, in each 128 bits.
-HWY_INLINE __m128i by_block(__m128i by_row) {
-  return _mm_shuffle_epi8(by_row,
-                          _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+HWY_INLINE __m512i join(__m128i first, __m128i second, __m128i third, __m128i fourth) {
+  __m512i all = _mm512_zextsi128_si512(first);
+  all = _mm512_inserti32x4(all, second, 1);
+  all = _mm512_inserti32x4(all, third, 2);
+  return _mm512_inserti32x4(all, fourth, 3);
 }
 
-// 16 bytes of each row, those of the sub-blocks of two groups, as the four vectors of (group, half
-// of a block): byte 4 × block + row of result[2 × group + half].
-HWY_INLINE __m512i sub_blocks_by_row(const __m128i (&rows)[4]) {
-  __m512i all = _mm512_zextsi128_si512(rows[0]);
-  all = _mm512_inserti32x4(all, rows[1], 1);
-  all = _mm512_inserti32x4(all, rows[2], 2);
-  all = _mm512_inserti32x4(all, rows[3], 3);
+// 16 bytes of each row, a quarter each.
+HWY_INLINE __m512i load_quarters(const Rows& rows, size_t offset) {
+  const auto load = [&](int row) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(rows.at[row] + offset));
+  };
+  return join(load(0), load(1), load(2), load(3));
+}
+
+// Four bytes from `offset` of each row's quarter, for lanes 4 × block + row.
+template <int kOffset>
+HWY_INLINE __m512i bytes_by_block(__m512i rows) {
+  const __m512i widen = _mm512_add_epi32(
+      _mm512_set1_epi32(static_cast<int>(0x80808000U)),
+      _mm512_broadcast_i32x4(_mm_setr_epi32(kOffset, kOffset + 1, kOffset + 2, kOffset + 3)));
+  const __m512i transpose = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(transpose, _mm512_shuffle_epi8(rows, widen));
+}
+
+// The f16 at 2 × kIndex of each row's quarter, for lanes 4 × block + row.
+template <short kIndex>
+HWY_INLINE __m512 halves_by_row(__m512i rows) {
+  const __m512i index = _mm512_broadcast_i32x4(_mm_setr_epi16(
+      kIndex, 8 + kIndex, 16 + kIndex, 24 + kIndex, kIndex, 8 + kIndex, 16 + kIndex, 24 + kIndex));
+  return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(index, rows)));
+}
+
+// Quarters of 16 bytes a row, those of the sub-blocks of two groups, as the four vectors of (group,
+// half of a block): byte 4 × block + row of result[2 × group + half].
+HWY_INLINE __m512i sub_blocks_by_row(__m512i all) {
   const __m512i even_odd =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
   const __m512i row = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -74,13 +97,14 @@ HWY_INLINE __m128i sub_block(__m512i all, size_t group, size_t half) {
   return _mm512_extracti32x4_epi32(all, 3);
 }
 
-// 128 values of two bits: 32 bytes hold four blocks at bits 0, 2, 4, 6.
-struct TwoBits {
-  __m512i first;   // blocks 0, 1
-  __m512i second;  // 2, 3
+// Blocks 0 and 1, and 2 and 3 of a group, each in its natural order.
+struct InOrder {
+  __m512i first;
+  __m512i second;
 };
 
-HWY_INLINE TwoBits two_bits(const std::byte* from) {
+// 128 values of two bits: 32 bytes hold four blocks at bits 0, 2, 4, 6.
+HWY_INLINE InOrder two_bits(const std::byte* from) {
   const __m512i all = twice_32(from);
   const __m512i mask = _mm512_set1_epi8(3);
   return {_mm512_and_si512(_mm512_srlv_epi16(all, counts(0, 2)), mask),
@@ -91,17 +115,24 @@ struct KFormat {
   static constexpr size_t kColumns = 256;
 };
 
-struct Q2_K : KFormat {
+// A format with a scale per 16 columns, whose quarters of a vector are what a scale belongs to: the
+// product with one token takes them in_order().
+template <class Format>
+struct SubBlockFormat : KFormat {
+  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+    const InOrder q = Format::in_order(block, group);
+    return halves(q.first, q.second);
+  }
+};
+
+struct Q2_K : SubBlockFormat<Q2_K> {
   static constexpr size_t kBytes = 84;
   static constexpr int kCentre = 0;
   static constexpr Per kScales = Per::k16;
   static constexpr Per kMinima = Per::k16;
 
   static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
-    __m128i packed[4];
-    for (size_t r = 0; r < 4; ++r)
-      packed[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(rows.at[r]));
-    const __m512i all = sub_blocks_by_row(packed);
+    const __m512i all = sub_blocks_by_row(load_quarters(rows, 0));
     const __m512 scale = halves_at(rows, 80);
     const __m512 minimum = _mm512_sub_ps(_mm512_setzero_ps(), halves_at(rows, 82));
     const __m512i low = _mm512_cvtepu8_epi32(sub_block(all, group, 0));
@@ -111,14 +142,13 @@ struct Q2_K : KFormat {
             times(_mm512_and_si512(high, nibble), scale), times(_mm512_srli_epi32(low, 4), minimum),
             times(_mm512_srli_epi32(high, 4), minimum)};
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
-    const TwoBits q = two_bits(block + 16 + 32 * group);
-    return halves(q.first, q.second);
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
+    return two_bits(block + 16 + 32 * group);
   }
 };
 
 // Scales that are signed bytes, times an f16.
-HWY_INLINE Scales signed_scales(const __m128i (&rows)[4], size_t group, __m512 factor) {
+HWY_INLINE Scales signed_scales(__m512i rows, size_t group, __m512 factor) {
   const __m512i all = sub_blocks_by_row(rows);
   const auto scale = [&](size_t half) {
     const __m512i integers = _mm512_cvtepi8_epi32(sub_block(all, group, half));
@@ -127,29 +157,29 @@ HWY_INLINE Scales signed_scales(const __m128i (&rows)[4], size_t group, __m512 f
   return {scale(0), scale(1), _mm512_setzero_ps(), _mm512_setzero_ps()};
 }
 
-struct Q3_K : KFormat {
+struct Q3_K : SubBlockFormat<Q3_K> {
   static constexpr size_t kBytes = 110;
   static constexpr int kCentre = 4;
   static constexpr Per kScales = Per::k16;
   static constexpr Per kMinima = Per::kNone;
 
   static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
-    __m128i sub[4];
-    for (size_t r = 0; r < 4; ++r) {
-      const auto unpacked = unpack_q3_scales(rows.at[r] + 96);
-      sub[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(unpacked.data()));
-    }
-    return signed_scales(sub, group, halves_at(rows, 108));
+    const auto scales = [&](int row) {
+      const auto unpacked = unpack_q3_scales(rows.at[row] + 96);
+      return _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(unpacked.data()));
+    };
+    const __m512i all = join(scales(0), scales(1), scales(2), scales(3));
+    return signed_scales(all, group, halves_at(rows, 108));
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
     const __m512i third = twice_32(block);
     const __m512i four = _mm512_set1_epi8(4);
-    const TwoBits q = two_bits(block + 32 + 32 * group);
+    const InOrder q = two_bits(block + 32 + 32 * group);
     const int bit = 1 << (4 * group);
     const __mmask64 first = _mm512_test_epi8_mask(third, bytes_of(bit, bit << 1));
     const __mmask64 second = _mm512_test_epi8_mask(third, bytes_of(bit << 2, bit << 3));
-    return halves(_mm512_mask_add_epi8(q.first, first, q.first, four),
-                  _mm512_mask_add_epi8(q.second, second, q.second, four));
+    return {_mm512_mask_add_epi8(q.first, first, q.first, four),
+            _mm512_mask_add_epi8(q.second, second, q.second, four)};
   }
 };
 
@@ -160,33 +190,24 @@ struct Q45_K : KFormat {
   static constexpr Per kScales = Per::k32;
   static constexpr Per kMinima = Per::k32;
 
-  // As unpack_scales_and_mins of k_scales.h, for four rows at once.
+  // As unpack_scales_and_mins of k_scales.h, for four rows at once: a quarter is a row's scale and
+  // minimum (f16) and its 12 packed bytes.
   static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
-    const auto words = [&](size_t offset) {
-      const auto word = [&](int row) { return load<int>(rows.at[row] + offset); };
-      return _mm_setr_epi32(word(0), word(1), word(2), word(3));
-    };
-    const __m128i s = words(4);
-    const __m128i m = words(8);
-    __m128i scale;
-    __m128i minimum;
+    const __m512i headers = load_quarters(rows, 0);
+    __m512i six_bits;  // 32-bit lane 1 of a quarter: the group's scales, lane 2: its minima
     if (group == 0) {
-      const __m128i six_bits = _mm_set1_epi8(0x3F);
-      scale = _mm_and_si128(s, six_bits);
-      minimum = _mm_and_si128(m, six_bits);
+      six_bits = _mm512_and_si512(headers, _mm512_set1_epi8(0x3F));
     } else {
-      const __m128i low = words(12);
-      const __m128i nibble = _mm_set1_epi8(0x0F);
-      const __m128i upper = _mm_set1_epi8(0x30);
-      scale = _mm_or_si128(_mm_and_si128(low, nibble), _mm_and_si128(_mm_srli_epi32(s, 2), upper));
-      minimum = _mm_or_si128(_mm_and_si128(_mm_srli_epi32(low, 4), nibble),
-                             _mm_and_si128(_mm_srli_epi32(m, 2), upper));
+      const __m512i last = _mm512_shuffle_epi32(headers, _MM_PERM_DDDD);
+      const __m512i shifts = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, 4, 0));
+      const __m512i low = _mm512_and_si512(_mm512_srlv_epi32(last, shifts), _mm512_set1_epi8(15));
+      const __m512i upper = _mm512_and_si512(_mm512_srli_epi32(headers, 2), _mm512_set1_epi8(0x30));
+      six_bits = _mm512_or_si512(low, upper);
     }
     Scales result;
-    result.low = result.high = times(_mm512_cvtepu8_epi32(by_block(scale)), halves_at(rows, 0));
-    result.minima_low = result.minima_high =
-        times(_mm512_cvtepu8_epi32(by_block(minimum)),
-              _mm512_sub_ps(_mm512_setzero_ps(), halves_at(rows, 2)));
+    result.low = result.high = times(bytes_by_block<4>(six_bits), halves_by_row<0>(headers));
+    result.minima_low = result.minima_high = times(
+        bytes_by_block<8>(six_bits), _mm512_sub_ps(_mm512_setzero_ps(), halves_by_row<1>(headers)));
     return result;
   }
 
@@ -211,19 +232,16 @@ struct Q45_K : KFormat {
   }
 };
 
-struct Q6_K : KFormat {
+struct Q6_K : SubBlockFormat<Q6_K> {
   static constexpr size_t kBytes = 210;
   static constexpr int kCentre = 32;
   static constexpr Per kScales = Per::k16;
   static constexpr Per kMinima = Per::kNone;
 
   static HWY_INLINE Scales scales(const Rows& rows, size_t group, size_t /*blocks*/) {
-    __m128i sub[4];
-    for (size_t r = 0; r < 4; ++r)
-      sub[r] = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(rows.at[r] + 192));
-    return signed_scales(sub, group, halves_at(rows, 208));
+    return signed_scales(load_quarters(rows, 192), group, halves_at(rows, 208));
   }
-  static HWY_INLINE Bytes bytes(const std::byte* block, size_t group, size_t /*blocks*/) {
+  static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
     const __m512i nibble = _mm512_set1_epi8(15);
     const __m512i upper = _mm512_set1_epi8(0x30);
     const __m512i low = _mm512_loadu_si512(block + 64 * group);
@@ -234,7 +252,7 @@ struct Q6_K : KFormat {
         _mm512_or_si512(_mm512_and_si512(low, nibble), _mm512_and_si512(first_high, upper));
     const __m512i second = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
                                            _mm512_and_si512(second_high, upper));
-    return halves(first, second);
+    return {first, second};
   }
 };
 

@@ -8,13 +8,15 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-inline constexpr size_t kPrefetchBytes = 4096;  // ahead of the end of the rows at hand
+inline constexpr size_t kPrefetchBytes = 16384;  // ahead of the end of the rows at hand
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
 }
 
-// A group's columns of the token. The starts are what the weights' centre contributes, negated.
+// A group's columns of the token, in halves of its blocks, or of formats with a scale per 16
+// columns in order: blocks 0 and 1, then 2 and 3. The starts are what the weights' centre
+// contributes, negated.
 struct Input {
   __m512i low;
   __m512i high;
@@ -42,8 +44,13 @@ HWY_INLINE Input load_input(const Token& token, size_t column, size_t blocks) {
     const auto lanes = static_cast<__mmask8>((1U << blocks) - 1U);
     input.scale = four_times_four(_mm_maskz_loadu_ps(lanes, scales));
   }
-  input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
-  input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
+  if constexpr (Format::kScales == Per::k16) {
+    input.low = first;
+    input.high = second;
+  } else {
+    input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
+    input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
+  }
   const __m512i zero = _mm512_setzero_si512();
   input.start_low = input.start_high = zero;
   if constexpr (Format::kCentre != 0) {
@@ -64,12 +71,12 @@ HWY_INLINE __m512i sums_of_pairs(__m512i a, __m512i b) {
   return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
 }
 
-// Sums of the four lanes of each block of four rows: lane 4 × block + row, as floats.
-HWY_INLINE __m512 sums_of_blocks(const __m512i (&rows)[4]) {
+// Sums of the four lanes of each quarter of four rows: lane 4 × quarter + row.
+HWY_INLINE __m512i sums_of_quarters(const __m512i (&rows)[4]) {
   const __m512i first = sums_of_pairs(rows[0], rows[1]);
   const __m512i second = sums_of_pairs(rows[2], rows[3]);
-  return _mm512_cvtepi32_ps(
-      _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second)));
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(first, second),
+                          _mm512_unpackhi_epi64(first, second));
 }
 
 // Σ input of the blocks, or of their halves, for lanes 4 × block + row.
@@ -95,9 +102,16 @@ HWY_INLINE __m512 add_minima(const Token& token, size_t column, size_t blocks, c
   return sums;
 }
 
+// A group's columns.
+struct Columns {
+  size_t first;
+  size_t blocks;
+};
+
 template <class Format>
-HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, size_t column,
-                            size_t blocks, __m512 sums) {
+HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
+                            const Columns& columns, __m512 sums) {
+  const auto [column, blocks] = columns;
   const Input x = load_input<Format>(token, column, blocks);
   const Scales scales = Format::scales(rows, half, blocks);
   sums = add_minima<Format>(token, column, blocks, scales, sums);
@@ -105,25 +119,35 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token, s
   [[maybe_unused]] __m512i high[4];
   HWY_UNROLL(4)
   for (size_t r = 0; r < 4; ++r) {
-    const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
-    low[r] = dot_bytes(x.start_low, bytes.low, x.low);
     if constexpr (Format::kScales == Per::k32) {
-      low[r] = dot_bytes(low[r], bytes.high, x.high);
+      const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
+      low[r] = dot_bytes(dot_bytes(x.start_low, bytes.low, x.low), bytes.high, x.high);
     } else {
-      high[r] = dot_bytes(x.start_high, bytes.high, x.high);
+      const auto bytes = Format::in_order(rows.at[r], half);
+      low[r] = dot_bytes(x.start_low, bytes.first, x.low);
+      high[r] = dot_bytes(x.start_high, bytes.second, x.high);
     }
   }
-  __m512 products = _mm512_mul_ps(sums_of_blocks(low), scales.low);
-  if constexpr (Format::kScales == Per::k16)
-    products = _mm512_fmadd_ps(sums_of_blocks(high), scales.high, products);
+  __m512 products;
+  if constexpr (Format::kScales == Per::k32) {
+    products = _mm512_mul_ps(_mm512_cvtepi32_ps(sums_of_quarters(low)), scales.low);
+  } else {
+    const __m512i first = sums_of_quarters(low);    // of blocks 0 and 1, two sums each
+    const __m512i second = sums_of_quarters(high);  // 2 and 3
+    const __m512 of_low = _mm512_cvtepi32_ps(_mm512_shuffle_i64x2(first, second, 0x88));
+    const __m512 of_high = _mm512_cvtepi32_ps(_mm512_shuffle_i64x2(first, second, 0xDD));
+    products = _mm512_fmadd_ps(of_high, scales.high, _mm512_mul_ps(of_low, scales.low));
+  }
   return _mm512_fmadd_ps(products, x.scale, sums);
 }
 
 // Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
 // bytes: those that come some kilobytes later are called in now, in the order in which they lie.
 // Past the end of the weights this does nothing.
-HWY_INLINE void prefetch(const std::byte* from, size_t size) {
-  for (size_t at = 0; at < size; at += 64)
+template <size_t kBytes>
+HWY_INLINE void prefetch(const std::byte* from) {
+  HWY_UNROLL(16)
+  for (size_t at = 0; at < kBytes; at += 64)
     _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
 }
 
@@ -144,16 +168,17 @@ void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch(ahead, 4 * kStepBytes<Format>);
+      prefetch<4 * kStepBytes<Format>>(ahead);
       ahead += 4 * kStepBytes<Format>;
+      HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
-        sums =
-            add_group<Format>(rows, half, token, column + half * kGroupColumns, kGroupBlocks, sums);
+        sums = add_group<Format>(rows, half, token, {column + half * kGroupColumns, kGroupBlocks},
+                                 sums);
       rows = rows.plus(kStepBytes<Format>);
     }
     if (column < end_column) {
       const size_t blocks = (end_column - column) / kScaleColumns;
-      sums = add_group<Format>(rows, 0, token, column, blocks, sums);
+      sums = add_group<Format>(rows, 0, token, {column, blocks}, sums);
     }
     const __m128 tile = sum_of_quarters(sums);
     total = first == 0 ? tile : _mm_add_ps(total, tile);

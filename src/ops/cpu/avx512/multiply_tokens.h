@@ -12,6 +12,13 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
+// Integer products of one token with a block of 16 rows, [row]. `high`: of the block's second half,
+// where the format has a scale for it.
+struct BlockDots {
+  __m512i low;
+  __m512i high;
+};
+
 // Some of the batch's tokens, in the columns of one tile. What is read as one number for all rows
 // lies together here, so that it is found without an address for each token.
 template <size_t kTokens>
@@ -19,7 +26,8 @@ struct alignas(64) TokenTile {
   const int8_t* values;  // of the first token, `stride` bytes before those of the next
   size_t stride;
   float scales[kTokens][kTileBlocks];
-  float sums[kTokens][2 * kTileBlocks];  // of the format's minima: per block, or per half of it
+  float minima_sums[kTokens]
+                   [2 * kTileBlocks];  // of the format's minima: per block, or per half of it
 
   // `blocks` of 32 columns from first_column on.
   template <class Format>
@@ -31,39 +39,41 @@ struct alignas(64) TokenTile {
       if (t == 0) values = token.values + first_column;
       copy(token.scales + first_column / kScaleColumns, blocks, scales[t]);
       if constexpr (Format::kMinima == Per::k32)
-        copy(token.sums32 + first_column / kScaleColumns, blocks, sums[t]);
+        copy(token.sums32 + first_column / kScaleColumns, blocks, minima_sums[t]);
       if constexpr (Format::kMinima == Per::k16)
-        copy(token.sums16 + first_column / kSubColumns, 2 * blocks, sums[t]);
+        copy(token.sums16 + first_column / kSubColumns, 2 * blocks, minima_sums[t]);
     }
   }
 
+  // Adds what the rows' block b gives with token t to its sums, [row].
+  template <class Format>
+  HWY_INLINE void add(const Panel& panel, size_t b, size_t t, const BlockDots& dots,
+                      __m512& sums) const {
+    const float* input = minima_sums[t];
+    if constexpr (Format::kMinima == Per::k32) sums = add_minimum(panel, b, 0, input[b], sums);
+    if constexpr (Format::kMinima == Per::k16) {
+      sums = add_minimum(panel, b, 0, input[2 * b], sums);
+      sums = add_minimum(panel, b, 1, input[2 * b + 1], sums);
+    }
+    __m512 products =
+        _mm512_mul_ps(_mm512_cvtepi32_ps(dots.low), _mm512_load_ps(panel.scales[b][0]));
+    if constexpr (Format::kScales == Per::k16) {
+      products = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots.high), _mm512_load_ps(panel.scales[b][1]),
+                                 products);
+    }
+    sums = _mm512_fmadd_ps(products, _mm512_set1_ps(scales[t][b]), sums);
+  }
+
  private:
+  static HWY_INLINE __m512 add_minimum(const Panel& panel, size_t b, size_t half, float input,
+                                       __m512 sums) {
+    return _mm512_fmadd_ps(_mm512_load_ps(panel.minima[b][half]), _mm512_set1_ps(input), sums);
+  }
   static HWY_INLINE void copy(const float* from, size_t count, float* to) {
     for (size_t i = 0; i < count; i += 16)
       _mm512_store_ps(to + i, _mm512_maskz_loadu_ps(first_lanes(count - i), from + i));
   }
 };
-
-// What the rows' block b adds to the sums of token t. The dots are integers, [row].
-template <class Format, size_t kTokens>
-HWY_INLINE __m512 add_block(const Panel& panel, size_t b, const TokenTile<kTokens>& x, size_t t,
-                            __m512i low, [[maybe_unused]] __m512i high, __m512 sums) {
-  const auto minima = [&](size_t half, float input_sum) {
-    const __m512 all = _mm512_load_ps(panel.minima[b][half]);
-    sums = _mm512_fmadd_ps(all, _mm512_set1_ps(input_sum), sums);
-  };
-  if constexpr (Format::kMinima == Per::k32) minima(0, x.sums[t][b]);
-  if constexpr (Format::kMinima == Per::k16) {
-    minima(0, x.sums[t][2 * b]);
-    minima(1, x.sums[t][2 * b + 1]);
-  }
-  __m512 products = _mm512_mul_ps(_mm512_cvtepi32_ps(low), _mm512_load_ps(panel.scales[b][0]));
-  if constexpr (Format::kScales == Per::k16) {
-    products =
-        _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_load_ps(panel.scales[b][1]), products);
-  }
-  return _mm512_fmadd_ps(products, _mm512_set1_ps(x.scales[t][b]), sums);
-}
 
 // y of one tile: (sum 0 + sum 1) + (sum 2 + sum 3) of each token, as the passes over every fourth
 // block come one after the other.
@@ -79,21 +89,22 @@ struct TileSums {
 };
 
 template <class Format, class Dots, size_t kTokens>
-HWY_NOINLINE void multiply_tile(const Panel& panel, Dots& dots, size_t blocks, size_t first,
-                                const MatmulTask& task, size_t token, size_t row, size_t end) {
-  const size_t columns = task.weight.columns;
+HWY_NOINLINE void multiply_tile(const Panel& panel, Dots& dots, const Part& part,
+                                const MatmulTask& task, size_t token) {
+  const size_t all = task.weight.columns;
+  const size_t blocks = part.columns / kScaleColumns;
   TokenTile<kTokens> x;
-  x.template load<Format>(task.input.quantised + token * prepared_token_bytes(columns), columns,
-                          first, blocks);
+  x.template load<Format>(task.input.quantised + token * prepared_token_bytes(all), all,
+                          part.first_column, blocks);
   TileSums<kTokens> tile;
   dots.template begin<kTokens>(x, blocks);
   for (size_t pass = 0; pass < kGroupBlocks; ++pass)
     dots.template pass<Format, kTokens>(panel, pass, blocks, x, tile);
-  const __mmask16 lanes = first_lanes(end - row);
+  const __mmask16 lanes = first_lanes(part.end - part.row);
   for (size_t t = 0; t < kTokens; ++t) {
-    float* y = task.y + (token + t) * task.y_stride + row;
+    float* y = task.y + (token + t) * task.y_stride + part.row;
     __m512 sums = _mm512_add_ps(tile.first[t], tile.second[t]);
-    if (first > 0) sums = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), sums);
+    if (part.first_column > 0) sums = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), sums);
     _mm512_mask_storeu_ps(y, lanes, sums);
   }
 }
@@ -104,12 +115,11 @@ void multiply_panel(const MatmulTask& task, size_t row, size_t end, Panel& panel
   const size_t tokens = task.input.tokens;
   const size_t all = task.weight.columns;
   for (size_t first = 0; first < all; first += kTileColumns) {
-    const size_t columns = std::min(kTileColumns, all - first);
-    const size_t blocks = columns / kScaleColumns;
-    unpack_panel<Format>(task.weight, row, end, first, columns, panel);
-    dots.template take_panel<Format>(panel, blocks);
+    const Part part{task.weight, row, end, first, std::min(kTileColumns, all - first)};
+    unpack_panel<Format>(part, panel);
+    dots.template take_panel<Format>(panel, part.columns / kScaleColumns);
     const auto some = [&]<size_t kTokens>(size_t token) {
-      multiply_tile<Format, Dots, kTokens>(panel, dots, blocks, first, task, token, row, end);
+      multiply_tile<Format, Dots, kTokens>(panel, dots, part, task, token);
       return token + kTokens;
     };
     size_t token = 0;

@@ -20,12 +20,11 @@ struct alignas(64) Panel {
 namespace {
 
 // Result i is made of the 128-bit pieces i of the four vectors.
-HWY_INLINE void store_pieces(__m512 v0, __m512 v1, __m512 v2, __m512 v3, float* out,
-                             size_t stride) {
-  const __m512 low01 = _mm512_shuffle_f32x4(v0, v1, 0x44);
-  const __m512 high01 = _mm512_shuffle_f32x4(v0, v1, 0xEE);
-  const __m512 low23 = _mm512_shuffle_f32x4(v2, v3, 0x44);
-  const __m512 high23 = _mm512_shuffle_f32x4(v2, v3, 0xEE);
+HWY_INLINE void store_pieces(const __m512 (&v)[4], float* out, size_t stride) {
+  const __m512 low01 = _mm512_shuffle_f32x4(v[0], v[1], 0x44);
+  const __m512 high01 = _mm512_shuffle_f32x4(v[0], v[1], 0xEE);
+  const __m512 low23 = _mm512_shuffle_f32x4(v[2], v[3], 0x44);
+  const __m512 high23 = _mm512_shuffle_f32x4(v[2], v[3], 0xEE);
   _mm512_store_ps(out, _mm512_shuffle_f32x4(low01, low23, 0x88));
   _mm512_store_ps(out + stride, _mm512_shuffle_f32x4(low01, low23, 0xDD));
   _mm512_store_ps(out + 2 * stride, _mm512_shuffle_f32x4(high01, high23, 0x88));
@@ -66,8 +65,8 @@ HWY_INLINE void unpack_group(const Rows (&rows)[4], size_t half, size_t blocks, 
   }
   constexpr size_t kStride = sizeof(panel.values[0]) / sizeof(float);
   const auto store = [&](const __m512i(&v)[4][4], size_t quad, int8_t* to) {
-    store_pieces(_mm512_castsi512_ps(v[0][quad]), _mm512_castsi512_ps(v[1][quad]),
-                 _mm512_castsi512_ps(v[2][quad]), _mm512_castsi512_ps(v[3][quad]),
+    store_pieces({_mm512_castsi512_ps(v[0][quad]), _mm512_castsi512_ps(v[1][quad]),
+                  _mm512_castsi512_ps(v[2][quad]), _mm512_castsi512_ps(v[3][quad])},
                  reinterpret_cast<float*>(to), kStride);
   };
   HWY_UNROLL(4)
@@ -76,24 +75,35 @@ HWY_INLINE void unpack_group(const Rows (&rows)[4], size_t half, size_t blocks, 
     store(high, quad, panel.values[block][4 + quad][0]);
   }
   constexpr size_t kScaleStride = 2 * kPanelRows;
-  store_pieces(scales[0].low, scales[1].low, scales[2].low, scales[3].low, panel.scales[block][0],
+  store_pieces({scales[0].low, scales[1].low, scales[2].low, scales[3].low}, panel.scales[block][0],
                kScaleStride);
   if constexpr (Format::kScales == Per::k16)
-    store_pieces(scales[0].high, scales[1].high, scales[2].high, scales[3].high,
+    store_pieces({scales[0].high, scales[1].high, scales[2].high, scales[3].high},
                  panel.scales[block][1], kScaleStride);
   if constexpr (Format::kMinima != Per::kNone)
-    store_pieces(scales[0].minima_low, scales[1].minima_low, scales[2].minima_low,
-                 scales[3].minima_low, panel.minima[block][0], kScaleStride);
+    store_pieces(
+        {scales[0].minima_low, scales[1].minima_low, scales[2].minima_low, scales[3].minima_low},
+        panel.minima[block][0], kScaleStride);
   if constexpr (Format::kMinima == Per::k16)
-    store_pieces(scales[0].minima_high, scales[1].minima_high, scales[2].minima_high,
-                 scales[3].minima_high, panel.minima[block][1], kScaleStride);
+    store_pieces({scales[0].minima_high, scales[1].minima_high, scales[2].minima_high,
+                  scales[3].minima_high},
+                 panel.minima[block][1], kScaleStride);
 }
 
-// Rows [row, end), at most 16 (the last stands in for those that are missing), columns [first,
-// first + columns). Blocks behind the last are filled up to a whole group.
+// Rows [row, end), at most 16, and the columns of one tile.
+struct Part {
+  const WeightRows& weight;
+  size_t row;
+  size_t end;
+  size_t first_column;
+  size_t columns;
+};
+
+// The last row stands in for those that are missing. Blocks behind the last are filled up to a
+// whole group.
 template <class Format>
-void unpack_panel(const WeightRows& weight, size_t row, size_t end, size_t first, size_t columns,
-                  Panel& panel) {
+void unpack_panel(const Part& part, Panel& panel) {
+  const auto& [weight, row, end, first, columns] = part;
   const size_t row_size = weight.columns / Format::kColumns * Format::kBytes;
   Rows rows[4];
   for (size_t r = 0; r < kPanelRows; ++r) {

@@ -66,10 +66,11 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   for (segment.first = rows[0].begin / kSegment * kSegment; segment.first < positions;
        segment.first += kSegment) {
     find_positions(task.layer, kv_head, positions, segment);
+    segment.transposed = transposed ? &keys : nullptr;
     if (transposed) transpose_keys<kType>(segment, dim, keys);
     for (size_t i = 0; i < end - first; i += kRowsAtOnce) {
       const size_t count = HWY_MIN(kRowsAtOnce, end - first - i);
-      attend_some<kType>(rows + i, count, segment, transposed ? &keys : nullptr, dim, task.options);
+      attend_some<kType>(rows + i, count, segment, dim, task.options);
     }
   }
   for (size_t i = first; i < end; ++i) {

@@ -17,12 +17,14 @@ HWY_BEFORE_NAMESPACE();
 namespace spillway::ops::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr size_t kSegment = 64;          // positions
-constexpr size_t kMostTransposed = 128;  // dimensions
-constexpr size_t kRowsAtOnce = kManyRegisters ? 4 : 2;
+inline constexpr size_t kSegment = 64;          // positions
+inline constexpr size_t kMostTransposed = 128;  // dimensions
+inline constexpr size_t kRowsAtOnce = kManyRegisters ? 4 : 2;
 
 using Floats = hn::ScalableTag<float>;
 using Vector = hn::Vec<Floats>;
+
+struct TransposedKeys;
 
 // Where the keys and values of `count` ≤ kSegment positions lie.
 struct Segment {
@@ -30,6 +32,7 @@ struct Segment {
   size_t count;
   const std::byte* keys[kSegment];
   const std::byte* values[kSegment];
+  const TransposedKeys* transposed;  // null where the keys are not
 };
 
 // One query head of one token, and its softmax so far.

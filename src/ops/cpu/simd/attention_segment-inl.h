@@ -112,9 +112,8 @@ void add_last_values(const Row& row, const Segment& segment, size_t i, size_t re
   store_part(df, sum, row.out + i, rest);
 }
 
-// keys: the segment's, or null where they are not transposed.
 template <DType kType, size_t kRows>
-void attend_segment(Row* rows, const Segment& segment, const TransposedKeys* keys, size_t dim,
+void attend_segment(Row* rows, const Segment& segment, size_t dim,
                     const AttentionOptions& options) {
   Weights w[kRows];
   HWY_UNROLL(4)
@@ -122,9 +121,9 @@ void attend_segment(Row* rows, const Segment& segment, const TransposedKeys* key
     w[r].first = rows[r].begin - HWY_MIN(rows[r].begin, segment.first);
     w[r].count = HWY_MIN(rows[r].end - HWY_MIN(rows[r].end, segment.first), segment.count);
   }
-  if (keys != nullptr) {
+  if (segment.transposed != nullptr) {
     for (size_t p = 0; p < segment.count; p += hn::Lanes(Floats()))
-      score_lanes<kRows>(rows, *keys, p, dim, w);
+      score_lanes<kRows>(rows, *segment.transposed, p, dim, w);
   } else {
     for (size_t p = 0; p < segment.count; p += 4) {
       const std::byte* four[4];  // those behind the segment's last are junk
@@ -148,14 +147,14 @@ void attend_segment(Row* rows, const Segment& segment, const TransposedKeys* key
 
 // Up to kRowsAtOnce rows.
 template <DType kType>
-void attend_some(Row* rows, size_t count, const Segment& segment, const TransposedKeys* keys,
-                 size_t dim, const AttentionOptions& options) {
+void attend_some(Row* rows, size_t count, const Segment& segment, size_t dim,
+                 const AttentionOptions& options) {
   if constexpr (kRowsAtOnce >= 4) {
-    if (count == 4) return attend_segment<kType, 4>(rows, segment, keys, dim, options);
-    if (count == 3) return attend_segment<kType, 3>(rows, segment, keys, dim, options);
+    if (count == 4) return attend_segment<kType, 4>(rows, segment, dim, options);
+    if (count == 3) return attend_segment<kType, 3>(rows, segment, dim, options);
   }
-  if (count == 2) return attend_segment<kType, 2>(rows, segment, keys, dim, options);
-  attend_segment<kType, 1>(rows, segment, keys, dim, options);
+  if (count == 2) return attend_segment<kType, 2>(rows, segment, dim, options);
+  attend_segment<kType, 1>(rows, segment, dim, options);
 }
 
 }  // namespace
