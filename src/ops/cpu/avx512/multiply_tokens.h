@@ -23,11 +23,10 @@ struct BlockDots {
 // lies together here, so that it is found without an address for each token.
 template <size_t kTokens>
 struct alignas(64) TokenTile {
+  float scales[kTokens][kTileBlocks];
+  float minima_sums[kTokens][2 * kTileBlocks];  // per block, or per half of it, for its minimum
   const int8_t* values;  // of the first token, `stride` bytes before those of the next
   size_t stride;
-  float scales[kTokens][kTileBlocks];
-  float minima_sums[kTokens]
-                   [2 * kTileBlocks];  // of the format's minima: per block, or per half of it
 
   // `blocks` of 32 columns from first_column on.
   template <class Format>
