@@ -22,8 +22,8 @@ IN_PLACE, STAGED = "in place", "staged"
 WAYS = (STAGED, IN_PLACE)  # the first is what "on" means: measured faster
 STAGING_BYTES = 16 << 20  # of HBM, from `work`
 BLOCKS = {IN_PLACE: 8, STAGED: 16}  # of a kernel: enough for a link, few of a GPU's
-# In a product. Kernels that unpack wait for a place beside those that multiply so many, and the link
-# for them: 4,096 took 246 ms where copies of weights as they are take 207 (13B, H100).
+# In a product. Kernels that unpack wait for a place beside those that multiply so many, and the
+# link for them: 4,096 took 246 ms where copies of weights as they are take 207 (13B, H100).
 MOST_TOKENS = 2048
 MOST_THREADS = 4  # that pack: they take bandwidth of DRAM from what runs
 LEAST_BYTES = 1 << 20  # of a weight
