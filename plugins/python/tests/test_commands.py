@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import spillway.torch
-from spillway import library
 from spillway.torch import __main__ as command
 from spillway.torch.sizes import format_size, parse_size
 

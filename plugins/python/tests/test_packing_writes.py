@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils import dlpack
 
-from packed_pair import Pair, packed_ones, weights
+from packed_pair import Pair, weights
 from spillway.torch import devices
 from spillway.torch import packing as packing_module
 
