@@ -7,17 +7,16 @@ GPU's by rounding.
 """
 from __future__ import annotations
 
-import threading
-import types
 from dataclasses import dataclass
 
 import torch
 
-from spillway.row_worker import AttentionJob, Channel, RowWorker
+from spillway.row_worker import AttentionJob, RowWorker
 from spillway.torch import compat
 from spillway.torch.compat import address_of
+from spillway.torch.cpu_lanes import Lane, Lanes
 from spillway.torch.cpu_rates import LEAST_GAIN, MOST_SHARE, Rates
-from spillway.torch.cpu_rows import DTYPES, MOST_LANES
+from spillway.torch.cpu_rows import DTYPES
 from spillway.torch.kv_tensor import TOKENS_TOGETHER
 
 LEAST_BYTES = 8 << 20  # of a layer's keys and values: handing over fewer takes longer than the link
@@ -59,14 +58,11 @@ def share_of(rates: Rates, amounts: Amounts) -> float:
     return min(MOST_SHARE, max(0.0, link - between) / (amounts.kv / rates.link + amounts.kv / cpu))
 
 
-class _Lane:
-    """What one stream needs for its jobs. `lock`: from one's start to its end in the stream."""
+class _Lane(Lane):
+    """With views of what attention takes and finds."""
 
     def __init__(self, worker: RowWorker, device):
-        self.lock = threading.Lock()
-        self.channel = Channel(worker, MOST_FLOATS, 2 * MOST_FLOATS)
-        self._q = _floats(device, self.channel.x, MOST_FLOATS)
-        self._found = _floats(device, self.channel.y, 2 * MOST_FLOATS)
+        super().__init__(worker, device, MOST_FLOATS, 2 * MOST_FLOATS)
         self._shape, self._views = None, None
 
     def views(self, shape: torch.Size) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -74,16 +70,10 @@ class _Lane:
         if shape != self._shape:
             count, rows = shape.numel(), shape.numel() // shape[-1]
             with torch.inference_mode(False):
-                self._views = (self._q[:count].view(shape), self._found[:count].view(shape),
-                               self._found[count:count + rows].view(shape[:-1]))
+                self._views = (self.x_floats[:count].view(shape), self.y_floats[:count].view(shape),
+                               self.y_floats[count:count + rows].view(shape[:-1]))
             self._shape = shape
         return self._views
-
-
-def _floats(device, address: int, count: int) -> torch.Tensor:
-    region = types.SimpleNamespace(address=address, size_bytes=4 * count)
-    with torch.inference_mode(False):
-        return device.tensor(types.SimpleNamespace(region=region), (count,), torch.float32)
 
 
 class CpuAttention:
@@ -97,8 +87,7 @@ class CpuAttention:
         self.share = share
         self._device = device
         self._amounts = amounts
-        self._lanes = {}  # by stream
-        self._lock = threading.Lock()
+        self._lanes = Lanes(device, lambda: _Lane(worker, device))
 
     # -- Which tokens are the CPU's
 
@@ -137,7 +126,7 @@ class CpuAttention:
                 or torch.is_grad_enabled() or torch.is_autocast_enabled(query.device.type) \
                 or self._device.capturing() or compat.observed():
             return None
-        lane = self._lane()
+        lane = self._lanes.here()
         if lane is None:
             return None
         scale = dim ** -0.5 if scale is None else scale
@@ -167,22 +156,9 @@ class CpuAttention:
         return AttentionJob(stretches, (batch * kv_heads * group, batch * kv_heads, dim),
                             DTYPES[keys.dtype], scale)
 
-    def _lane(self) -> _Lane | None:
-        stream = self._device.stream()
-        lane = self._lanes.get(stream)
-        if lane is None:
-            with self._lock:
-                lane = self._lanes.get(stream)
-                if lane is None and len(self._lanes) < MOST_LANES:
-                    lane = self._lanes[stream] = _Lane(self.worker, self._device)
-        return lane
-
     def close(self) -> None:
         """Nobody asks for anything any more. The worker is the caller's."""
-        self._device.synchronize()
-        for lane in self._lanes.values():
-            lane.channel.close()
-        self._lanes.clear()
+        self._lanes.close()
 
     def report(self) -> str:
         """What the CPU did, for people."""

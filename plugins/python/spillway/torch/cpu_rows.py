@@ -6,12 +6,12 @@ Only without gradients and for a few tokens at once. Results differ from the GPU
 from __future__ import annotations
 
 import threading
-import types
 
 import torch
 
-from spillway.row_worker import BF16, F16, F32, Channel, Job, RowWorker
+from spillway.row_worker import BF16, F16, F32, Job, RowWorker
 from spillway.torch.compat import address_of
+from spillway.torch.cpu_lanes import Lane, Lanes
 from spillway.torch.cpu_rates import Rates, share_of
 from spillway.torch.ring import Ring
 from spillway.torch.weight import Weight
@@ -21,30 +21,26 @@ ALIGNMENT = 128  # of the GPU's rows: what its kernels like
 # Of a weight: handing a smaller one over takes the CPU longer than half of it takes the link. It
 # gets that much more of the larger ones.
 LEAST_BYTES = 24 << 20
-MOST_LANES = 8  # streams that the CPU serves
 X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
 Y_FLOATS = 1 << 20
 MOST_VIEWS = 256
 
 
-class _Lane:
-    """What one stream needs for its jobs. `lock`: from one's start to its end in the stream."""
+class _Lane(Lane):
+    """With views for products."""
 
     def __init__(self, worker: RowWorker, device):
-        self.lock = threading.Lock()
-        self.channel = Channel(worker, X_FLOATS, Y_FLOATS)
-        self._x = _floats(device, self.channel.x, X_FLOATS)
-        self._y = _floats(device, self.channel.y, Y_FLOATS)
+        super().__init__(worker, device, X_FLOATS, Y_FLOATS)
         self._views = {}  # making one takes as long as launching a kernel
 
     def x(self, tokens: int, columns: int) -> torch.Tensor:
-        return self._view(self._x, tokens, columns)
+        return self._view(self.x_floats, tokens, columns)
 
     def y(self, tokens: int, rows: int) -> torch.Tensor:
-        return self._view(self._y, tokens, rows)
+        return self._view(self.y_floats, tokens, rows)
 
     def _view(self, floats: torch.Tensor, tokens: int, width: int) -> torch.Tensor:
-        key = floats is self._x, tokens, width
+        key = floats is self.x_floats, tokens, width
         view = self._views.get(key)
         if view is None:
             if len(self._views) >= MOST_VIEWS:
@@ -52,12 +48,6 @@ class _Lane:
             with torch.inference_mode(False):
                 view = self._views[key] = floats[:tokens * width].view(tokens, width)
         return view
-
-
-def _floats(device, address: int, count: int) -> torch.Tensor:
-    region = types.SimpleNamespace(address=address, size_bytes=4 * count)
-    with torch.inference_mode(False):
-        return device.tensor(types.SimpleNamespace(region=region), (count,), torch.float32)
 
 
 class CpuRows:
@@ -72,7 +62,7 @@ class CpuRows:
         self.share = share
         self._device = device
         self._amounts = amounts
-        self._lanes = {}  # by stream
+        self._lanes = Lanes(device, lambda: _Lane(worker, device))
         self._lock = threading.Lock()
         self._most_tokens = 1 if rates is None else None
 
@@ -119,7 +109,7 @@ class CpuRows:
 
     def linear(self, x: torch.Tensor, bias, weight: Weight, ring: Ring) -> torch.Tensor | None:
         """functional.linear(x, weight, bias), nearly; None: this stream cannot be served."""
-        lane = self._lane()
+        lane = self._lanes.here()
         if lane is None:
             return None
         rows, columns = weight.home.shape
@@ -163,22 +153,9 @@ class CpuRows:
                 (weight.row_count - weight.gpu_rows, home.shape[1]), DTYPES[home.dtype], tokens)
         return job
 
-    def _lane(self) -> _Lane | None:
-        stream = self._device.stream()
-        lane = self._lanes.get(stream)
-        if lane is None:
-            with self._lock:
-                lane = self._lanes.get(stream)
-                if lane is None and len(self._lanes) < MOST_LANES:
-                    lane = self._lanes[stream] = _Lane(self.worker, self._device)
-        return lane
-
     def close(self) -> None:
         """Nobody asks for anything any more."""
-        self._device.synchronize()
-        for lane in self._lanes.values():
-            lane.channel.close()
-        self._lanes.clear()
+        self._lanes.close()
         self.worker.close()
 
     def report(self) -> str:
