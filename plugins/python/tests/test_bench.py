@@ -20,7 +20,7 @@ MODES = {"decode": "--hbm-budget 30MiB --check", "prefill": "--hbm-budget 30MiB 
 
 TUNING = ("--stand-in --layers 1 --hidden 512 --ffn 1024 --vocabulary 1500 --prompt 4 --batch 1 "
           "--steps 4 --link-bytes 1MiB --host-budget 128MiB --work 1MiB").split()
-TUNING_MODES = {"lora": "--hbm-budget 7MiB", "full": ""}
+TUNING_MODES = {"lora": "--hbm-budget 7MiB --deterministic", "full": ""}
 
 
 @pytest.fixture
