@@ -124,7 +124,9 @@ TEST_F(RowWorkers, TheTimeOfTheLinkIsToldFromThatOfX) {
   };
   ASSERT_TRUE(gpu_.wait_flag(gate, 1, stream).has_value());
   ASSERT_TRUE(channel_->start(job(), stream).has_value());
+  ASSERT_TRUE(channel_->mark_link(true, stream).has_value());
   ASSERT_TRUE(gpu_.wait_flag(gate, 2, stream).has_value());
+  ASSERT_TRUE(channel_->mark_link(false, stream).has_value());
   ASSERT_TRUE(channel_->join(stream).has_value());
   ASSERT_TRUE(channel_->start(job(), stream).has_value());
   ASSERT_TRUE(channel_->join(stream).has_value());

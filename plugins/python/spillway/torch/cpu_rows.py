@@ -10,6 +10,7 @@ import math
 import threading
 
 import torch
+from torch.nn import functional
 
 from spillway.row_worker import BF16, F16, F32, Job, RowWorker
 from spillway.torch.compat import address_of
@@ -133,36 +134,40 @@ class CpuRows:
         lane = self._lanes.here()
         if lane is None:
             return None
-        rows, columns = weight.home.shape
-        tokens = x.numel() // columns
-        y = x.new_empty((*x.shape[:-1], rows))
         with lane.lock:
+            if weight.gpu_rows == weight.row_count:
+                return self._ours(x, bias, weight, ring, lane)
+            ours = None
             lane.x(x.shape).copy_(x)
-            self._device.start_rows(lane.channel, self._job(weight, tokens))
+            self._device.start_rows(lane.channel, self._job(weight, x.numel() // x.shape[-1]))
             try:
                 if weight.gpu_rows:
-                    self._multiply_ours(x.reshape(-1, columns), bias, y.view(-1, rows), weight, ring)
+                    ours = self._ours(x, bias, weight, ring, lane)
             finally:
                 self._device.join_rows(lane.channel)
-            theirs = y[..., weight.gpu_rows:] if weight.gpu_rows else y
-            given = lane.y(theirs.shape)
-            if bias is None:
-                theirs.copy_(given)
-            else:
-                torch.add(given, bias[weight.gpu_rows:], out=theirs)  # as float32, rounded once
-        return y
+            theirs = self._theirs(x, bias, weight, lane)
+        return theirs if ours is None else torch.cat((ours, theirs), -1)
 
-    def _multiply_ours(self, inputs, bias, outputs, weight, ring) -> None:
-        """After the CPU has been told: from here on the stream waits for the link."""
-        lease = ring.fetch(weight, part=True)
+    def _ours(self, x, bias, weight: Weight, ring: Ring, lane: _Lane) -> torch.Tensor:
+        """By the GPU, once the link has brought its rows."""
+        self._device.mark_link(lane.channel, True)
         try:
-            ours, rows = outputs[:, :weight.gpu_rows], lease.tensor.t()
-            if bias is None:
-                torch.mm(inputs, rows, out=ours)
-            else:
-                torch.addmm(bias[:weight.gpu_rows], inputs, rows, out=ours)
+            lease = ring.fetch(weight, part=True)
+        finally:
+            self._device.mark_link(lane.channel, False)
+        try:
+            return functional.linear(x, lease.tensor, bias if bias is None else
+                                     bias[:weight.gpu_rows])
         finally:
             ring.release(lease)
+
+    @staticmethod
+    def _theirs(x, bias, weight: Weight, lane: _Lane) -> torch.Tensor:
+        """What the CPU has found, rounded once."""
+        y = lane.y((*x.shape[:-1], weight.row_count - weight.gpu_rows))
+        if bias is None:
+            return y.to(x.dtype, copy=True)
+        return torch.add(y, bias[weight.gpu_rows:]).to(x.dtype)
 
     def _job(self, weight: Weight, tokens: int) -> Job:
         key = weight.gpu_rows, tokens
