@@ -148,7 +148,7 @@ class CpuAttention:
                 for part in use.layer.parts():
                     part.was_read()
             found = torch.lerp(ours.float(), theirs, torch.sigmoid(their_log - our_log)[..., None])
-        return found.to(query.dtype).view(query.shape)
+        return found.to(query.dtype).reshape(query.shape)
 
     def _job(self, layer, tokens: int, shape, scale: float) -> AttentionJob:
         keys, values = layer.parts()
