@@ -107,6 +107,12 @@ class StandIn:
         return torch.empty(size, dtype=torch.uint8)
 
 
+def packing_of(where):
+    """None where weights are not packed, or nothing is enabled."""
+    streamer = getattr(where, "streamer", None)
+    return streamer and streamer.packing
+
+
 def repack(streamer, way):
     """By way of `way` from now on; copies that were made go."""
     before, streamer.packing = streamer.packing, None

@@ -20,7 +20,7 @@ MODES = {"decode": "--hbm-budget 30MiB --check", "prefill": "--hbm-budget 30MiB 
 
 TUNING = ("--stand-in --layers 1 --hidden 512 --ffn 1024 --vocabulary 1500 --prompt 4 --batch 1 "
           "--steps 4 --link-bytes 1MiB --host-budget 128MiB --work 1MiB").split()
-TUNING_MODES = {"lora": "--hbm-budget 7MiB", "full": ""}
+TUNING_MODES = {"lora": "--hbm-budget 7MiB --deterministic", "full": ""}
 
 
 @pytest.fixture
@@ -98,6 +98,24 @@ def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
     if mode != "restore":
         assert found["kv_bytes"][1] > 0
     assert ("share_0.4" in found and min(found["relative_error"]) > 0) == ("cpu" in mode)
+
+
+def test_where_the_time_of_tokens_goes(dropin, monkeypatch, tmp_path):
+    import dropin_kv_tokens
+    monkeypatch.setattr(cpu_attention, "LEAST_BYTES", 1)
+    monkeypatch.setattr(cpu_rates, "CHUNK_BYTES", 1 << 20)
+    file = tmp_path / "result.json"
+    words = (f"--again 2 --every 1 --cpu-attention 0.6 --stand-in --layers 4 --hidden 256 "
+             f"--ffn 256 --vocabulary 300 --context 200 --chunk 90 --tokens 3 --link-bytes 1MiB "
+             f"--work 1MiB --hbm-budget 5.5MiB --host-budget 128MiB --json {file}")
+    monkeypatch.setattr(sys, "argv", ["dropin_kv_tokens.py", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        dropin_kv_tokens.main()
+    found = json.loads(file.read_text())
+    assert end.value.code == 0 and len(found["the_first_tokens"]) == 3
+    for rows in (found["the_first_tokens"], found["again"], found["with_that_share_given"]):
+        assert all(row["ms"] >= row["launch"] > 0 < row["attend"] and row["copied"] > 0
+                   and row["host_MiB"] > 0 for row in rows)
 
 
 def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from models import MIB, WIDTH, homes, network, resident_twin
-from spillway.torch import compat
+from spillway.torch import compat, segments
 
 OBSERVERS = [(torch._C, "_are_functorch_transforms_active"), (torch._C, "_is_tracing"),
              (torch._C, "_len_torch_dispatch_stack"),
@@ -68,3 +68,44 @@ def test_where_backward_passes_cannot_be_told_results_are_the_same(stream, monke
             optimizer.zero_grad()
     for one, other in zip(model.parameters(), resident.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.fixture
+def nothing_set(monkeypatch):
+    """Of torch's allocator."""
+    for name in segments.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    if compat.allocator_settings():
+        pytest.skip("something is set already, by whoever began this")
+    reset = compat.set_allocator_settings
+    yield
+    reset("")
+
+
+def test_segments_grow_until_that_is_removed(nothing_set):
+    growing = segments.GrowingSegments()
+    assert compat.allocator_settings() in ("expandable_segments:True", "")  # old ones do not tell
+    growing.remove()
+    assert compat.allocator_settings() in ("expandable_segments:False", "")
+
+
+@pytest.mark.parametrize("variable", [*segments.VARIABLES, None])
+def test_what_somebody_set_of_the_allocator_stays(nothing_set, monkeypatch, variable):
+    if variable:
+        monkeypatch.setenv(variable, "max_split_size_mb:64")
+    else:
+        monkeypatch.setattr(compat, "allocator_settings", lambda: "max_split_size_mb:64")
+    monkeypatch.setattr(compat, "set_allocator_settings", lambda settings: pytest.fail(settings))
+    segments.GrowingSegments().remove()
+
+
+def test_an_allocator_without_settings_is_left_alone(nothing_set, monkeypatch):
+    with monkeypatch.context() as lacking:
+        for name in ("_accelerator_getAllocatorSettings", "_accelerator_setAllocatorSettings",
+                     "_cuda_cudaCachingAllocator_set_allocator_settings"):
+            lacking.delattr(torch._C, name, raising=False)
+        found = compat.find_allocator_settings(), compat.find_set_allocator_settings()
+    for name, function in zip(("allocator_settings", "set_allocator_settings"), found):
+        monkeypatch.setattr(compat, name, function)
+    segments.GrowingSegments().remove()
+    assert found[0]() == ""

@@ -98,6 +98,34 @@ def test_only_the_links_part_is_copied(attending, device):
         assert jobs() > done
 
 
+@torch.no_grad()
+def test_layers_in_hbm_have_the_same_kernel(attending, device, monkeypatch):
+    streamer, jobs, layers = layers_with(attending, device)
+    layers[1].prefetch()
+    streamer.hbm_bytes += 1 << 20
+    layers[1].prefetch()
+    assert [layer.in_host for layer in layers] == [True, False, True]
+    calls, attend = [], streamer.device.attend
+    monkeypatch.setattr(streamer.device, "attend",
+                        lambda *given: calls.append(given) or attend(*given))
+    query = torch.randn(2, 8, 1, 16, device=device)
+    mask = torch.ones(1, 1, 1, 131, dtype=torch.bool, device=device)
+    for options in ({}, {"attn_mask": mask}):
+        (keys, values), wanted = one_token(layers[1], device)
+        if options:
+            keys, values, wanted = keys[:, :, 1:], values[:, :, 1:], [one[:, :, 1:]
+                                                                      for one in wanted]
+        got = functional.scaled_dot_product_attention(query, keys, values, enable_gqa=True,
+                                                      **options)
+        plain = functional.scaled_dot_product_attention(query, *wanted, enable_gqa=True, **options)
+        assert type(got) is torch.Tensor and error(got, plain) < 1e-5
+        assert len(calls) == 1  # torch's own with a mask
+    assert jobs() == 0 and torch.equal(keys, wanted[0])
+    layers[0].group.attends_elsewhere = True
+    assert type(one_token(layers[1], device)[0][0]) is torch.Tensor
+    assert not streamer.kv.cpu_attention.is_beside(layers[1])
+
+
 @pytest.mark.parametrize("uses", ["eager", "padding", "beams", "prompt lookup", "autocast"])
 def test_other_attention_gets_all_tokens(attending, device, uses):
     model, ids = model_of(device, "eager" if uses == "eager" else "sdpa"), prompt(device, 200)

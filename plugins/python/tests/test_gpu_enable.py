@@ -64,6 +64,30 @@ torch.empty(200 * MIB, dtype=torch.uint8, device="cuda")
 """)
 
 
+FRAGMENTS = ENABLED + """
+first = torch.empty(80 * MIB, dtype=torch.uint8, device="cuda")
+del first
+kept = torch.empty(12 * MIB, dtype=torch.uint8, device="cuda")
+large = torch.empty(88 * MIB, dtype=torch.uint8, device="cuda")
+assert torch.cuda.memory_reserved() <= 160 * MIB, torch.cuda.memory_reserved()
+"""
+
+
+def test_what_is_free_can_be_used_for_what_is_larger(tmp_path):
+    succeeds(tmp_path, FRAGMENTS + """
+assert all(segment["is_expandable"] for segment in torch.cuda.memory_snapshot())
+spillway.torch.disable()
+torch.cuda.empty_cache()
+more = torch.empty(160 * MIB, dtype=torch.uint8, device="cuda")
+assert not all(segment["is_expandable"] for segment in torch.cuda.memory_snapshot())
+""", PYTORCH_CUDA_ALLOC_CONF="", PYTORCH_ALLOC_CONF="")
+
+
+def test_what_somebody_set_of_the_allocator_stays(tmp_path):
+    done = run_script(tmp_path, FRAGMENTS, PYTORCH_CUDA_ALLOC_CONF="expandable_segments:False")
+    assert done.returncode == 1 and "OutOfMemoryError" in done.stderr
+
+
 def test_models_answer_after_disable(tmp_path):
     succeeds(tmp_path, ENABLED + """
 import copy

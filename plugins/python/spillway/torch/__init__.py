@@ -28,6 +28,7 @@ from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
 from spillway.torch.packing import WAYS, Packing
 from spillway.torch.patches import Patches
+from spillway.torch.segments import GrowingSegments
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
@@ -93,6 +94,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         streamer.packing = _packing(streamer, way)
         torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
+        _active.patches.handles.append(GrowingSegments())
         _attend(streamer, attention)
 
 

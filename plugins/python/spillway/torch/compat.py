@@ -88,6 +88,25 @@ def find_at_end_of_backward() -> Callable[[Callable[[], None]], None]:
         return lambda callback: callback()
 
 
+def find_allocator_settings() -> Callable[[], str]:
+    """A function that gives what has been set of torch's allocator; where torch does not tell, "".
+    """
+    try:
+        return _name("_C._accelerator_getAllocatorSettings")
+    except AttributeError:
+        return lambda: ""
+
+
+def find_set_allocator_settings() -> Callable[[str], None]:
+    """A function that sets it, in the form of PYTORCH_CUDA_ALLOC_CONF; where torch does not offer
+    that, nothing."""
+    for name in ("_accelerator_setAllocatorSettings",
+                 "_cuda_cudaCachingAllocator_set_allocator_settings"):
+        if hasattr(torch._C, name):
+            return getattr(torch._C, name)
+    return lambda settings: None
+
+
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).
 address_of = torch.Tensor.data_ptr
 storage_of = torch.Tensor.untyped_storage
@@ -98,3 +117,5 @@ storage_holders = find_storage_holders()
 raw_stream = find_raw_stream()
 in_backward = find_in_backward()
 at_end_of_backward = find_at_end_of_backward()
+allocator_settings = find_allocator_settings()
+set_allocator_settings = find_set_allocator_settings()

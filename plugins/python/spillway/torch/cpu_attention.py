@@ -93,14 +93,16 @@ class CpuAttention:
 
     def tokens(self, layer) -> int:
         """So many of the first ones of a layer in the host, by what its cache was last used for."""
+        if not _could_be(layer):
+            return 0
         keys, values = layer.parts()
-        if not layer.group.by_one or layer.group.attends_elsewhere:
-            return 0
-        if keys.shape != values.shape or keys.dtype != values.dtype or keys.dtype not in DTYPES \
-                or keys.shape[-1] % 8 or keys.shape[-1] > MOST_DIM:
-            return 0
         count = int(self.share_for(layer) * layer.length) // TOKENS_TOGETHER * TOKENS_TOGETHER
         return count if count * (keys.token_bytes + values.token_bytes) >= LEAST_BYTES else 0
+
+    def is_beside(self, layer) -> bool:
+        """The layer is in HBM, and the CPU has tokens of others of its cache."""
+        return _could_be(layer) and any(
+            other.in_host and self.tokens(other) for other in layer.group.layers())
 
     def share_for(self, layer) -> float:
         """Of the cache that it is of; found out anew when the cache has grown."""
@@ -118,19 +120,10 @@ class CpuAttention:
     def attend(self, query, keys, values, use, scale) -> torch.Tensor | None:
         """scaled_dot_product_attention(query, keys, values), nearly; None: not here. Keys and
         values before use.first are read in the host."""
-        batch, heads, tokens, dim = query.shape
-        kv_heads = keys.shape[1]
-        if tokens != 1 or query.dtype != keys.dtype or query.numel() > MOST_FLOATS \
-                or query.shape[0] != keys.shape[0] or dim != keys.shape[-1] \
-                or heads % kv_heads or heads // kv_heads > MOST_GROUP \
-                or torch.is_grad_enabled() or torch.is_autocast_enabled(query.device.type) \
-                or self._device.capturing() or compat.observed():
-            return None
-        lane = self._lanes.here()
+        lane = self._lanes.here() if self._takes(query, keys) else None
         if lane is None:
             return None
-        scale = dim ** -0.5 if scale is None else scale
-        grouped = query.reshape(batch, kv_heads, heads // kv_heads, dim)
+        grouped, scale = _by_group(query, keys, scale)
         first = use.first
         with lane.lock:
             q, theirs, their_log = lane.views(grouped.shape)
@@ -149,6 +142,24 @@ class CpuAttention:
                     part.was_read()
             found = torch.lerp(ours.float(), theirs, torch.sigmoid(their_log - our_log)[..., None])
         return found.to(query.dtype).reshape(query.shape)
+
+    def attend_in_hbm(self, query, keys, values, scale) -> torch.Tensor | None:
+        """The same where all keys and values are there, with the GPU's kernel of attend()."""
+        if not self._takes(query, keys):
+            return None
+        grouped, scale = _by_group(query, keys, scale)
+        found, _ = self._device.attend(grouped, keys, values, scale)
+        return found.to(query.dtype).reshape(query.shape)
+
+    def _takes(self, query, keys) -> bool:
+        batch, heads, tokens, dim = query.shape
+        kv_heads = keys.shape[1]
+        return tokens == 1 and query.dtype == keys.dtype and query.numel() <= MOST_FLOATS \
+            and batch == keys.shape[0] and dim == keys.shape[-1] \
+            and heads % kv_heads == 0 and heads // kv_heads <= MOST_GROUP \
+            and not torch.is_grad_enabled() \
+            and not torch.is_autocast_enabled(query.device.type) \
+            and not self._device.capturing() and not compat.observed()
 
     def _job(self, layer, tokens: int, shape, scale: float) -> AttentionJob:
         keys, values = layer.parts()
@@ -173,6 +184,22 @@ class CpuAttention:
                 f"busy {done.attention_seconds:.2f} s at {rate:.1f} GB/s, waiting for q "
                 f"{done.x_seconds:.2f} s, for the link {done.link_seconds:.2f} s, without work "
                 f"{done.idle_seconds:.2f} s")
+
+
+def _could_be(layer) -> bool:
+    """The CPU attends to such keys and values, and to what the layer's cache was last used for."""
+    keys, values = layer.parts()
+    return layer.group.by_one and not layer.group.attends_elsewhere \
+        and keys.shape == values.shape and keys.dtype == values.dtype and keys.dtype in DTYPES \
+        and keys.shape[-1] % 8 == 0 and keys.shape[-1] <= MOST_DIM
+
+
+def _by_group(query, keys, scale: float | None) -> tuple[torch.Tensor, float]:
+    """q as [batch, KV heads, group, dim], and the scale that None stands for."""
+    batch, heads, _, dim = query.shape
+    kv_heads = keys.shape[1]
+    return query.reshape(batch, kv_heads, heads // kv_heads, dim), \
+        dim ** -0.5 if scale is None else scale
 
 
 def _together(keys, values):

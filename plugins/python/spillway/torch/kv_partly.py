@@ -1,5 +1,5 @@
-"""Keys and values of a layer in the host whose first tokens stay there: the CPU attends to them.
-One thread, as torch's tensors.
+"""Keys and values of a layer in the host whose first tokens stay there: the CPU attends to them;
+and of layers in HBM beside them. One thread, as torch's tensors.
 
 Attention of one token (scaled_dot_product_attention without a mask) takes them as they are; for
 whatever else somebody does with them, the missing tokens are copied first.
@@ -13,6 +13,17 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._pytree import tree_map_only
 
 
+class InHbm:
+    """Of a layer whose tokens are all there. They have the kernel of those in the host: torch takes
+    cuDNN's on some GPUs, which is prepared for each number of tokens anew, 40 ms a token (H100,
+    torch 2.11)."""
+
+    first = 0
+
+    def __init__(self, cpu_attention):
+        self.attend = cpu_attention.attend_in_hbm
+
+
 class Use:
     """Of a slot of KvRing by attention. `first`: the tokens before it may be missing in the slot;
     0: all are there."""
@@ -21,6 +32,9 @@ class Use:
         self.layer, self.first, self.cpu = layer, first, tiers.cpu_attention
         self._slot, self._ring, self._lock = slot, tiers.ring, tiers.lock
         slot.use = weakref.ref(self)
+
+    def attend(self, query, keys, values, scale) -> torch.Tensor | None:
+        return self.cpu.attend(query, keys, values, self, scale) if self.first else None
 
     def arrive(self) -> None:
         """The current stream comes after what the link brings."""
@@ -43,7 +57,7 @@ class Use:
 class Partly(torch.Tensor):
     """[batch, heads, tokens, dim]: a view of the slot, with undefined values before use.first."""
 
-    use: Use
+    use: Use | InHbm
     is_keys: bool
 
     @classmethod
@@ -67,11 +81,17 @@ _ABOUT = {getattr(torch.Tensor, name).__get__ for name in (
         "__len__")}
 
 
-def partly(keys: torch.Tensor, values: torch.Tensor, use: Use) -> tuple[Partly, Partly]:
+def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[Partly, Partly]:
     found = keys.as_subclass(Partly), values.as_subclass(Partly)
     for tensor, is_keys in zip(found, (True, False)):
         tensor.use, tensor.is_keys = use, is_keys
     return found
+
+
+def in_hbm(found: tuple, layer, cpu_attention) -> tuple:
+    """Keys and values of a layer in HBM, as they are where the CPU attends to none beside it."""
+    beside = cpu_attention is not None and cpu_attention.is_beside(layer)
+    return partly(*found, InHbm(cpu_attention)) if beside else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:
@@ -85,11 +105,11 @@ def _attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, s
             enable_gqa=False):
     """None where that is not for the CPU and the GPU together."""
     if type(query) is not torch.Tensor or type(key) is not Partly or type(value) is not Partly \
-            or key.use is not value.use or not key.is_keys or value.is_keys or not key.use.first:
+            or key.use is not value.use or not key.is_keys or value.is_keys:
         return None
     if attn_mask is not None or dropout_p or is_causal:
         return None
     if query.dim() != 4 or not enable_gqa and query.shape[1] != key.shape[1]:
         return None
-    return key.use.cpu.attend(query, key.as_subclass(torch.Tensor),
-                              value.as_subclass(torch.Tensor), key.use, scale)
+    return key.use.attend(query, key.as_subclass(torch.Tensor), value.as_subclass(torch.Tensor),
+                          scale)

@@ -16,7 +16,7 @@ import weakref
 import torch
 
 from spillway.torch import compat
-from spillway.torch.kv_partly import Use, partly
+from spillway.torch.kv_partly import Use, in_hbm, partly
 from spillway.torch.kv_planning import limit_bytes
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
@@ -99,7 +99,8 @@ class KvTiers:
             self._take_in(layer, states, tokens)
             if layer.in_host:
                 return self._through_ring(layer, states, tokens)
-            return tuple(part.append(new) for part, new in zip(layer.parts(), states))
+            found = tuple(part.append(new) for part, new in zip(layer.parts(), states))
+            return in_hbm(found, layer, self.cpu_attention)
 
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""

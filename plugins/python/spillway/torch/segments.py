@@ -1,0 +1,23 @@
+"""How torch's own allocator takes HBM in. One thread."""
+from __future__ import annotations
+
+import os
+
+from spillway.torch import compat
+
+VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+
+
+class GrowingSegments:
+    """torch's `expandable_segments` until remove(), unless somebody has set anything there: in
+    segments of fixed sizes a few small tensors keep what is free around them from all that is
+    larger, and a budget was reached with room left (docs/results/kv-and-tuning-h100.md)."""
+
+    def __init__(self):
+        self._ours = not (any(map(os.environ.get, VARIABLES)) or compat.allocator_settings())
+        if self._ours:
+            compat.set_allocator_settings("expandable_segments:True")
+
+    def remove(self) -> None:
+        if self._ours:
+            compat.set_allocator_settings("expandable_segments:False")
