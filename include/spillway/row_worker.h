@@ -28,7 +28,7 @@ typedef struct spillway_row_statistics {
   size_t size;
   double busy_seconds;  // with rows
   double x_seconds;     // waiting: the stream had not come to the job yet,
-  double link_seconds;  // nor had it finished its own rows of the job before
+  double link_seconds;  // as it waited for the link
   double idle_seconds;  // there was no job
   uint64_t jobs;        // of rows
   uint64_t bytes;       // of their weights
@@ -108,6 +108,10 @@ spillway_status spillway_row_channel_start(spillway_row_channel* channel,
 // The stream waits until y can be read. Once after each start that did not fail: only then may the
 // stream write x again. Between the two the stream can do something else.
 spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillway_stream stream);
+// From here on the stream waits for what the link brings (waits is not 0), or no longer: for
+// link_seconds.
+spillway_status spillway_row_channel_mark_link(spillway_row_channel* channel, int32_t waits,
+                                               spillway_stream stream);
 // Without a stream, nor one that still has something to do with the channel: x is there already,
 // and y can be read when this returns.
 spillway_status spillway_row_channel_compute(spillway_row_channel* channel,

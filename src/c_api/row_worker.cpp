@@ -182,6 +182,14 @@ spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillwa
   });
 }
 
+spillway_status spillway_row_channel_mark_link(spillway_row_channel* channel, int32_t waits,
+                                               spillway_stream stream) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"channel", channel}}));
+    return channel->channel->mark_link(waits != 0, spillway::Stream{stream});
+  });
+}
+
 spillway_status spillway_row_channel_compute(spillway_row_channel* channel,
                                              const spillway_row_job* job) {
   return call([&]() -> Result<void> {

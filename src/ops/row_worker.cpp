@@ -117,18 +117,21 @@ bool RowWorker::next(Entry& entry) {
 // False: nobody wants the job any more.
 bool RowWorker::wait_for_x(const Entry& entry) {
   const RowChannel& channel = *entry.channel;
+  const auto seconds_of = [](bool link) {
+    return link ? &RowStatistics::link_seconds : &RowStatistics::x_seconds;
+  };
   const double start = clock_.seconds();
-  bool link = !channel.reached(&RowChannel::Flags::gpu_rows, entry.number - 1);
+  bool link = channel.waits_for_link();
   while (!channel.reached(&RowChannel::Flags::x, entry.number)) {
     if (channel.closed_.load(std::memory_order_acquire)) return false;
     if (channel.withdrawn_.load(std::memory_order_acquire) == entry.number) return false;
     relax(clock_.seconds() - start);
-    if (link && channel.reached(&RowChannel::Flags::gpu_rows, entry.number - 1)) {
-      account(&RowStatistics::link_seconds);
-      link = false;
+    if (const bool now = channel.waits_for_link(); now != link) {
+      account(seconds_of(link));
+      link = now;
     }
   }
-  account(link ? &RowStatistics::link_seconds : &RowStatistics::x_seconds);
+  account(seconds_of(link));
   return true;
 }
 
@@ -245,15 +248,17 @@ Result<void> RowChannel::start(CpuJob job, Stream stream) {
 }
 
 Result<void> RowChannel::join(Stream stream) {
-  SPILLWAY_TRY(worker_.gpu_.write_flag(&flags_.gpu_rows.value, number_, stream));
   return worker_.gpu_.wait_flag(&flags_.y.value, number_, stream);
+}
+
+Result<void> RowChannel::mark_link(bool waits, Stream stream) {
+  return worker_.gpu_.write_flag(&flags_.link.value, waits ? 1 : 0, stream);
 }
 
 Result<void> RowChannel::compute(CpuJob job) {
   SPILLWAY_TRY(std::visit([&](const auto& one) { return check(one); }, job));
   reach(&Flags::x, ++number_);
   worker_.put({this, std::move(job), number_});
-  reach(&Flags::gpu_rows, number_);
   const double start = worker_.clock_.seconds();
   while (!reached(&Flags::y, number_)) relax(worker_.clock_.seconds() - start);
   return {};
@@ -262,6 +267,10 @@ Result<void> RowChannel::compute(CpuJob job) {
 bool RowChannel::reached(Flag Flags::*flag, uint32_t number) const {
   const uint32_t value = std::atomic_ref((flags_.*flag).value).load(std::memory_order_acquire);
   return value - number < 1U << 31;
+}
+
+bool RowChannel::waits_for_link() const {
+  return std::atomic_ref(flags_.link.value).load(std::memory_order_acquire) != 0;
 }
 
 void RowChannel::reach(Flag Flags::*flag, uint32_t number) {

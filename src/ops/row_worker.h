@@ -48,7 +48,7 @@ using CpuJob = std::variant<RowJob, AttentionJob>;
 struct RowStatistics {
   double busy_seconds = 0;  // with rows
   double x_seconds = 0;     // the GPU had not come to the job yet
-  double link_seconds = 0;  // nor had it finished its own rows of the job before
+  double link_seconds = 0;  // as it waited for the link
   double idle_seconds = 0;  // there was no job
   uint64_t jobs = 0;        // of rows
   uint64_t bytes = 0;       // of their weights
@@ -135,6 +135,8 @@ class RowChannel {
   // The stream waits here until y of the last job can be read. Once a job, also where the stream
   // does without y: only then may it write x again. In the stream, the GPU's own rows come between.
   Result<void> join(Stream stream);
+  // From here on the stream waits for what the link brings, or no longer.
+  Result<void> mark_link(bool waits, Stream stream);
   // Without a stream, nor one that still has something to do with the channel: x is there already,
   // and so is y on return.
   Result<void> compute(CpuJob job);
@@ -146,14 +148,15 @@ class RowChannel {
     uint32_t value = 0;
   };
   struct Flags {
-    Flag x;         // the number of the job whose x is there; the GPU writes it
-    Flag gpu_rows;  // whose other rows the GPU has finished, or does without
-    Flag y;         // whose y is there; the worker writes it
+    Flag x;     // the number of the job whose x is there; the GPU writes it
+    Flag link;  // 1 while the GPU waits for the link
+    Flag y;     // the number of the job whose y is there; the worker writes it
   };
 
   Result<void> check(const RowJob& job) const;
   Result<void> check(const AttentionJob& job) const;
   bool reached(Flag Flags::*flag, uint32_t number) const;
+  bool waits_for_link() const;
   void reach(Flag Flags::*flag, uint32_t number);
 
   RowWorker& worker_;

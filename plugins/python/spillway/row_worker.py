@@ -23,8 +23,8 @@ class _ChannelOptions(ctypes.Structure):
 
 class Statistics(ctypes.Structure):
     """Seconds since the worker was made: computing rows; waiting for a stream to come to a job, or
-    for the GPU to end its own part of the one before; without a job; attending. Bytes: of weights,
-    of keys and values."""
+    while that waited for the link; without a job; attending. Bytes: of weights, of keys and
+    values."""
     _fields_ = [("size", ctypes.c_size_t), ("busy_seconds", ctypes.c_double),
                 ("x_seconds", ctypes.c_double), ("link_seconds", ctypes.c_double),
                 ("idle_seconds", ctypes.c_double), ("jobs", ctypes.c_uint64),
@@ -116,6 +116,10 @@ class Channel:
     def join(self, stream: int | None) -> None:
         """The stream waits for y. Once after each start()."""
         self._call("row_channel_join", self._handle, ctypes.c_void_p(stream))
+
+    def mark_link(self, waits: bool, stream: int | None) -> None:
+        """From here on the stream waits for the link, or no longer: for link_seconds."""
+        self._call("row_channel_mark_link", self._handle, waits, ctypes.c_void_p(stream))
 
     def compute(self, job: Job | AttentionJob) -> None:
         """x is there, and y is on return."""

@@ -112,6 +112,28 @@ def test_the_cpu_keeps_out_of(with_rows, uses, device):
     assert torch.equal(got, wanted)
 
 
+def test_of_many_weights_the_cpu_gets_some_as_a_whole(with_rows, device, monkeypatch):
+    monkeypatch.setattr(cpu_rows, "MANY", 4)
+    model = model_of(torch.bfloat16)
+    resident = models.resident_twin(model, device)
+    streamer, jobs = with_rows(0.4)
+    model.to(device)
+    x = torch.randn(1, WIDTH).to(device, torch.bfloat16)
+    with torch.no_grad():
+        wanted = resident(x)
+        got = [model(x) for _ in range(3)]
+        before = streamer.ring.counts.bytes
+        got.append(model(x))
+        copied = streamer.ring.counts.bytes - before
+    weights = [p.spillway_weight for p in model.parameters() if hasattr(p, "spillway_weight")]
+    whole = [weight.gpu_rows for weight in weights]
+    assert whole == [WIDTH, 0, WIDTH, 0, WIDTH, WIDTH][:len(weights)] and len(weights) > 3
+    assert jobs() == 4 * whole.count(0)
+    assert copied <= whole.count(WIDTH) * weights[0].size_bytes
+    assert error(got[0], wanted) <= 1e-2
+    assert all(torch.equal(got[0], other) for other in got[1:])
+
+
 def test_a_write_is_seen_by_both(with_rows, device):
     model = model_of(torch.bfloat16, bias=False)
     _, jobs = with_rows(0.4)
@@ -165,7 +187,7 @@ def test_the_report_says_where_the_time_went(with_rows, device):
         model(torch.randn(1, WIDTH, device=device))
     assert jobs() > 0
     text = streamer.cpu_rows.report()
-    assert "40.0% of each" in text and "waiting for x" in text and "for the link" in text
+    assert "40.0% of what streams" in text and "waiting for x" in text and "for the link" in text
 
 
 # -- The share

@@ -105,6 +105,7 @@ TEST_F(CRowWorker, IsChecked) {
   expect_null(spillway_row_channel_compute(nullptr, &wanted), "channel");
   expect_null(spillway_row_channel_start(nullptr, &wanted, nullptr), "channel");
   expect_null(spillway_row_channel_join(nullptr, nullptr), "channel");
+  expect_null(spillway_row_channel_mark_link(nullptr, 1, nullptr), "channel");
   expect_null(spillway_row_channel_data(channel_, nullptr, &y_), "x");
   expect_null(spillway_row_channel_destroy(nullptr), "channel");
   expect_null(spillway_row_worker_destroy(nullptr), "worker");

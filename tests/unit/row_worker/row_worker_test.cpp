@@ -124,7 +124,9 @@ TEST_F(RowWorkers, TheTimeOfTheLinkIsToldFromThatOfX) {
   };
   ASSERT_TRUE(gpu_.wait_flag(gate, 1, stream).has_value());
   ASSERT_TRUE(channel_->start(job(), stream).has_value());
+  ASSERT_TRUE(channel_->mark_link(true, stream).has_value());
   ASSERT_TRUE(gpu_.wait_flag(gate, 2, stream).has_value());
+  ASSERT_TRUE(channel_->mark_link(false, stream).has_value());
   ASSERT_TRUE(channel_->join(stream).has_value());
   ASSERT_TRUE(channel_->start(job(), stream).has_value());
   ASSERT_TRUE(channel_->join(stream).has_value());
@@ -175,13 +177,13 @@ TEST_F(RowWorkers, AFlagThatCannotBeWrittenLeavesNobodyWaiting) {
   }
   ASSERT_TRUE(channel_->compute(job()).has_value());
   expect_y(1);
-  for (const GpuCall call : {GpuCall::kWriteFlag, GpuCall::kWaitFlag}) {
-    ASSERT_TRUE(channel_->start(job(), stream_).has_value());
-    gpu_.fail_call(call, 1, false);
-    EXPECT_FALSE(channel_->join(stream_).has_value());
-    ASSERT_TRUE(gpu_.synchronise(stream_).has_value());
-    ASSERT_TRUE(channel_->compute(job()).has_value());
-  }
+  ASSERT_TRUE(channel_->start(job(), stream_).has_value());
+  gpu_.fail_call(GpuCall::kWriteFlag, 1, false);
+  EXPECT_FALSE(channel_->mark_link(true, stream_).has_value());
+  gpu_.fail_call(GpuCall::kWaitFlag, 1, false);
+  EXPECT_FALSE(channel_->join(stream_).has_value());
+  ASSERT_TRUE(gpu_.synchronise(stream_).has_value());
+  ASSERT_TRUE(channel_->compute(job()).has_value());
 }
 
 TEST_F(RowWorkers, WhatDoesNotFitIsRefused) {

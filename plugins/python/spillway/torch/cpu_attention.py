@@ -130,7 +130,9 @@ class CpuAttention:
             q.copy_(grouped)
             self._device.start_rows(lane.channel, self._job(use.layer, first, grouped.shape, scale))
             try:
+                self._device.mark_link(lane.channel, True)
                 use.arrive()
+                self._device.mark_link(lane.channel, False)
                 ours, our_log = self._device.attend(grouped, keys[:, :, first:],
                                                     values[:, :, first:], scale)
                 use.free()
@@ -139,7 +141,7 @@ class CpuAttention:
                 for part in use.layer.parts():
                     part.was_read()
             found = torch.lerp(ours.float(), theirs, torch.sigmoid(their_log - our_log)[..., None])
-        return found.to(query.dtype).view(query.shape)
+        return found.to(query.dtype).reshape(query.shape)
 
     def attend_in_hbm(self, query, keys, values, scale) -> torch.Tensor | None:
         """The same where all keys and values are there, with the GPU's kernel of attend()."""

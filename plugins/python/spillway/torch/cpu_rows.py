@@ -1,13 +1,16 @@
-"""The last rows of weights that stream are multiplied by the CPU, where they lie, while the link
-brings the others: docs/decisions/cpu-rows.md. Any thread; a stream's jobs come one by one.
+"""Some of the weights that stream, or the last rows of each, are multiplied by the CPU, where they
+lie, while the link brings the others: docs/decisions/cpu-rows.md. Any thread; a stream's jobs come
+one by one.
 
 Only without gradients and for a few tokens at once. Results differ from the GPU's by rounding.
 """
 from __future__ import annotations
 
+import math
 import threading
 
 import torch
+from torch.nn import functional
 
 from spillway.row_worker import BF16, F16, F32, Job, RowWorker
 from spillway.torch.compat import address_of
@@ -21,6 +24,9 @@ ALIGNMENT = 128  # of the GPU's rows: what its kernels like
 # Of a weight: handing a smaller one over takes the CPU longer than half of it takes the link. It
 # gets that much more of the larger ones.
 LEAST_BYTES = 24 << 20
+# Of so many weights the CPU gets some as a whole and the link brings the others: launching both
+# parts of each takes Python longer. Of fewer it gets its share of each, or it could not be met.
+MANY = 16
 X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
 Y_FLOATS = 1 << 20
 MOST_VIEWS = 256
@@ -33,20 +39,20 @@ class _Lane(Lane):
         super().__init__(worker, device, X_FLOATS, Y_FLOATS)
         self._views = {}  # making one takes as long as launching a kernel
 
-    def x(self, tokens: int, columns: int) -> torch.Tensor:
-        return self._view(self.x_floats, tokens, columns)
+    def x(self, shape) -> torch.Tensor:
+        return self._view(self.x_floats, shape)
 
-    def y(self, tokens: int, rows: int) -> torch.Tensor:
-        return self._view(self.y_floats, tokens, rows)
+    def y(self, shape) -> torch.Tensor:
+        return self._view(self.y_floats, shape)
 
-    def _view(self, floats: torch.Tensor, tokens: int, width: int) -> torch.Tensor:
-        key = floats is self.x_floats, tokens, width
+    def _view(self, floats: torch.Tensor, shape) -> torch.Tensor:
+        key = floats is self.x_floats, shape
         view = self._views.get(key)
         if view is None:
             if len(self._views) >= MOST_VIEWS:
                 self._views.clear()
             with torch.inference_mode(False):
-                view = self._views[key] = floats[:tokens * width].view(tokens, width)
+                view = self._views[key] = floats[:math.prod(shape)].view(shape)
         return view
 
 
@@ -55,8 +61,7 @@ class CpuRows:
     first use from `rates`, and fixed from then on. `amounts(least_bytes)` are cpu_rates.Amounts,
     where the CPU has rows of weights from that size on."""
 
-    def __init__(self, device, worker: RowWorker, amounts, share: float | None = None,
-                 rates: Rates | None = None):
+    def __init__(self, device, worker: RowWorker, amounts, share: float | None, rates: Rates):
         self.worker = worker
         self.rates = rates
         self.share = share
@@ -64,13 +69,15 @@ class CpuRows:
         self._amounts = amounts
         self._lanes = Lanes(device, lambda: _Lane(worker, device))
         self._lock = threading.Lock()
-        self._most_tokens = 1 if rates is None else None
+        self._most_tokens = None
+        self._products = 0  # of weights that the CPU may have rows of
+        self._due_bytes = 0.0  # of whole weights, until it has its share
 
     # -- Which work is the CPU's
 
     def takes_part(self, x: torch.Tensor, weight: Weight) -> bool:
         """It has rows of such products: those from weight.gpu_rows on, which is known afterwards.
-        Of a small weight they are none, but what comes beside it is the GPU's part only."""
+        Of some weights they are none, but what comes beside them is the GPU's part only."""
         home = weight.home
         if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
             return False
@@ -81,7 +88,9 @@ class CpuRows:
                 or tokens * home.shape[0] > Y_FLOATS:
             return False
         if weight.gpu_rows is None:
-            weight.gpu_rows = self._gpu_rows(weight)
+            with self._lock:
+                if weight.gpu_rows is None:  # another thread may have been first
+                    weight.gpu_rows = self._gpu_rows(weight)
         return True
 
     @property
@@ -96,14 +105,27 @@ class CpuRows:
             if self._most_tokens is not None:
                 return
             amounts = self._amounts(LEAST_BYTES)
+            self._products = amounts.products
             if self.share is None:
                 self.share = share_of(self.rates, amounts)
             self._most_tokens = self.rates.most_tokens(self.share, amounts.link_part())
 
     def _gpu_rows(self, weight: Weight) -> int:
         rows = weight.row_count
+        if weight.size_bytes < LEAST_BYTES:
+            return rows
+        if self._products >= MANY:
+            return 0 if self._is_due(weight) else rows
         ours = round(rows * (1 - self.share) / ALIGNMENT) * ALIGNMENT
-        return ours if weight.size_bytes >= LEAST_BYTES and 0 < ours < rows else rows
+        return ours if 0 < ours < rows else rows
+
+    def _is_due(self, weight: Weight) -> bool:
+        """The CPU gets all of it: such weights are spread evenly in the order of first use."""
+        self._due_bytes += self.share * weight.size_bytes
+        due = self._due_bytes >= weight.size_bytes / 2
+        if due:
+            self._due_bytes -= weight.size_bytes
+        return due
 
     # -- Doing it
 
@@ -112,36 +134,40 @@ class CpuRows:
         lane = self._lanes.here()
         if lane is None:
             return None
-        rows, columns = weight.home.shape
-        y = x.new_empty((*x.shape[:-1], rows))
-        inputs, outputs = x.reshape(-1, columns), y.view(-1, rows)
-        tokens = len(inputs)
         with lane.lock:
-            lane.x(tokens, columns).copy_(inputs)
-            self._device.start_rows(lane.channel, self._job(weight, tokens))
+            if weight.gpu_rows == weight.row_count:
+                return self._ours(x, bias, weight, ring, lane)
+            ours = None
+            lane.x(x.shape).copy_(x)
+            self._device.start_rows(lane.channel, self._job(weight, x.numel() // x.shape[-1]))
             try:
-                self._multiply_ours(inputs, bias, outputs, weight, ring)
+                if weight.gpu_rows:
+                    ours = self._ours(x, bias, weight, ring, lane)
             finally:
                 self._device.join_rows(lane.channel)
-            theirs = outputs[:, weight.gpu_rows:]
-            given = lane.y(tokens, rows - weight.gpu_rows)
-            if bias is None:
-                theirs.copy_(given)
-            else:
-                torch.add(given, bias[weight.gpu_rows:], out=theirs)  # as float32, rounded once
-        return y
+            theirs = self._theirs(x, bias, weight, lane)
+        return theirs if ours is None else torch.cat((ours, theirs), -1)
 
-    def _multiply_ours(self, inputs, bias, outputs, weight, ring) -> None:
-        """After the CPU has been told: from here on the stream waits for the link."""
-        lease = ring.fetch(weight, part=True)
+    def _ours(self, x, bias, weight: Weight, ring: Ring, lane: _Lane) -> torch.Tensor:
+        """By the GPU, once the link has brought its rows."""
+        self._device.mark_link(lane.channel, True)
         try:
-            ours, rows = outputs[:, :weight.gpu_rows], lease.tensor.t()
-            if bias is None:
-                torch.mm(inputs, rows, out=ours)
-            else:
-                torch.addmm(bias[:weight.gpu_rows], inputs, rows, out=ours)
+            lease = ring.fetch(weight, part=True)
+        finally:
+            self._device.mark_link(lane.channel, False)
+        try:
+            return functional.linear(x, lease.tensor, bias if bias is None else
+                                     bias[:weight.gpu_rows])
         finally:
             ring.release(lease)
+
+    @staticmethod
+    def _theirs(x, bias, weight: Weight, lane: _Lane) -> torch.Tensor:
+        """What the CPU has found, rounded once."""
+        y = lane.y((*x.shape[:-1], weight.row_count - weight.gpu_rows))
+        if bias is None:
+            return y.to(x.dtype, copy=True)
+        return torch.add(y, bias[weight.gpu_rows:]).to(x.dtype)
 
     def _job(self, weight: Weight, tokens: int) -> Job:
         key = weight.gpu_rows, tokens
@@ -164,7 +190,7 @@ class CpuRows:
         if not done.jobs:
             return "CPU rows: none yet"
         rate = done.bytes / done.busy_seconds / 1e9 if done.busy_seconds else 0
-        return (f"CPU rows: {self.share:.1%} of each weight that streams, for up to "
+        return (f"CPU rows: {self.share:.1%} of what streams, for up to "
                 f"{self._most_tokens} tokens, by {done.threads} threads: {done.jobs} products; "
                 f"busy {done.busy_seconds:.2f} s at {rate:.1f} GB/s, waiting for x "
                 f"{done.x_seconds:.2f} s, for the link {done.link_seconds:.2f} s, "

@@ -171,6 +171,10 @@ class Cuda(Device):
         """The CPU begins when the current stream is here (spillway/row_worker.py)."""
         channel.start(job, self.stream())
 
+    def mark_link(self, channel, waits: bool) -> None:
+        """The current stream waits for the link from here on, or no longer."""
+        channel.mark_link(waits, self.stream())
+
     def join_rows(self, channel) -> None:
         """What the current stream is given from now on comes after the CPU's rows."""
         channel.join(self.stream())
@@ -279,6 +283,9 @@ class Cpu(Device):
 
     def start_rows(self, channel, job) -> None:
         channel.compute(job)
+
+    def mark_link(self, channel, waits: bool) -> None:
+        pass
 
     def join_rows(self, channel) -> None:
         pass

@@ -10,15 +10,14 @@ from spillway.torch.weight import Weight
 
 
 def streamed_linear(x: torch.Tensor, parameter: torch.Tensor, bias, weight: Weight,
-                    ring: Ring, part: bool = False) -> torch.Tensor:
-    """What functional.linear(x, parameter, bias) gives, bit for bit. `part`, without gradients: of
-    the weights beside this one, only the GPU's rows are needed (cpu_rows.py)."""
+                    ring: Ring) -> torch.Tensor:
+    """What functional.linear(x, parameter, bias) gives, bit for bit."""
     if torch.is_grad_enabled() and (x.requires_grad or parameter.requires_grad
                                     or bias is not None and bias.requires_grad):
         if torch.is_autocast_enabled(x.device.type):
             x, bias = _as_autocast(x), _as_autocast(bias)
         return _StreamedLinear.apply(x, parameter, bias, weight, ring)
-    return _multiply(x, bias, weight, ring, part)
+    return _multiply(x, bias, weight, ring)
 
 
 def _as_autocast(tensor):
@@ -28,13 +27,13 @@ def _as_autocast(tensor):
     return tensor.to(torch.get_autocast_dtype(tensor.device.type)) if casts else tensor
 
 
-def _fetch(x, weight: Weight, ring: Ring, part: bool = False) -> Lease:
+def _fetch(x, weight: Weight, ring: Ring) -> Lease:
     """For a product with x."""
-    return ring.fetch(weight, part, packed=x.numel() <= MOST_TOKENS * x.shape[-1])
+    return ring.fetch(weight, packed=x.numel() <= MOST_TOKENS * x.shape[-1])
 
 
-def _multiply(x, bias, weight, ring, part=False):
-    lease = _fetch(x, weight, ring, part)
+def _multiply(x, bias, weight, ring):
+    lease = _fetch(x, weight, ring)
     try:
         return functional.linear(x, lease.tensor, bias)
     finally:

@@ -198,7 +198,7 @@ class Ring:
     def _has(self, use: weakref.ref, part: bool) -> bool:
         """It need not be loaded."""
         weight = use()
-        return weight is None or self._find(weight, part) is not None
+        return weight is None or not weight.count(part) or self._find(weight, part) is not None
 
     def _find(self, weight: Weight, part: bool) -> _Slot | None:
         slot = self._places.get(id(weight))

@@ -225,13 +225,11 @@ class Streamer:
         if self.packing is not None and not (parameter.requires_grad and torch.is_grad_enabled()):
             self.packing.note(weight)
         rows = self.cpu_rows
-        part = rows is not None and rows.takes_part(x, weight)
-        if part and weight.gpu_rows < weight.row_count:
+        if rows is not None and rows.takes_part(x, weight):
             y = rows.linear(x, bias, weight, ring)
             if y is not None:
                 return y
-            part = False
-        return streamed_linear(x, parameter, bias, weight, ring, part)
+        return streamed_linear(x, parameter, bias, weight, ring)
 
     def _may_stream(self, x) -> bool:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional
