@@ -72,8 +72,7 @@ class Cuda(Device):
 
     def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
         """From the CPU into memory of the host, without the GPU."""
-        size = target.numel() * target.element_size()
-        flat = (ctypes.c_uint8 * size).from_address(address_of(target))
+        flat = (ctypes.c_uint8 * target.nbytes).from_address(address_of(target))
         torch.frombuffer(flat, dtype=target.dtype).view(target.shape).copy_(source)
 
     def stream(self):
