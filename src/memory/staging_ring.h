@@ -36,6 +36,10 @@ class StagingRing {
     // alignment.
     size_t slot_bytes = 0;
     unsigned slots = 0;  // ≥ 2
+    // Reads in flight at a time, at most; 0: as many as slots. With fewer, the others hold what is
+    // used next: a disk that has read all it was asked for gets the next reads before those are
+    // used.
+    unsigned depth = 0;
   };
 
   // What a range takes in a slot once it is widened to the file's alignment.

@@ -16,7 +16,7 @@ constexpr size_t kMostUnits = 256 * kKiB;
 constexpr double kLeastDiskShare = 0.85;
 constexpr size_t kBlocks[] = {64 * kKiB, 128 * kKiB, 256 * kKiB, 512 * kKiB,
                               kMiB,      2 * kMiB,   4 * kMiB};
-constexpr unsigned kSlots[] = {2, 3, 4, 5, 7, 9, 13, 17};
+constexpr unsigned kSlots[] = {2, 3, 4, 6, 8, 12, 16, 24};
 
 uint64_t total(const std::vector<Charge>& charges) {
   uint64_t sum = 0;
@@ -37,12 +37,13 @@ size_t longest_row(const std::vector<model::Weight>& weights) {
 }
 
 // As long as the ring makes its slots.
-size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file) {
+size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file,
+                  size_t page_bytes) {
   size_t largest = 0;
   for (const memory::StreamRange& range : cycle) {
     largest = std::max(largest, memory::StagingRing::padded_bytes(range, file));
   }
-  return round_up(largest, file.memory_alignment);
+  return round_up(largest, std::max(page_bytes, file.memory_alignment));
 }
 
 std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
@@ -108,7 +109,7 @@ class Search {
   void try_block(size_t block, std::optional<Plan>& best) {
     const Cut cut = cut_units(workload_.weights, block);
     // Before it is known what streams, every unit may.
-    const size_t slot = slot_bytes(ranges(cut.units), workload_.file);
+    const size_t slot = slot_bytes(ranges(cut.units), workload_.file, workload_.page_bytes);
     least_bytes_ =
         std::min(least_bytes_, fixed_bytes_ + ring_bytes({slot, kSlots[0]}, workload_.page_bytes));
     if (best && best->cycle.empty()) return;
@@ -121,7 +122,7 @@ class Search {
       plan.units = cut.units;
       plan.cycle = choose_resident(plan.units, capacity(workload_, staging), workload_.page_bytes);
       if (plan.cycle.empty()) continue;
-      plan.staging = {.slot_bytes = slot, .slots = slots};
+      plan.staging = {.slot_bytes = slot, .slots = slots, .depth = (slots + 1) / 2};
       plan.resident_bytes = resident_page_bytes(plan.units, workload_.page_bytes);
       plan.prediction = predict(workload_, machine_, plan);
       if (!best || better(plan, *best)) best = std::move(plan);
@@ -200,6 +201,7 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
         {memory::Tag::kStaging, "staging ring", ring_bytes(plan.staging, workload.page_bytes)});
   }
   place_embedding(workload, plan);
+  plan.prediction = predict(workload, machine, plan);  // where the table lies counts
   plan.weight_bytes = plan.prediction.host_bytes;
   plan.groups = group_slices(workload, plan);
   return plan;

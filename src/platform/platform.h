@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,6 +65,8 @@ class ReadQueue {
   // Blocks until a read finishes; in_flight() must not be 0. The outer error: the queue itself
   // failed.
   virtual Result<ReadCompletion> wait() = 0;
+  // A read that has finished, if there is one; does not block.
+  virtual Result<std::optional<ReadCompletion>> poll() = 0;
 };
 
 // A file's bytes in the address space, backed by the page cache; read-only. Touching a page past
