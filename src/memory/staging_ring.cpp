@@ -25,6 +25,12 @@ PaddedRange pad(const StreamRange& range, const platform::FileInfo& file) {
   return {.offset = begin, .size = end - begin, .lead = range.offset - begin};
 }
 
+// From slot to slot. Whole pages: a device copies to the middle of one more slowly.
+size_t slot_stride(const StagingRing::Options& options, const platform::FileInfo& file,
+                   size_t page_bytes) {
+  return round_up(options.slot_bytes, std::max(page_bytes, file.memory_alignment));
+}
+
 // free → reading → ready → held → free; a read that nobody wants any more is dropped and frees the
 // slot when it ends; a failed read tells whoever acquires it, and is tried again after that.
 enum class SlotState { kFree, kReading, kDropped, kReady, kHeld, kFailed, kReported };
@@ -54,8 +60,7 @@ struct StagingRing::State {
   bool over(Use use) const { return turns[use % cycle.size()] > use / cycle.size(); }
   bool may_read() const { return queue->in_flight() < queue->depth(); }
   const StreamRange& range_of(const Slot& slot) const { return cycle[slot.use % cycle.size()]; }
-  Result<void> make_slots(platform::Platform& platform, Budget& budget, unsigned count,
-                          size_t stride);
+  Result<void> make_slots(platform::Platform& platform, Budget& budget, const Options& options);
   Slot* find(Use use);
   Result<void> start_read(Slot& slot);
   Result<void> fill();
@@ -189,22 +194,31 @@ bool StagingRing::State::valid() const {
 }
 
 Result<void> StagingRing::State::make_slots(platform::Platform& platform, Budget& budget,
-                                            unsigned count, size_t stride) {
+                                            const Options& options) {
   const size_t alignment = file.info().memory_alignment;
+  const size_t count = options.slots;
+  const size_t stride = slot_stride(options, file.info(), platform.page_bytes());
   SPILLWAY_CHECK(stride <= std::numeric_limits<size_t>::max() / 2 / count);
+  const size_t bytes = memory_bytes(options, file.info(), platform.page_bytes());
   const std::string holder =
       fmt::format("staging ring, {} slots of {}", count, format_size(stride));
   // Addresses, not memory, to begin at a multiple of an alignment that is larger than a page.
   const size_t spare = std::max(alignment, platform.page_bytes()) - platform.page_bytes();
-  SPILLWAY_ASSIGN(
-      region, HostRegion::create(platform, budget, Tag::kStaging, holder, count * stride + spare));
+  SPILLWAY_ASSIGN(region,
+                  HostRegion::create(platform, budget, Tag::kStaging, holder, bytes + spare));
   const auto address = reinterpret_cast<uintptr_t>(region->bytes().data());
   const size_t begin = round_up(address, alignment) - address;
-  SPILLWAY_TRY(region->make_resident(begin, count * stride));
+  SPILLWAY_TRY(region->make_resident(begin, bytes));
   SPILLWAY_ASSIGN(pin, region->pin(begin, count * stride));
   slots.resize(count);
   for (size_t i = 0; i < count; ++i) slots[i].bytes = pin.bytes().subspan(i * stride, stride);
   return {};
+}
+
+uint64_t StagingRing::memory_bytes(const Options& options, const platform::FileInfo& file,
+                                   size_t page_bytes) {
+  const uint64_t bytes = options.slots * slot_stride(options, file, page_bytes);
+  return bytes < platform::kHugePageBytes ? bytes : round_up(bytes, platform::kHugePageBytes);
 }
 
 size_t StagingRing::padded_bytes(const StreamRange& range, const platform::FileInfo& file) {
@@ -225,11 +239,8 @@ Result<std::unique_ptr<StagingRing>> StagingRing::create(platform::Platform& pla
     }
     SPILLWAY_CHECK(range.size > 0 && padded_bytes(range, info) <= options.slot_bytes);
   }
-  // Whole pages: a device copies to the middle of one more slowly.
-  const size_t alignment = std::max(platform.page_bytes(), info.memory_alignment);
-  const size_t stride = round_up(options.slot_bytes, alignment);
   auto state = std::make_unique<State>(platform, file, std::move(cycle));
-  SPILLWAY_TRY(state->make_slots(platform, budget, options.slots, stride));
+  SPILLWAY_TRY(state->make_slots(platform, budget, options));
   SPILLWAY_ASSIGN(state->queue, file.open_queue(options.depth));
   SPILLWAY_TRY(state->fill());
   return std::unique_ptr<StagingRing>(new StagingRing(std::move(state)));

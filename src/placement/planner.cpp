@@ -36,14 +36,13 @@ size_t longest_row(const std::vector<model::Weight>& weights) {
   return longest;
 }
 
-// As long as the ring makes its slots.
-size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file,
-                  size_t page_bytes) {
+// The longest read.
+size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file) {
   size_t largest = 0;
   for (const memory::StreamRange& range : cycle) {
     largest = std::max(largest, memory::StagingRing::padded_bytes(range, file));
   }
-  return round_up(largest, std::max(page_bytes, file.memory_alignment));
+  return largest;
 }
 
 std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
@@ -53,9 +52,8 @@ std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
   return all;
 }
 
-// What a ring holds, in whole pages.
-uint64_t ring_bytes(const memory::StagingRing::Options& ring, size_t page_bytes) {
-  return round_up(ring.slots * ring.slot_bytes, page_bytes);
+uint64_t ring_bytes(const Workload& workload, const memory::StagingRing::Options& ring) {
+  return memory::StagingRing::memory_bytes(ring, workload.file, workload.page_bytes);
 }
 
 // Bytes that the matrices may take by the cap on weights.
@@ -109,13 +107,12 @@ class Search {
   void try_block(size_t block, std::optional<Plan>& best) {
     const Cut cut = cut_units(workload_.weights, block);
     // Before it is known what streams, every unit may.
-    const size_t slot = slot_bytes(ranges(cut.units), workload_.file, workload_.page_bytes);
-    least_bytes_ =
-        std::min(least_bytes_, fixed_bytes_ + ring_bytes({slot, kSlots[0]}, workload_.page_bytes));
+    const size_t slot = slot_bytes(ranges(cut.units), workload_.file);
+    least_bytes_ = std::min(least_bytes_, fixed_bytes_ + ring_bytes(workload_, {slot, kSlots[0]}));
     if (best && best->cycle.empty()) return;
     if (best && feeds_disk(*best) && cut.units.size() > kMostUnits) return;
     for (const unsigned slots : kSlots) {
-      const uint64_t staging = ring_bytes({slot, slots}, workload_.page_bytes);
+      const uint64_t staging = ring_bytes(workload_, {slot, slots});
       if (fixed_bytes_ + staging > workload_.host_budget_bytes) break;
       Plan plan;
       plan.slices = cut.slices;
@@ -174,7 +171,7 @@ void place_embedding(const Workload& workload, Plan& plan) {
     return;
   }
   const uint64_t pages = round_up(table.size_bytes(), workload.page_bytes) + workload.page_bytes;
-  const uint64_t staging = ring_bytes(plan.staging, workload.page_bytes);
+  const uint64_t staging = ring_bytes(workload, plan.staging);
   if (plan.resident_bytes + pages > capacity(workload, staging)) return;
   plan.embedding_resident = true;
   plan.embedding_bytes = pages;
@@ -198,7 +195,7 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
   plan.charges.push_back({memory::Tag::kWeights, "resident slices", plan.resident_bytes});
   if (plan.staging.slots > 0) {
     plan.charges.push_back(
-        {memory::Tag::kStaging, "staging ring", ring_bytes(plan.staging, workload.page_bytes)});
+        {memory::Tag::kStaging, "staging ring", ring_bytes(workload, plan.staging)});
   }
   place_embedding(workload, plan);
   plan.prediction = predict(workload, machine, plan);  // where the table lies counts

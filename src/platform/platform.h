@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "platform/host_facts.h"
 
 namespace spillway::platform {
@@ -23,6 +24,9 @@ class Clock {
   virtual ~Clock() = default;
   virtual double seconds() const = 0;
 };
+
+// What prefer_huge_pages() asks for. A smaller range gets none.
+inline constexpr size_t kHugePageBytes = 2 * kMiB;
 
 // A reserved range of addresses, released with the object. Its pages read as zero once committed;
 // touching a page that is not committed is a bug. Move-only through unique_ptr; thread-compatible.

@@ -13,8 +13,6 @@
 namespace spillway::platform {
 namespace {
 
-constexpr size_t kHugePageBytes = 2 * kMiB;
-
 class MappedAddresses : public AddressRange {
  public:
   // `mapping` is what munmap gets; `range`, inside it, is what we hand out.

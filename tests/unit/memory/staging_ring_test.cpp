@@ -59,6 +59,16 @@ TEST_F(RingInTime, FillsEverySlotBeforeItIsAsked) {
   EXPECT_EQ(submitted(), kSlots);  // all are held
 }
 
+TEST_F(RingInTime, TakesWholeHugePagesFromOneOn) {
+  const auto bytes = [&](size_t slot_bytes, unsigned slots) {
+    return StagingRing::memory_bytes({.slot_bytes = slot_bytes, .slots = slots}, file_->info(),
+                                     platform_->page_bytes());
+  };
+  EXPECT_EQ(bytes(kBlock, 4), 4 * kBlock);
+  EXPECT_EQ(bytes(kBlock - 100, 4), 4 * kBlock);  // whole pages
+  EXPECT_EQ(bytes(2 * kMiB - 100'000, 3), 6 * kMiB);
+}
+
 TEST_F(RingInTime, RefillsASlotAtOnce) {
   ASSERT_TRUE(ring_->acquire(0).has_value());
   EXPECT_EQ(submitted(), kSlots);
