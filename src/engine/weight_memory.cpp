@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/check.h"
 #include "base/units.h"
 
 namespace spillway::engine {
@@ -11,46 +12,18 @@ namespace {
 constexpr size_t kReadBytes = kMiB;
 constexpr unsigned kReadDepth = 8;
 
-struct Extent {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-};
-
-// Whole pages of what stays, in file order, neighbours joined.
-std::vector<Extent> resident_extents(const placement::Plan& plan, const model::Weight& embedding,
-                                     size_t page_bytes) {
-  std::vector<Extent> extents;
-  const auto add = [&](uint64_t offset, uint64_t size) {
-    extents.push_back({round_down(offset, page_bytes), round_up(offset + size, page_bytes)});
-  };
-  for (const placement::Unit& unit : plan.units) {
-    if (!unit.cycle_index) add(unit.file_offset, unit.size_bytes);
-  }
-  if (plan.embedding_resident) add(embedding.file_offset, embedding.size_bytes());
-  std::sort(extents.begin(), extents.end(),
-            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
-  std::vector<Extent> joined;
-  for (const Extent& extent : extents) {
-    if (joined.empty() || extent.begin > joined.back().end) {
-      joined.push_back(extent);
-    } else {
-      joined.back().end = std::max(joined.back().end, extent.end);
-    }
-  }
-  return joined;
-}
-
 // Reads the extents with many reads in flight; every byte goes to its final place.
 class ExtentReader {
  public:
-  ExtentReader(const platform::File& file, std::span<std::byte> target,
-               const std::vector<Extent>& extents)
-      : file_(file), target_(target) {
-    for (const Extent& extent : extents) {
-      for (uint64_t at = extent.begin; at < extent.end; at += kReadBytes) {
-        pieces_.push_back({at, std::min(at + kReadBytes, extent.end)});
-        total_ += std::min(pieces_.back().end, file.info().size_bytes) - at;
-      }
+  ExtentReader(const platform::File& file, std::span<std::byte> target)
+      : file_(file), target_(target) {}
+
+  // The file from `begin` to `end`, to `place` in the target.
+  void add(uint64_t begin, uint64_t end, size_t place) {
+    for (uint64_t at = begin; at < end; at += kReadBytes) {
+      const size_t size = std::min<uint64_t>(kReadBytes, end - at);
+      pieces_.push_back({at, target_.subspan(place + (at - begin), size)});
+      total_ += wanted(pieces_.back());
     }
   }
 
@@ -60,9 +33,7 @@ class ExtentReader {
     uint64_t done = 0;
     while (next < pieces_.size() || queue->in_flight() > 0) {
       while (next < pieces_.size() && queue->in_flight() < queue->depth()) {
-        const Extent& piece = pieces_[next];
-        SPILLWAY_TRY(queue->submit(
-            {piece.begin, target_.subspan(piece.begin, piece.end - piece.begin), next}));
+        SPILLWAY_TRY(queue->submit({pieces_[next].offset, pieces_[next].target, next}));
         ++next;
       }
       SPILLWAY_ASSIGN(const platform::ReadCompletion completion, queue->wait());
@@ -75,22 +46,32 @@ class ExtentReader {
   }
 
  private:
+  struct Piece {
+    uint64_t offset = 0;
+    std::span<std::byte> target;
+  };
+
+  // Bytes of a piece that the file has: its last page is not whole.
+  uint64_t wanted(const Piece& piece) const {
+    return std::min<uint64_t>(piece.target.size(), file_.info().size_bytes - piece.offset);
+  }
+
   Result<void> check(const platform::ReadCompletion& completion) const {
     const platform::FileInfo& info = file_.info();
     if (!completion.bytes) return fail_within(info.path, completion.bytes.error());
-    const Extent& piece = pieces_[completion.id];
-    if (piece.begin + *completion.bytes < std::min(piece.end, info.size_bytes)) {
+    const Piece& piece = pieces_[completion.id];
+    if (*completion.bytes < wanted(piece)) {
       return fail(
           ErrorCode::kBadFile,
           "{}: the file ends at {}; it was {} bytes long when it was opened. Was it truncated?",
-          info.path, piece.begin + *completion.bytes, info.size_bytes);
+          info.path, piece.offset + *completion.bytes, info.size_bytes);
     }
     return {};
   }
 
   const platform::File& file_;
   std::span<std::byte> target_;
-  std::vector<Extent> pieces_;
+  std::vector<Piece> pieces_;
   uint64_t total_ = 0;
 };
 
@@ -116,24 +97,73 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
       return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
                   file.info().path);
     }
-    memory.base_ = memory.mapping_->bytes().data();
     return memory;
   }
   // Direct reads may ask for more than a page.
   const size_t grain = std::max(platform.page_bytes(), file.info().offset_alignment);
+  memory.extents_ = resident_extents(plan, model.transformer.embedding(), grain);
+  if (memory.extents_.empty()) return memory;
+  const Extent& last = memory.extents_.back();
+  const size_t bytes = last.place + (last.end - last.begin);
   SPILLWAY_ASSIGN(memory.region_,
                   memory::HostRegion::create(platform, budget, memory::Tag::kWeights,
-                                             "resident slices", round_up(file_bytes, grain)));
-  memory.base_ = memory.region_->bytes().data();
-  const std::vector<Extent> extents = resident_extents(plan, model.transformer.embedding(), grain);
-  for (const Extent& extent : extents)
-    SPILLWAY_TRY(memory.region_->make_resident(extent.begin, extent.end - extent.begin));
-  SPILLWAY_TRY(ExtentReader(file, memory.region_->bytes(), extents).read(progress));
+                                             "resident slices", bytes));
+  SPILLWAY_TRY(memory.region_->make_resident(0, bytes));
+  ExtentReader reader(file, memory.region_->bytes());
+  for (const Extent& extent : memory.extents_) reader.add(extent.begin, extent.end, extent.place);
+  SPILLWAY_TRY(reader.read(progress));
   return memory;
 }
 
+// Whole pages of what stays, neighbours joined.
+std::vector<WeightMemory::Extent> WeightMemory::resident_extents(const placement::Plan& plan,
+                                                                 const model::Weight& embedding,
+                                                                 size_t page_bytes) {
+  std::vector<Extent> extents;
+  const auto add = [&](uint64_t offset, uint64_t size) {
+    extents.push_back({round_down(offset, page_bytes), round_up(offset + size, page_bytes)});
+  };
+  for (const placement::Unit& unit : plan.units) {
+    if (!unit.cycle_index) add(unit.file_offset, unit.size_bytes);
+  }
+  if (plan.embedding_resident) add(embedding.file_offset, embedding.size_bytes());
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
+  std::vector<Extent> joined;
+  for (const Extent& extent : extents) {
+    if (joined.empty() || extent.begin > joined.back().end) {
+      joined.push_back(extent);
+    } else {
+      joined.back().end = std::max(joined.back().end, extent.end);
+    }
+  }
+  size_t place = 0;
+  for (Extent& extent : joined) {
+    extent.place = place;
+    place += extent.end - extent.begin;
+  }
+  return joined;
+}
+
+// Null where none holds the offset.
+const WeightMemory::Extent* WeightMemory::extent_of(uint64_t offset) const {
+  const auto next = std::ranges::upper_bound(extents_, offset, {}, &Extent::begin);
+  if (next == extents_.begin()) return nullptr;
+  const Extent& extent = *std::prev(next);
+  return offset < extent.end ? &extent : nullptr;
+}
+
+const std::byte* WeightMemory::at(uint64_t offset) const {
+  if (mapped()) return mapping_->bytes().data() + offset;
+  const Extent* extent = extent_of(offset);
+  SPILLWAY_CHECK(extent != nullptr);
+  return region_->bytes().data() + extent->place + (offset - extent->begin);
+}
+
 bool WeightMemory::resident(uint64_t offset, size_t size) const {
-  return mapped() || region_->resident(offset, size);
+  if (mapped()) return true;
+  const Extent* extent = extent_of(offset);
+  return extent != nullptr && size <= extent->end - offset;
 }
 
 }  // namespace spillway::engine

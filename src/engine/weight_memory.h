@@ -1,10 +1,11 @@
-// The weights that stay, at addresses that mirror the file: the byte at offset x of the file lies x
-// bytes behind the start, so that direct reads go to their final place. Owned by the engine; const
-// members are thread-safe.
+// The weights that stay: whole pages of the file one behind the other, without the pages between
+// them that do not stay, so that huge pages hold them and direct reads go to their final place.
+// Owned by the engine; const members are thread-safe.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/model_file.h"
@@ -26,17 +27,29 @@ class WeightMemory {
                                    const ModelFile& model, const placement::Plan& plan,
                                    const Progress& progress);
 
-  // The bytes of the file from `offset` on; only what is resident may be read.
-  const std::byte* at(uint64_t offset) const { return base_ + offset; }
+  // The bytes of the file from `offset` on, which must be resident, and with them all resident
+  // bytes that follow in the file without a gap.
+  const std::byte* at(uint64_t offset) const;
   bool resident(uint64_t offset, size_t size) const;
   bool mapped() const { return mapping_ != nullptr; }
 
  private:
+  // A stretch of the file and where it lies in the region.
+  struct Extent {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    size_t place = 0;
+  };
+
   WeightMemory() = default;
+  static std::vector<Extent> resident_extents(const placement::Plan& plan,
+                                              const model::Weight& embedding, size_t page_bytes);
+  const Extent* extent_of(uint64_t offset) const;
+
+  std::vector<Extent> extents_;  // in file order, with gaps between them
   std::unique_ptr<memory::HostRegion> region_;
   std::unique_ptr<platform::FileMapping> mapping_;
   memory::Reservation mapping_charge_;
-  const std::byte* base_ = nullptr;
 };
 
 }  // namespace spillway::engine

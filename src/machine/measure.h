@@ -8,17 +8,25 @@
 
 #include "base/result.h"
 #include "base/thread_pool.h"
+#include "base/units.h"
 #include "machine/machine.h"
 #include "platform/platform.h"
 #include "spillway/memory/budget.h"
 
 namespace spillway::machine {
 
+// A multiple of every block size.
+inline constexpr uint64_t kSamplePiece = 4 * kMiB;
+
 struct Sweep {
   size_t block_bytes = 0;
   unsigned depth = 0;
   uint64_t first_byte = 0;           // rounded down to the file's alignment
-  uint64_t size_bytes = UINT64_MAX;  // at most; up to the file's end
+  uint64_t size_bytes = UINT64_MAX;  // of the file, from there on; up to its end at most
+  // Of that many bytes each only the first kSamplePiece are read: parts of a file differ in how
+  // fast they come, so that a sample of a large one is taken from all over it. Not less than the
+  // piece.
+  uint64_t stride_bytes = kSamplePiece;
 };
 
 // Reads a part of the file once, in order, in blocks, `depth` of them in flight: bytes per second.

@@ -34,7 +34,12 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
   };
   const double started = platform.clock().seconds();
   uint64_t next = begin;
-  for (unsigned slot = 0; slot < sweep.depth && next < end; ++slot, next += block)
+  const auto advance = [&] {
+    next += block;
+    const uint64_t within = (next - begin) % sweep.stride_bytes;
+    if (within >= kSamplePiece) next += sweep.stride_bytes - within;
+  };
+  for (unsigned slot = 0; slot < sweep.depth && next < end; ++slot, advance())
     SPILLWAY_TRY(read_into(next, slot));
   uint64_t bytes = 0;
   while (queue->in_flight() > 0) {
@@ -43,7 +48,7 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
     bytes += *done.bytes;
     if (next < end) {
       SPILLWAY_TRY(read_into(next, done.id));
-      next += block;
+      advance();
     }
   }
   const double seconds = platform.clock().seconds() - started;

@@ -25,6 +25,12 @@ PaddedRange pad(const StreamRange& range, const platform::FileInfo& file) {
   return {.offset = begin, .size = end - begin, .lead = range.offset - begin};
 }
 
+// From slot to slot. Whole pages: a device copies to the middle of one more slowly.
+size_t slot_stride(const StagingRing::Options& options, const platform::FileInfo& file,
+                   size_t page_bytes) {
+  return round_up(options.slot_bytes, std::max(page_bytes, file.memory_alignment));
+}
+
 // free → reading → ready → held → free; a read that nobody wants any more is dropped and frees the
 // slot when it ends; a failed read tells whoever acquires it, and is tried again after that.
 enum class SlotState { kFree, kReading, kDropped, kReady, kHeld, kFailed, kReported };
@@ -37,6 +43,11 @@ struct Slot {
   SlotState state = SlotState::kFree;
   Use use = 0;
   Error error = {};
+
+  // Its read, with bytes or an error that nobody was told yet.
+  bool has_ended() const {
+    return state == SlotState::kReady || state == SlotState::kHeld || state == SlotState::kFailed;
+  }
 };
 
 }  // namespace
@@ -47,13 +58,14 @@ struct StagingRing::State {
 
   Use use_of(size_t index) const { return turns[index] * cycle.size() + index; }
   bool over(Use use) const { return turns[use % cycle.size()] > use / cycle.size(); }
+  bool may_read() const { return queue->in_flight() < queue->depth(); }
   const StreamRange& range_of(const Slot& slot) const { return cycle[slot.use % cycle.size()]; }
-  Result<void> make_slots(platform::Platform& platform, Budget& budget, unsigned count,
-                          size_t stride);
+  Result<void> make_slots(platform::Platform& platform, Budget& budget, const Options& options);
   Slot* find(Use use);
   Result<void> start_read(Slot& slot);
   Result<void> fill();
   Result<void> finish_one_read();
+  Result<void> take_finished();
   void take(Slot& slot, Result<size_t> bytes);
   Error truncated(const PaddedRange& padded, size_t bytes) const;
   Result<std::span<const std::byte>> use(Slot& slot);
@@ -89,9 +101,10 @@ Result<void> StagingRing::State::start_read(Slot& slot) {
   return {};
 }
 
-// Gives every free slot the next use that is not over yet.
+// Gives free slots the next uses that are not over yet, as many as may be read at a time.
 Result<void> StagingRing::State::fill() {
   for (Slot& slot : slots) {
+    if (!may_read()) break;
     if (slot.state != SlotState::kFree) continue;
     while (over(next)) ++next;
     slot.use = next;
@@ -109,6 +122,16 @@ Result<void> StagingRing::State::finish_one_read() {
   SPILLWAY_CHECK(completion->id < slots.size());
   take(slots[completion->id], std::move(completion->bytes));
   return {};
+}
+
+// What has been read by now: its place in the queue is free for the next read.
+Result<void> StagingRing::State::take_finished() {
+  for (;;) {
+    SPILLWAY_ASSIGN(auto completion, queue->poll());
+    if (!completion) return {};
+    SPILLWAY_CHECK(completion->id < slots.size());
+    take(slots[completion->id], std::move(completion->bytes));
+  }
 }
 
 void StagingRing::State::take(Slot& slot, Result<size_t> bytes) {
@@ -171,22 +194,31 @@ bool StagingRing::State::valid() const {
 }
 
 Result<void> StagingRing::State::make_slots(platform::Platform& platform, Budget& budget,
-                                            unsigned count, size_t stride) {
+                                            const Options& options) {
   const size_t alignment = file.info().memory_alignment;
+  const size_t count = options.slots;
+  const size_t stride = slot_stride(options, file.info(), platform.page_bytes());
   SPILLWAY_CHECK(stride <= std::numeric_limits<size_t>::max() / 2 / count);
+  const size_t bytes = memory_bytes(options, file.info(), platform.page_bytes());
   const std::string holder =
       fmt::format("staging ring, {} slots of {}", count, format_size(stride));
   // Addresses, not memory, to begin at a multiple of an alignment that is larger than a page.
   const size_t spare = std::max(alignment, platform.page_bytes()) - platform.page_bytes();
-  SPILLWAY_ASSIGN(
-      region, HostRegion::create(platform, budget, Tag::kStaging, holder, count * stride + spare));
+  SPILLWAY_ASSIGN(region,
+                  HostRegion::create(platform, budget, Tag::kStaging, holder, bytes + spare));
   const auto address = reinterpret_cast<uintptr_t>(region->bytes().data());
   const size_t begin = round_up(address, alignment) - address;
-  SPILLWAY_TRY(region->make_resident(begin, count * stride));
+  SPILLWAY_TRY(region->make_resident(begin, bytes));
   SPILLWAY_ASSIGN(pin, region->pin(begin, count * stride));
   slots.resize(count);
   for (size_t i = 0; i < count; ++i) slots[i].bytes = pin.bytes().subspan(i * stride, stride);
   return {};
+}
+
+uint64_t StagingRing::memory_bytes(const Options& options, const platform::FileInfo& file,
+                                   size_t page_bytes) {
+  const uint64_t bytes = options.slots * slot_stride(options, file, page_bytes);
+  return bytes < platform::kHugePageBytes ? bytes : round_up(bytes, platform::kHugePageBytes);
 }
 
 size_t StagingRing::padded_bytes(const StreamRange& range, const platform::FileInfo& file) {
@@ -198,7 +230,8 @@ Result<std::unique_ptr<StagingRing>> StagingRing::create(platform::Platform& pla
                                                          std::vector<StreamRange> cycle,
                                                          Options options) {
   const platform::FileInfo& info = file.info();
-  SPILLWAY_CHECK(options.slots >= 2 && !cycle.empty());
+  if (options.depth == 0) options.depth = options.slots;
+  SPILLWAY_CHECK(options.slots >= 2 && options.depth <= options.slots && !cycle.empty());
   for (const StreamRange& range : cycle) {
     if (range.offset > info.size_bytes || range.size > info.size_bytes - range.offset) {
       return fail(ErrorCode::kBadFile, "{}: {} bytes at offset {} lie past the file's end at {}",
@@ -206,10 +239,9 @@ Result<std::unique_ptr<StagingRing>> StagingRing::create(platform::Platform& pla
     }
     SPILLWAY_CHECK(range.size > 0 && padded_bytes(range, info) <= options.slot_bytes);
   }
-  const size_t stride = round_up(options.slot_bytes, info.memory_alignment);
   auto state = std::make_unique<State>(platform, file, std::move(cycle));
-  SPILLWAY_TRY(state->make_slots(platform, budget, options.slots, stride));
-  SPILLWAY_ASSIGN(state->queue, file.open_queue(options.slots));
+  SPILLWAY_TRY(state->make_slots(platform, budget, options));
+  SPILLWAY_ASSIGN(state->queue, file.open_queue(options.depth));
   SPILLWAY_TRY(state->fill());
   return std::unique_ptr<StagingRing>(new StagingRing(std::move(state)));
 }
@@ -222,13 +254,14 @@ Result<std::span<const std::byte>> StagingRing::acquire(size_t index) {
   SPILLWAY_CHECK(index < state_->cycle.size());
   const Use use = state_->use_of(index);
   for (;;) {
+    SPILLWAY_TRY(state_->take_finished());
     Slot* slot = state_->find(use);
-    if (slot != nullptr && slot->state == SlotState::kReported) {
+    if (slot != nullptr && slot->state == SlotState::kReported && state_->may_read()) {
       SPILLWAY_TRY(state_->start_read(*slot));
     }
-    if (slot != nullptr && slot->state != SlotState::kReading) return state_->use(*slot);
-    // A slot may be free here: its dropped read has ended, or its refill failed before.
+    // The disk gets its next reads before the caller goes off to compute.
     SPILLWAY_TRY(state_->fill());
+    if (slot != nullptr && slot->has_ended()) return state_->use(*slot);
     // With nothing on its way, `index` lies further ahead than the slots reach: the caller's bug.
     SPILLWAY_CHECK(state_->queue->in_flight() > 0);
     SPILLWAY_TRY(state_->finish_one_read());
@@ -243,7 +276,8 @@ Result<void> StagingRing::release(size_t index) {
     slot->state = slot->state == SlotState::kReading ? SlotState::kDropped : SlotState::kFree;
   }
   ++state_->turns[index];
-  auto filled = state_->fill();
+  auto filled = state_->take_finished();
+  if (filled) filled = state_->fill();
   SPILLWAY_DCHECK(state_->valid());
   return filled;
 }

@@ -32,16 +32,25 @@ struct StreamStatistics {
 class StagingRing {
  public:
   struct Options {
-    // Must hold the longest range with its padding (padded_bytes); rounded up to the file's memory
-    // alignment.
+    // Must hold the longest range with its padding (padded_bytes); rounded up to whole pages and
+    // the file's memory alignment.
     size_t slot_bytes = 0;
     unsigned slots = 0;  // ≥ 2
+    // Reads in flight at a time, at most; 0: as many as slots. With fewer, the others hold what is
+    // used next: a disk that has read all it was asked for gets the next reads before those are
+    // used.
+    unsigned depth = 0;
   };
+
+  // What the slots take together, and the ring charges: whole pages, and from the size of a huge
+  // page on whole ones of those, for a device is slow to write to small ones.
+  static uint64_t memory_bytes(const Options& options, const platform::FileInfo& file,
+                               size_t page_bytes);
 
   // What a range takes in a slot once it is widened to the file's alignment.
   static size_t padded_bytes(const StreamRange& range, const platform::FileInfo& file);
 
-  // Charges slots × slot_bytes to Tag::kStaging and starts reading. `cycle` is the order of use,
+  // Charges memory_bytes() to Tag::kStaging and starts reading. `cycle` is the order of use,
   // not empty. platform, budget and file outlive the ring. kBudget; kMachine; kBadFile: a range
   // lies past the file's end.
   static Result<std::unique_ptr<StagingRing>> create(platform::Platform& platform, Budget& budget,

@@ -16,7 +16,7 @@ constexpr size_t kMostUnits = 256 * kKiB;
 constexpr double kLeastDiskShare = 0.85;
 constexpr size_t kBlocks[] = {64 * kKiB, 128 * kKiB, 256 * kKiB, 512 * kKiB,
                               kMiB,      2 * kMiB,   4 * kMiB};
-constexpr unsigned kSlots[] = {2, 3, 4, 5, 7, 9, 13, 17};
+constexpr unsigned kSlots[] = {2, 3, 4, 6, 8, 12, 16, 24};
 
 uint64_t total(const std::vector<Charge>& charges) {
   uint64_t sum = 0;
@@ -36,13 +36,13 @@ size_t longest_row(const std::vector<model::Weight>& weights) {
   return longest;
 }
 
-// As long as the ring makes its slots.
+// The longest read.
 size_t slot_bytes(const std::vector<memory::StreamRange>& cycle, const platform::FileInfo& file) {
   size_t largest = 0;
   for (const memory::StreamRange& range : cycle) {
     largest = std::max(largest, memory::StagingRing::padded_bytes(range, file));
   }
-  return round_up(largest, file.memory_alignment);
+  return largest;
 }
 
 std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
@@ -52,9 +52,8 @@ std::vector<memory::StreamRange> ranges(const std::vector<Unit>& units) {
   return all;
 }
 
-// What a ring holds, in whole pages.
-uint64_t ring_bytes(const memory::StagingRing::Options& ring, size_t page_bytes) {
-  return round_up(ring.slots * ring.slot_bytes, page_bytes);
+uint64_t ring_bytes(const Workload& workload, const memory::StagingRing::Options& ring) {
+  return memory::StagingRing::memory_bytes(ring, workload.file, workload.page_bytes);
 }
 
 // Bytes that the matrices may take by the cap on weights.
@@ -109,19 +108,18 @@ class Search {
     const Cut cut = cut_units(workload_.weights, block);
     // Before it is known what streams, every unit may.
     const size_t slot = slot_bytes(ranges(cut.units), workload_.file);
-    least_bytes_ =
-        std::min(least_bytes_, fixed_bytes_ + ring_bytes({slot, kSlots[0]}, workload_.page_bytes));
+    least_bytes_ = std::min(least_bytes_, fixed_bytes_ + ring_bytes(workload_, {slot, kSlots[0]}));
     if (best && best->cycle.empty()) return;
     if (best && feeds_disk(*best) && cut.units.size() > kMostUnits) return;
     for (const unsigned slots : kSlots) {
-      const uint64_t staging = ring_bytes({slot, slots}, workload_.page_bytes);
+      const uint64_t staging = ring_bytes(workload_, {slot, slots});
       if (fixed_bytes_ + staging > workload_.host_budget_bytes) break;
       Plan plan;
       plan.slices = cut.slices;
       plan.units = cut.units;
       plan.cycle = choose_resident(plan.units, capacity(workload_, staging), workload_.page_bytes);
       if (plan.cycle.empty()) continue;
-      plan.staging = {.slot_bytes = slot, .slots = slots};
+      plan.staging = {.slot_bytes = slot, .slots = slots, .depth = (slots + 1) / 2};
       plan.resident_bytes = resident_page_bytes(plan.units, workload_.page_bytes);
       plan.prediction = predict(workload_, machine_, plan);
       if (!best || better(plan, *best)) best = std::move(plan);
@@ -173,7 +171,7 @@ void place_embedding(const Workload& workload, Plan& plan) {
     return;
   }
   const uint64_t pages = round_up(table.size_bytes(), workload.page_bytes) + workload.page_bytes;
-  const uint64_t staging = ring_bytes(plan.staging, workload.page_bytes);
+  const uint64_t staging = ring_bytes(workload, plan.staging);
   if (plan.resident_bytes + pages > capacity(workload, staging)) return;
   plan.embedding_resident = true;
   plan.embedding_bytes = pages;
@@ -197,9 +195,10 @@ Result<Plan> make_plan(const Workload& workload, const machine::Machine& machine
   plan.charges.push_back({memory::Tag::kWeights, "resident slices", plan.resident_bytes});
   if (plan.staging.slots > 0) {
     plan.charges.push_back(
-        {memory::Tag::kStaging, "staging ring", ring_bytes(plan.staging, workload.page_bytes)});
+        {memory::Tag::kStaging, "staging ring", ring_bytes(workload, plan.staging)});
   }
   place_embedding(workload, plan);
+  plan.prediction = predict(workload, machine, plan);  // where the table lies counts
   plan.weight_bytes = plan.prediction.host_bytes;
   plan.groups = group_slices(workload, plan);
   return plan;

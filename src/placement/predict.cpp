@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/units.h"
+#include "placement/simulate.h"
 
 namespace spillway::placement {
 namespace {
@@ -11,26 +12,51 @@ namespace {
 // Where a rate was not measured, a slow machine's: the plan then errs on the careful side.
 constexpr double kUnknownDiskRate = 500e6;
 constexpr double kUnknownKernelRate = 2e9;
-// Reading and computing run together, but share processors and memory: this part of the shorter one
-// is not hidden behind the longer one, as measured (docs/decisions/overlap.md).
-constexpr double kNotHidden = 0.5;
 
 double kernel_rate(const Workload& workload, const machine::Machine& machine, DType dtype) {
   const double rate = machine.kernel_rate(dtype_info(dtype).name, workload.threads);
   return rate > 0 ? rate : kUnknownKernelRate;
 }
 
-// Calls of matmul a pass: slices of a weight that stay and follow each other are one.
-size_t products(const Plan& plan) {
-  const auto resident = [&](const Slice& slice) { return !plan.units[slice.unit].cycle_index; };
-  size_t count = 0;
+bool stays(const Plan& plan, const Slice& slice) {
+  return !plan.units[slice.unit].cycle_index;
+}
+
+// Slices of a weight that stay and follow each other are one product.
+bool is_new_product(const Plan& plan, size_t slice) {
+  const Slice& now = plan.slices[slice];
+  if (slice == 0) return true;
+  const Slice& before = plan.slices[slice - 1];
+  return before.weight != now.weight || !stays(plan, now) || !stays(plan, before);
+}
+
+// A step for each unit: what computing takes of a weight's other ops lies with its first slice.
+std::vector<Step> compute_steps(const Workload& workload, const machine::Machine& machine,
+                                const Plan& plan) {
+  std::vector<double> seconds_per_byte;
+  for (const model::Weight& weight : workload.weights)
+    seconds_per_byte.push_back(1 / kernel_rate(workload, machine, weight.dtype));
+  const double ops_per_weight =
+      static_cast<double>(workload.ops_per_token) / static_cast<double>(workload.weights.size());
+  std::vector<Step> steps(plan.units.size());
   for (size_t i = 0; i < plan.slices.size(); ++i) {
     const Slice& slice = plan.slices[i];
-    const bool goes_on = i > 0 && plan.slices[i - 1].weight == slice.weight && resident(slice) &&
-                         resident(plan.slices[i - 1]);
-    if (!goes_on) ++count;
+    double ops = 0;
+    if (i == 0 || plan.slices[i - 1].weight != slice.weight) {
+      ops = ops_per_weight;  // its product is among them
+    } else if (is_new_product(plan, i)) {
+      ops = 1;
+    }
+    steps[slice.unit].compute_seconds +=
+        static_cast<double>(slice.size_bytes) * seconds_per_byte[slice.weight] +
+        ops * machine.seconds_per_op;
   }
-  return count;
+  return steps;
+}
+
+// Whether a token's row of the embedding table comes from disk.
+bool reads_embedding(const Plan& plan) {
+  return !plan.embedding_resident && !plan.cycle.empty();
 }
 
 // "blk.7.ffn_down.weight" → "ffn_down.weight": the same place in every layer.
@@ -62,14 +88,11 @@ std::string reason_of(const Group& group, const Plan& plan, bool plenty) {
 Prediction predict(const Workload& workload, const machine::Machine& machine, const Plan& plan) {
   Prediction p;
   for (const model::Weight& weight : workload.weights) {
-    const uint64_t bytes = weight.size_bytes();
-    p.host_bytes += bytes;
+    p.host_bytes += weight.size_bytes();
     p.guessed |= machine.kernel_rate(dtype_info(weight.dtype).name, workload.threads) == 0;
-    p.compute_seconds += static_cast<double>(bytes) / kernel_rate(workload, machine, weight.dtype);
   }
-  const size_t more_products = products(plan) - workload.weights.size();
-  p.compute_seconds +=
-      static_cast<double>(workload.ops_per_token + more_products) * machine.seconds_per_op;
+  Pass pass{.steps = compute_steps(workload, machine, plan)};
+  for (const Step& step : pass.steps) p.compute_seconds += step.compute_seconds;
   double bound_seconds = machine.dram_bytes_per_second > 0
                              ? static_cast<double>(p.host_bytes) / machine.dram_bytes_per_second
                              : 0.0;
@@ -78,17 +101,26 @@ Prediction predict(const Workload& workload, const machine::Machine& machine, co
       p.disk_bytes += memory::StagingRing::padded_bytes(range, workload.file);
     }
     const machine::Disk* disk = machine.disk(std::to_string(workload.file.device));
-    const size_t mean = p.disk_bytes / plan.cycle.size();
-    // One slot is in use while the others are being filled.
-    p.disk_bytes_per_second =
-        disk == nullptr ? kUnknownDiskRate : disk->rate(mean, plan.staging.slots - 1);
+    const auto rate = [&](size_t bytes, unsigned depth) {
+      return disk == nullptr ? kUnknownDiskRate : disk->rate(bytes, depth);
+    };
     p.guessed |= disk == nullptr;
+    p.disk_bytes_per_second = rate(p.disk_bytes / plan.cycle.size(), plan.staging.depth);
     p.disk_seconds = static_cast<double>(p.disk_bytes) / p.disk_bytes_per_second;
+    for (size_t i = 0; i < plan.units.size(); ++i) {
+      const auto& entry = plan.units[i].cycle_index;
+      if (!entry) continue;
+      const size_t bytes = memory::StagingRing::padded_bytes(plan.cycle[*entry], workload.file);
+      pass.steps[i].read_seconds = static_cast<double>(bytes) / p.disk_bytes_per_second;
+    }
+    if (reads_embedding(plan)) {
+      const size_t bytes = workload.page_bytes;
+      pass.first_read_seconds = static_cast<double>(bytes) / rate(bytes, 1);
+    }
     const double best = disk == nullptr ? kUnknownDiskRate : disk->best();
     bound_seconds = std::max(bound_seconds, static_cast<double>(p.disk_bytes) / best);
   }
-  p.tokens_per_second = 1.0 / (std::max(p.disk_seconds, p.compute_seconds) +
-                               kNotHidden * std::min(p.disk_seconds, p.compute_seconds));
+  p.tokens_per_second = 1.0 / seconds_per_pass(pass, plan.staging);
   p.bound_tokens_per_second = 1.0 / std::max(bound_seconds, 1e-12);
   return p;
 }

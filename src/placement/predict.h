@@ -7,8 +7,8 @@
 
 namespace spillway::placement {
 
-// Seconds of one decoded token, from the plan's units and the machine's rates: the longer of
-// streamed bytes / disk rate and weight bytes / kernel rate + time per op, and half of the shorter.
+// Seconds of one decoded token: the plan's units pass the ring and the processor in simulated time
+// (placement/simulate.h), at the machine's rates.
 Prediction predict(const Workload& workload, const machine::Machine& machine, const Plan& plan);
 
 // The slices of all layers of a kind together, with why they are where they are.

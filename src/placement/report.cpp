@@ -9,23 +9,25 @@ namespace spillway::placement {
 nlohmann::ordered_json to_json(const Plan& plan) {
   using nlohmann::ordered_json;
   const Prediction& p = plan.prediction;
-  ordered_json json = {
-      {"weight_bytes", plan.weight_bytes},
-      {"resident_bytes", plan.resident_bytes},
-      {"streamed_bytes_per_token", p.disk_bytes},
-      {"slice_count", plan.slices.size()},
-      {"staging", {{"slots", plan.staging.slots}, {"slot_bytes", plan.staging.slot_bytes}}},
-      {"embedding_resident", plan.embedding_resident},
-      {"least_budget_bytes", plan.least_budget_bytes},
-      {"prediction",
-       {{"tokens_per_second", p.tokens_per_second},
-        {"bound_tokens_per_second", p.bound_tokens_per_second},
-        {"disk_seconds_per_token", p.disk_seconds},
-        {"compute_seconds_per_token", p.compute_seconds},
-        {"disk_bytes_per_second", p.disk_bytes_per_second},
-        {"guessed", p.guessed}}},
-      {"charges", ordered_json::array()},
-      {"groups", ordered_json::array()}};
+  ordered_json json = {{"weight_bytes", plan.weight_bytes},
+                       {"resident_bytes", plan.resident_bytes},
+                       {"streamed_bytes_per_token", p.disk_bytes},
+                       {"slice_count", plan.slices.size()},
+                       {"staging",
+                        {{"slots", plan.staging.slots},
+                         {"slot_bytes", plan.staging.slot_bytes},
+                         {"depth", plan.staging.depth}}},
+                       {"embedding_resident", plan.embedding_resident},
+                       {"least_budget_bytes", plan.least_budget_bytes},
+                       {"prediction",
+                        {{"tokens_per_second", p.tokens_per_second},
+                         {"bound_tokens_per_second", p.bound_tokens_per_second},
+                         {"disk_seconds_per_token", p.disk_seconds},
+                         {"compute_seconds_per_token", p.compute_seconds},
+                         {"disk_bytes_per_second", p.disk_bytes_per_second},
+                         {"guessed", p.guessed}}},
+                       {"charges", ordered_json::array()},
+                       {"groups", ordered_json::array()}};
   for (const Charge& charge : plan.charges) {
     json["charges"].push_back(
         {{"tag", memory::tag_name(charge.tag)}, {"name", charge.name}, {"bytes", charge.bytes}});

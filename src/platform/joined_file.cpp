@@ -56,6 +56,24 @@ class JoinedQueue final : public ReadQueue {
     SPILLWAY_CHECK(!submitted_.empty());
     const size_t part = submitted_.front().part;
     SPILLWAY_ASSIGN(ReadCompletion completion, queues_.at(part)->wait());
+    return finished(part, std::move(completion));
+  }
+
+  Result<std::optional<ReadCompletion>> poll() override {
+    for (auto& [part, queue] : queues_) {
+      SPILLWAY_ASSIGN(auto completion, queue->poll());
+      if (completion) return finished(part, *std::move(completion));
+    }
+    return std::nullopt;
+  }
+
+ private:
+  struct Submitted {
+    size_t part;
+    ReadRequest request;
+  };
+
+  ReadCompletion finished(size_t part, ReadCompletion completion) {
     const auto done = std::ranges::find_if(submitted_, [&](const Submitted& s) {
       return s.part == part && s.request.id == completion.id;
     });
@@ -65,12 +83,6 @@ class JoinedQueue final : public ReadQueue {
     if (completion.bytes) completion.bytes = with_gap(part, request, *completion.bytes);
     return completion;
   }
-
- private:
-  struct Submitted {
-    size_t part;
-    ReadRequest request;
-  };
 
   // A pass goes from part to part: those that are idle give way to the next.
   Result<ReadQueue*> queue_of(size_t part) {

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "platform/host_facts.h"
 
 namespace spillway::platform {
@@ -22,6 +24,9 @@ class Clock {
   virtual ~Clock() = default;
   virtual double seconds() const = 0;
 };
+
+// What prefer_huge_pages() asks for. A smaller range gets none.
+inline constexpr size_t kHugePageBytes = 2 * kMiB;
 
 // A reserved range of addresses, released with the object. Its pages read as zero once committed;
 // touching a page that is not committed is a bug. Move-only through unique_ptr; thread-compatible.
@@ -64,6 +69,8 @@ class ReadQueue {
   // Blocks until a read finishes; in_flight() must not be 0. The outer error: the queue itself
   // failed.
   virtual Result<ReadCompletion> wait() = 0;
+  // A read that has finished, if there is one; does not block.
+  virtual Result<std::optional<ReadCompletion>> poll() = 0;
 };
 
 // A file's bytes in the address space, backed by the page cache; read-only. Touching a page past

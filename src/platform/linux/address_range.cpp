@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 
@@ -69,13 +70,16 @@ Result<std::unique_ptr<AddressRange>> reserve_addresses(size_t bytes, size_t pag
   if (bytes == 0)
     return std::make_unique<MappedAddresses>(std::span<std::byte>{}, std::span<std::byte>{},
                                              page_bytes);
-  if (bytes > std::numeric_limits<size_t>::max() - 2 * page_bytes) {
+  if (bytes > std::numeric_limits<size_t>::max() - 2 * std::max(page_bytes, kHugePageBytes)) {
     return fail(ErrorCode::kMachine, "cannot reserve {} of addresses: there are not that many",
                 format_size(bytes));
   }
   const size_t size = round_up(bytes, page_bytes);
-  // mmap aligns to the system's pages only: ask for one page more, to start at a multiple of ours.
-  const size_t mapping_size = size + page_bytes;
+  // mmap aligns to the system's pages only: ask for more, to start at a multiple of ours, and where
+  // huge pages can be, of theirs.
+  const size_t alignment =
+      size < kHugePageBytes ? page_bytes : std::max(page_bytes, kHugePageBytes);
+  const size_t mapping_size = size + alignment;
   void* mapping =
       mmap(nullptr, mapping_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
@@ -84,7 +88,7 @@ Result<std::unique_ptr<AddressRange>> reserve_addresses(size_t bytes, size_t pag
   }
   auto* first = static_cast<std::byte*>(mapping);
   const auto address = reinterpret_cast<uintptr_t>(first);
-  std::byte* start = first + (round_up(address, page_bytes) - address);
+  std::byte* start = first + (round_up(address, alignment) - address);
   return std::make_unique<MappedAddresses>(std::span(first, mapping_size), std::span(start, size),
                                            page_bytes);
 }

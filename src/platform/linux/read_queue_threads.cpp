@@ -66,13 +66,24 @@ class ThreadQueue : public ReadQueue {
     SPILLWAY_CHECK(in_flight_ > 0);
     std::unique_lock lock(mutex_);
     finished_.wait(lock, [this] { return !done_.empty(); });
+    return take();
+  }
+
+  Result<std::optional<ReadCompletion>> poll() override {
+    const std::lock_guard lock(mutex_);
+    if (done_.empty()) return std::nullopt;
+    return take();
+  }
+
+ private:
+  // The mutex is held.
+  ReadCompletion take() {
     ReadCompletion completion = std::move(done_.front());
     done_.pop_front();
     --in_flight_;
     return completion;
   }
 
- private:
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {

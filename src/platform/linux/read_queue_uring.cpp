@@ -72,15 +72,18 @@ class UringQueue : public ReadQueue {
       const int error = io_uring_wait_cqe(&ring_, &entry);
       if (error == -EINTR) continue;
       if (error != 0) return ring_error(-error);
-      const auto slot = static_cast<size_t>(io_uring_cqe_get_data64(entry));
-      const int result = entry->res;
-      io_uring_cqe_seen(&ring_, entry);
-      if (auto bytes = advance(slot, result)) {
-        const Read& read = reads_[slot];
-        if (read.guard) read.guard->forget_new_pages();
-        free_.push_back(slot);
-        return ReadCompletion{read.request.id, std::move(*bytes)};
-      }
+      if (auto completion = take(entry)) return *std::move(completion);
+    }
+  }
+
+  Result<std::optional<ReadCompletion>> poll() override {
+    for (;;) {
+      io_uring_cqe* entry = nullptr;
+      const int error = io_uring_peek_cqe(&ring_, &entry);
+      if (error == -EAGAIN) return std::nullopt;
+      if (error == -EINTR) continue;
+      if (error != 0) return ring_error(-error);
+      if (auto completion = take(entry)) return completion;
     }
   }
 
@@ -96,6 +99,19 @@ class UringQueue : public ReadQueue {
     const bool supported = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_READ);
     io_uring_free_probe(probe);
     return supported;
+  }
+
+  // Nothing if the read goes on with another attempt.
+  std::optional<ReadCompletion> take(io_uring_cqe* entry) {
+    const auto slot = static_cast<size_t>(io_uring_cqe_get_data64(entry));
+    const int result = entry->res;
+    io_uring_cqe_seen(&ring_, entry);
+    auto bytes = advance(slot, result);
+    if (!bytes) return std::nullopt;
+    const Read& read = reads_[slot];
+    if (read.guard) read.guard->forget_new_pages();
+    free_.push_back(slot);
+    return ReadCompletion{read.request.id, std::move(*bytes)};
   }
 
   // What came of an attempt: the read's result, or nothing if another attempt is in flight.

@@ -46,14 +46,14 @@ class SimulatedQueue : public ReadQueue {
     SPILLWAY_CHECK(!reads_.empty());
     const std::lock_guard lock(state_.mutex);
     SPILLWAY_TRY(state_.faults.pass(Operation::kWait));
-    const auto read = next_finished();
-    const ReadRequest request = read->request;
-    state_.disk.forget(read->transfer);
-    reads_.erase(read);
-    if (auto fault = state_.faults.pass(Operation::kRead); !fault) {
-      return ReadCompletion{request.id, fail_within(file_.info().path, std::move(fault).error())};
-    }
-    return ReadCompletion{request.id, file_.take(request.offset, request.target)};
+    return take(next_finished());
+  }
+
+  Result<std::optional<ReadCompletion>> poll() override {
+    const std::lock_guard lock(state_.mutex);
+    const auto read = first_to_finish();
+    if (read == reads_.end() || !state_.disk.finished_at(read->transfer)) return std::nullopt;
+    return take(read);
   }
 
  private:
@@ -62,16 +62,30 @@ class SimulatedQueue : public ReadQueue {
     uint64_t transfer;
   };
 
-  // The read that finishes first, of two at once the one submitted first.
+  ReadCompletion take(std::vector<Read>::iterator read) {
+    const ReadRequest request = read->request;
+    state_.disk.forget(read->transfer);
+    reads_.erase(read);
+    if (auto fault = state_.faults.pass(Operation::kRead); !fault) {
+      return {request.id, fail_within(file_.info().path, std::move(fault).error())};
+    }
+    return {request.id, file_.take(request.offset, request.target)};
+  }
+
+  // Of those that have finished the first, of two at once the one submitted first; any other if
+  // none has.
+  std::vector<Read>::iterator first_to_finish() {
+    const auto end_of = [this](const Read& read) {
+      return state_.disk.finished_at(read.transfer)
+          .value_or(std::numeric_limits<double>::infinity());
+    };
+    return std::min_element(reads_.begin(), reads_.end(),
+                            [&](const Read& a, const Read& b) { return end_of(a) < end_of(b); });
+  }
+
   std::vector<Read>::iterator next_finished() {
     for (;;) {
-      const auto end_of = [this](const Read& read) {
-        return state_.disk.finished_at(read.transfer)
-            .value_or(std::numeric_limits<double>::infinity());
-      };
-      const auto first =
-          std::min_element(reads_.begin(), reads_.end(),
-                           [&](const Read& a, const Read& b) { return end_of(a) < end_of(b); });
+      const auto first = first_to_finish();
       if (state_.disk.finished_at(first->transfer)) return first;
       state_.disk.step();
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 
 #include "base/units.h"
 #include "environment.h"
@@ -75,6 +76,29 @@ TEST_P(PlatformReadQueue, ReadsAFileThroughAFewSlots) {
     submit(slot);
   }
   EXPECT_EQ(queue->in_flight(), 0u);
+}
+
+TEST_P(PlatformReadQueue, GivesEachReadOnceToWhoPollsAndWaits) {
+  constexpr unsigned kReads = 5;
+  const auto content = pattern(kReads * kSlotBytes);
+  const auto file = open(put_file("file", content));
+  const Slots slots(platform(), kReads, kSlotBytes);
+  const auto queue = queue_of(*file, kReads);
+  EXPECT_FALSE(queue->poll().value().has_value());  // nothing is on its way
+  for (unsigned i = 0; i < kReads; ++i)
+    ASSERT_TRUE(queue->submit({i * kSlotBytes, slots[i], i}).has_value());
+  std::set<uint64_t> seen;
+  const auto check = [&](const ReadCompletion& completion) {
+    ASSERT_TRUE(completion.bytes.has_value()) << completion.bytes.error().message;
+    EXPECT_TRUE(seen.insert(completion.id).second) << completion.id;
+    expect_content(slots[completion.id], completion.id * kSlotBytes, *completion.bytes, content);
+  };
+  while (queue->in_flight() > 0) {
+    check(queue->wait().value());
+    for (auto more = queue->poll().value(); more; more = queue->poll().value()) check(*more);
+    EXPECT_EQ(queue->in_flight(), kReads - seen.size());
+  }
+  EXPECT_EQ(seen.size(), kReads);
 }
 
 TEST_P(PlatformReadQueue, ReadsAlignedRangesOfAnySize) {

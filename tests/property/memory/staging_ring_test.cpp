@@ -36,7 +36,9 @@ class RingWalk {
     }
     released_.assign(cycle_.size(), 0);
     ring_ = StagingRing::create(*platform_, budget_, *file_, cycle_,
-                                {.slot_bytes = slot_bytes, .slots = slots_})
+                                {.slot_bytes = slot_bytes,
+                                 .slots = slots_,
+                                 .depth = static_cast<unsigned>(below(slots_ + 1))})
                 .value();
   }
 

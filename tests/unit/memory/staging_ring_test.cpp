@@ -28,11 +28,13 @@ class RingInTime : public testing::Test {
   RingInTime() {
     platform_->put_file("model", test::patterned_bytes(kEntries * kBlock));
     file_ = platform_->open("model", {}).value();
+    ring_ = create({.slot_bytes = kBlock, .slots = kSlots});
+  }
+
+  std::unique_ptr<StagingRing> create(StagingRing::Options options) {
     std::vector<StreamRange> cycle;
     for (size_t i = 0; i < kEntries; ++i) cycle.push_back({.offset = i * kBlock, .size = kBlock});
-    ring_ = StagingRing::create(*platform_, budget_, *file_, cycle,
-                                {.slot_bytes = kBlock, .slots = kSlots})
-                .value();
+    return StagingRing::create(*platform_, budget_, *file_, cycle, options).value();
   }
 
   double wait_seconds() const { return ring_->statistics().wait_seconds; }
@@ -55,6 +57,16 @@ TEST_F(RingInTime, FillsEverySlotBeforeItIsAsked) {
   for (size_t i = 0; i < kSlots; ++i) ASSERT_TRUE(ring_->acquire(i).has_value());
   EXPECT_EQ(wait_seconds(), 0);
   EXPECT_EQ(submitted(), kSlots);  // all are held
+}
+
+TEST_F(RingInTime, TakesWholeHugePagesFromOneOn) {
+  const auto bytes = [&](size_t slot_bytes, unsigned slots) {
+    return StagingRing::memory_bytes({.slot_bytes = slot_bytes, .slots = slots}, file_->info(),
+                                     platform_->page_bytes());
+  };
+  EXPECT_EQ(bytes(kBlock, 4), 4 * kBlock);
+  EXPECT_EQ(bytes(kBlock - 100, 4), 4 * kBlock);  // whole pages
+  EXPECT_EQ(bytes(2 * kMiB - 100'000, 3), 6 * kMiB);
 }
 
 TEST_F(RingInTime, RefillsASlotAtOnce) {
@@ -93,6 +105,22 @@ TEST_F(RingInTime, HidesReadsBehindComputingThatTakesLonger) {
     use(i % kEntries);
   }
   EXPECT_LE(wait_seconds() - waited, kLatency + kReadSeconds);  // while it starts
+}
+
+TEST_F(RingInTime, AsksTheDiskAgainBeforeWhatItReadIsUsed) {
+  const uint64_t before = submitted();
+  ring_ = create({.slot_bytes = kBlock, .slots = kSlots, .depth = 2});
+  EXPECT_EQ(submitted() - before, 2u);
+  platform_->spend(1);
+  ASSERT_TRUE(ring_->acquire(0).has_value());  // two have been read by now
+  EXPECT_EQ(submitted() - before, 4u);
+  ASSERT_TRUE(ring_->acquire(1).has_value());
+  EXPECT_EQ(submitted() - before, 4u);  // every slot is in use
+  ASSERT_TRUE(ring_->release(0).has_value());
+  EXPECT_EQ(submitted() - before, 4u);  // two are on their way
+  platform_->spend(1);
+  ASSERT_TRUE(ring_->release(1).has_value());
+  EXPECT_EQ(submitted() - before, 6u);
 }
 
 TEST_F(RingInTime, ReadsNothingThatIsSkippedInTime) {
