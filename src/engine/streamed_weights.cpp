@@ -1,5 +1,8 @@
 #include "engine/streamed_weights.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/check.h"
 
 namespace spillway::engine {
@@ -36,20 +39,62 @@ Result<void> StreamedWeights::release(size_t slice) {
   return parts_.ring->release(*cycle_index);
 }
 
-Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput& input,
-                                       std::span<float> y) {
+bool StreamedWeights::resident(model::WeightId weight) const {
+  const auto& slices = parts_.plan.slices;
+  for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i)
+    if (!resident(slices[i])) return false;
+  return true;
+}
+
+Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
+                                       ops::MatmulInput& input) {
   // Between weights is the finest grain at which a run can be stopped.
   if (parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed)) {
-    SPILLWAY_TRY(skip_from(weight));
+    SPILLWAY_TRY(skip_from(products.front().weight));
     return fail(ErrorCode::kInterrupted, "interrupted");
   }
-  const model::Weight& w = parts_.weights[weight];
-  const size_t prepared = parts_.ops.prepared_bytes(w.dtype, input.tokens, input.columns);
-  if (prepared > 0 && input.quantised == nullptr) {
-    parts_.ops.prepare_input(w.dtype, parts_.prepared.first(prepared), input);
+  prepare(products, input);
+  if (std::all_of(products.begin(), products.end(),
+                  [&](const model::Product& product) { return resident(product.weight); })) {
+    multiply_resident(products, input);
+    return {};
   }
-  const size_t end = first_slice_[weight + 1];
-  for (size_t i = first_slice_[weight]; i < end;) {
+  for (const model::Product& product : products) SPILLWAY_TRY(multiply_slices(product, input));
+  return {};
+}
+
+// What one quantised dtype needs, all of them need.
+void StreamedWeights::prepare(std::span<const model::Product> products, ops::MatmulInput& input) {
+  for (const model::Product& product : products) {
+    const DType dtype = parts_.weights[product.weight].dtype;
+    const size_t bytes = parts_.ops.prepared_bytes(dtype, input.tokens, input.columns);
+    if (bytes > 0 && input.quantised == nullptr)
+      parts_.ops.prepare_input(dtype, parts_.prepared.first(bytes), input);
+  }
+}
+
+void StreamedWeights::multiply_resident(std::span<const model::Product> products,
+                                        const ops::MatmulInput& input) {
+  SPILLWAY_CHECK(products.size() <= ops::kMostProducts);
+  std::array<ops::Product, ops::kMostProducts> whole;
+  for (size_t i = 0; i < products.size(); ++i) {
+    const model::Weight& w = parts_.weights[products[i].weight];
+    host_bytes_ += w.size_bytes();
+    whole[i] = {.weight = {.dtype = w.dtype,
+                           .data = parts_.memory.at(w.file_offset),
+                           .rows = w.rows,
+                           .columns = w.columns},
+                .y = products[i].y.data(),
+                .y_stride = w.rows};
+  }
+  parts_.ops.matmul(input, std::span(whole).first(products.size()));
+}
+
+Result<void> StreamedWeights::multiply_slices(const model::Product& product,
+                                              const ops::MatmulInput& input) {
+  const model::Weight& w = parts_.weights[product.weight];
+  const size_t end = first_slice_[product.weight + 1];
+  for (size_t i = first_slice_[product.weight]; i < end;) {
     const placement::Slice& slice = parts_.plan.slices[i];
     ops::WeightRows rows{
         .dtype = w.dtype, .data = nullptr, .rows = slice.rows, .columns = w.columns};
@@ -61,7 +106,7 @@ Result<void> StreamedWeights::multiply(model::WeightId weight, ops::MatmulInput&
         rows.rows += parts_.plan.slices[next].rows;
       }
     }
-    parts_.ops.matmul(input, rows, y.data() + slice.first_row, w.rows);
+    parts_.ops.matmul(input, rows, product.y.data() + slice.first_row, w.rows);
     for (; i < next; ++i) SPILLWAY_TRY(release(i));
   }
   return {};

@@ -29,8 +29,7 @@ class StreamedWeights final : public model::WeightSource {
   };
   explicit StreamedWeights(const Parts& parts);
 
-  Result<void> multiply(model::WeightId weight, ops::MatmulInput& input,
-                        std::span<float> y) override;
+  Result<void> multiply(std::span<const model::Product> products, ops::MatmulInput& input) override;
   Result<void> skip(model::WeightId weight) override;
   Result<void> embed(std::span<const int32_t> ids, std::span<float> out) override;
 
@@ -39,6 +38,12 @@ class StreamedWeights final : public model::WeightSource {
  private:
   bool resident(const placement::Slice& slice) const;
   Result<const std::byte*> acquire(const placement::Slice& slice);
+  bool resident(model::WeightId weight) const;
+  void prepare(std::span<const model::Product> products, ops::MatmulInput& input);
+  // All of the products' weights are resident.
+  void multiply_resident(std::span<const model::Product> products, const ops::MatmulInput& input);
+  // Slice by slice, as they come.
+  Result<void> multiply_slices(const model::Product& product, const ops::MatmulInput& input);
   // Gives a unit's slot back after its last slice.
   Result<void> release(size_t slice);
   // Ends the pass before `first`, so that the next one finds the ring at its beginning.

@@ -1,5 +1,7 @@
 #include "model/transformer.h"
 
+#include <array>
+
 #include "base/check.h"
 
 namespace spillway::model {
@@ -23,7 +25,7 @@ struct Transformer::Pass {
 };
 
 size_t Transformer::ops_per_token() const {
-  constexpr size_t kOfPlainLayer = 15;
+  constexpr size_t kOfPlainLayer = 12;
   const Architecture& architecture = *config_.architecture;
   const size_t biases = architecture.qkv_bias ? 3 : 0;
   const size_t norms = (architecture.qk_norm ? 2U : 0U) + (architecture.post_norms ? 2U : 0U);
@@ -44,11 +46,16 @@ Result<void> Transformer::forward(const Batch& batch, const KvBlocks& kv, ops::O
   return head(batch, pass);
 }
 
-// y = W x + b
-Result<void> Transformer::multiply(const Linear& linear, ops::MatmulInput& input,
-                                   std::span<float> y, Pass& pass) const {
-  SPILLWAY_TRY(pass.weights.multiply(linear.weight, input, y));
-  if (linear.bias) pass.ops.add_bias(y, small(*linear.bias));
+// y = W x + b, for each output: products of one input share the start and the end of a loop.
+Result<void> Transformer::multiply(std::initializer_list<Output> outputs, ops::MatmulInput& input,
+                                   Pass& pass) const {
+  std::array<Product, ops::kMostProducts> products;
+  size_t count = 0;
+  for (const Output& output : outputs)
+    products[count++] = {.weight = output.linear.weight, .y = output.y};
+  SPILLWAY_TRY(pass.weights.multiply(std::span(products).first(count), input));
+  for (const Output& output : outputs)
+    if (output.linear.bias) pass.ops.add_bias(output.y, small(*output.linear.bias));
   return {};
 }
 
@@ -75,9 +82,8 @@ Result<void> Transformer::queries_and_keys(size_t index, Pass& pass) const {
   const auto q = pass.rows(pass.a.q, config_.q_dim());
   const auto k = pass.rows(pass.a.k, config_.kv_dim());
   ops::MatmulInput input = pass.input(normed, config_.dim);
-  SPILLWAY_TRY(multiply(layer.wq, input, q, pass));
-  SPILLWAY_TRY(multiply(layer.wk, input, k, pass));
-  SPILLWAY_TRY(multiply(layer.wv, input, pass.rows(pass.a.v, config_.kv_dim()), pass));
+  const auto v = pass.rows(pass.a.v, config_.kv_dim());
+  SPILLWAY_TRY(multiply({{layer.wq, q}, {layer.wk, k}, {layer.wv, v}}, input, pass));
   if (config_.interleave_heads) {
     pass.ops.interleave_halves(q, config_.head_dim);
     pass.ops.interleave_halves(k, config_.head_dim);
@@ -113,7 +119,7 @@ Result<void> Transformer::attention(size_t index, Pass& pass) const {
                      cache, attended);
 
   ops::MatmulInput output = pass.input(attended, config_.q_dim());
-  SPILLWAY_TRY(multiply(layer.wo, output, normed, pass));
+  SPILLWAY_TRY(multiply({{layer.wo, normed}}, output, pass));
   if (layer.post_attention_norm) norm(normed, *layer.post_attention_norm, normed, pass);
   pass.ops.add(x, normed);
   return {};
@@ -129,15 +135,14 @@ Result<void> Transformer::feed_forward(const Layer& layer, Pass& pass) const {
 
   norm(x, layer.ffn_norm, normed, pass);
   ops::MatmulInput input = pass.input(normed, config_.dim);
-  SPILLWAY_TRY(multiply(layer.w_gate, input, gate, pass));
-  SPILLWAY_TRY(multiply(layer.w_up, input, up, pass));
+  SPILLWAY_TRY(multiply({{layer.w_gate, gate}, {layer.w_up, up}}, input, pass));
   if (config_.architecture->activation == Activation::kGeglu) {
     pass.ops.geglu(gate, up);
   } else {
     pass.ops.swiglu(gate, up);
   }
   ops::MatmulInput gated = pass.input(gate, config_.ffn_dim);
-  SPILLWAY_TRY(multiply(layer.w_down, gated, normed, pass));
+  SPILLWAY_TRY(multiply({{layer.w_down, normed}}, gated, pass));
   if (layer.post_ffn_norm) norm(normed, *layer.post_ffn_norm, normed, pass);
   pass.ops.add(x, normed);
   return {};
@@ -153,7 +158,8 @@ Result<void> Transformer::head(const Batch& batch, Pass& pass) const {
   const auto logits = a.logits.first(batch.outputs * config_.vocabulary);
   norm(x, output_norm_, normed, pass);
   ops::MatmulInput input = pass.input(normed, config_.dim);
-  SPILLWAY_TRY(pass.weights.multiply(output, input, logits));
+  const Product product{.weight = output, .y = logits};
+  SPILLWAY_TRY(pass.weights.multiply(std::span(&product, 1), input));
   if (config_.final_soft_cap > 0) pass.ops.soft_cap(logits, config_.final_soft_cap);
   return {};
 }

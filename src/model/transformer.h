@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <vector>
@@ -69,7 +70,11 @@ class Transformer {
   Result<void> queries_and_keys(size_t index, Pass& pass) const;
   Result<void> feed_forward(const Layer& layer, Pass& pass) const;
   Result<void> head(const Batch& batch, Pass& pass) const;
-  Result<void> multiply(const Linear& linear, ops::MatmulInput& input, std::span<float> y,
+  struct Output {
+    const Linear& linear;
+    std::span<float> y;
+  };
+  Result<void> multiply(std::initializer_list<Output> outputs, ops::MatmulInput& input,
                         Pass& pass) const;
   void norm(std::span<const float> x, SmallId weight, std::span<float> y, Pass& pass) const;
   ops::RopeOptions rope(const LayerConfig& layer) const;

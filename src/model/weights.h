@@ -39,13 +39,19 @@ struct SmallTensor {
   std::vector<float> values;
 };
 
+// y[t, r] = Σ_c weight[r, c] × input[t, c]; y [tokens, rows].
+struct Product {
+  WeightId weight = 0;
+  std::span<float> y;
+};
+
 // One thread. Weights are asked for in the order of execution, each once a pass.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  // y[t, r] = Σ_c weight[r, c] × input[t, c]; y [tokens, rows]. Prepares the input if that was not
-  // done yet.
-  virtual Result<void> multiply(WeightId weight, ops::MatmulInput& input, std::span<float> y) = 0;
+  // Products of one input with weights that follow each other, at most ops::kMostProducts. Prepares
+  // the input.
+  virtual Result<void> multiply(std::span<const Product> products, ops::MatmulInput& input) = 0;
   // This pass does not need the weight.
   virtual Result<void> skip(WeightId weight) = 0;
   // Rows of the embedding table as floats: out [ids.size(), dim].

@@ -37,6 +37,14 @@ struct MatmulInput {
   const std::byte* quantised = nullptr;  // made by prepare_input; null until then
 };
 
+// y[t × y_stride + r] = Σ_c weight[r, c] × input[t, c] for all t < input.tokens, r < weight.rows.
+struct Product {
+  WeightRows weight;
+  float* y = nullptr;
+  size_t y_stride = 0;
+};
+inline constexpr size_t kMostProducts = 8;  // of one call
+
 // How the keys and values of one layer lie in the paged cache. Element (token t, head h, dim d) of
 // the keys is at blocks[t / block_tokens] + key_offset, element [h, t % block_tokens, d] of
 // [kv_heads, block_tokens, head_dim].
@@ -120,9 +128,12 @@ class Ops {
   // Fills `prepared` (prepared_bytes long, 64-byte aligned) from input.floats and points
   // input.quantised at it.
   virtual void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) = 0;
-  // y[t × y_stride + r] = Σ_c weight[r, c] × input[t, c] for all t < tokens, r < weight.rows.
-  virtual void matmul(const MatmulInput& input, const WeightRows& weight, float* y,
-                      size_t y_stride) = 0;
+  // Products of one input with up to kMostProducts matrices: the threads start and meet once.
+  virtual void matmul(const MatmulInput& input, std::span<const Product> products) = 0;
+  void matmul(const MatmulInput& input, const WeightRows& weight, float* y, size_t y_stride) {
+    const Product product{weight, y, y_stride};
+    matmul(input, std::span(&product, 1));
+  }
 
   // Turns every head of x [tokens, heads, head_dim] in place; token t has position first_position +
   // t.

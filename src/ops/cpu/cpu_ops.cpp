@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
-constexpr size_t kRowsTogether = 4;              // that a kernel of matmul computes in one go
+constexpr size_t kRowsTogether = 8;              // that a kernel of matmul computes in one go
 constexpr size_t kPanelRows = 16;                // likewise, with several tokens
 constexpr size_t kAttentionRows = 48;            // likewise, of attention
 
@@ -64,42 +64,70 @@ void CpuOps::prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInp
   input.quantised = prepared.data();
 }
 
-void CpuOps::matmul(const MatmulInput& input, const WeightRows& weight, float* y, size_t y_stride) {
+void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products) {
+  SPILLWAY_CHECK(products.size() <= kMostProducts);
+  std::array<Pieces, kMostProducts> pieces;
+  size_t count = 0;
+  for (size_t i = 0; i < products.size(); ++i) {
+    pieces[i] = pieces_of(input, products[i], count);
+    count = pieces[i].end;
+  }
+  parallel(count, 1, [&](size_t begin, size_t end) {
+    for (size_t i = 0; begin < end; ++i) {
+      if (begin >= pieces[i].end) continue;
+      const Product& product = products[i];
+      const size_t last = std::min(end, pieces[i].end);
+      kernels_.matmul[slot(product.weight.dtype)](
+          {input, product.weight, product.y, product.y_stride},
+          (begin - pieces[i].begin) * pieces[i].rows,
+          std::min((last - pieces[i].begin) * pieces[i].rows, product.weight.rows));
+      begin = last;
+    }
+  });
+}
+
+CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& product, size_t begin) {
+  const WeightRows& weight = product.weight;
   SPILLWAY_CHECK(input.columns == weight.columns && weight.columns > 0);
   SPILLWAY_CHECK(weight.columns % dtype_info(weight.dtype).block_elements == 0);
   SPILLWAY_CHECK(is_quantised(weight.dtype) ? input.quantised != nullptr : input.floats != nullptr);
-  const MatmulTask task{input, weight, y, y_stride};
-  const auto kernel = kernels_.matmul[slot(weight.dtype)];
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
   const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
-  const size_t grain = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
-  parallel(weight.rows, grain, [&](size_t begin, size_t end) { kernel(task, begin, end); });
+  const size_t rows = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
+  return {.rows = rows, .begin = begin, .end = begin + (weight.rows + rows - 1) / rows};
 }
 
 void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
                   const RopeOptions& options) {
   const size_t width = heads * head_dim;
+  const size_t tokens = x.size() / width;
   const size_t half = options.dims / 2;
   const bool halves = options.layout == RopeLayout::kHalves;
   SPILLWAY_CHECK(options.dims % 2 == 0 && options.dims <= head_dim);
   SPILLWAY_CHECK(options.factors.empty() || options.factors.size() == half);
   for (size_t pair = 0; pair < half; pair += RopeFrequencies::kMost) {
-    const RopeFrequencies pairs(options, pair);
-    parallel(x.size() / width, token_grain(width), [&](size_t begin, size_t end) {
-      for (size_t t = begin; t < end; ++t) {
-        const RopeAngles angles(pairs, first_position + t);
-        for (size_t h = 0; h < heads; ++h) {
-          float* head = x.data() + t * width + h * head_dim;
-          float* first = halves ? head + pair : head + 2 * pair;
-          kernels_.rope({.first = first,
-                         .second = halves ? first + half : first + 1,
-                         .step = halves ? 1U : 2U,
-                         .count = pairs.count,
-                         .cosines = angles.cosines.data(),
-                         .sines = angles.sines.data()});
-        }
+    RopeMemo& memo = rope_memos_[pair / RopeFrequencies::kMost % rope_memos_.size()];
+    const RopeFrequencies& pairs = memo.frequencies(options, pair);
+    const auto turn = [&](const RopeAngles& angles, float* token) {
+      for (size_t h = 0; h < heads; ++h) {
+        float* head = token + h * head_dim;
+        float* first = halves ? head + pair : head + 2 * pair;
+        kernels_.rope({.first = first,
+                       .second = halves ? first + half : first + 1,
+                       .step = halves ? 1U : 2U,
+                       .count = pairs.count,
+                       .cosines = angles.cosines.data(),
+                       .sines = angles.sines.data()});
       }
+    };
+    if (tokens == 1) {
+      turn(memo.angles(first_position), x.data());
+      continue;
+    }
+    parallel(tokens, token_grain(width), [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; ++t)
+        turn(RopeAngles(pairs, first_position + t), x.data() + t * width);
     });
   }
 }

@@ -2,10 +2,12 @@
 // compute them. Made by make_cpu_ops. One thread calls at a time.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "base/thread_pool.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/rope_angles.h"
 #include "ops/ops.h"
 
 namespace spillway::ops::cpu {
@@ -21,8 +23,7 @@ class CpuOps final : public Ops {
   void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) override;
   size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const override;
   void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) override;
-  void matmul(const MatmulInput& input, const WeightRows& weight, float* y,
-              size_t y_stride) override;
+  void matmul(const MatmulInput& input, std::span<const Product> products) override;
   void rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
             const RopeOptions& options) override;
   void store_kv(std::span<const float> keys, std::span<const float> values, size_t first_position,
@@ -42,6 +43,14 @@ class CpuOps final : public Ops {
   void softmax(std::span<float> x) override;
 
  private:
+  // A product's rows, cut: pieces [begin, end) of a loop over all products.
+  struct Pieces {
+    size_t rows;  // of a piece
+    size_t begin;
+    size_t end;
+  };
+  static Pieces pieces_of(const MatmulInput& input, const Product& product, size_t begin);
+
   // pool_.run without an allocation: a std::function of a reference fits into itself.
   template <typename Body>
   void parallel(size_t count, size_t grain, const Body& body) {
@@ -50,6 +59,7 @@ class CpuOps final : public Ops {
 
   ThreadPool& pool_;
   CpuKernels kernels_;
+  std::array<RopeMemo, 2> rope_memos_;  // of pairs 0 to 63, 64 to 127; the next ones again
 };
 
 }  // namespace spillway::ops::cpu

@@ -216,7 +216,7 @@ struct Q45_K : KFormat {
     const __m512i both = _mm512_loadu_si512(block + 16 + (kFive ? 32 : 0) + 64 * group);
     const __m512i mask = _mm512_set1_epi8(15);
     __m512i even = _mm512_and_si512(both, mask);
-    __m512i odd = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+    __m512i odd = high_nibbles(both);
     if constexpr (kFive) {
       const __m512i fifth_bits = twice_32(block + 16);
       const int bit = 1 << (4 * group);
@@ -230,6 +230,17 @@ struct Q45_K : KFormat {
     const __m512i high = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
     return {_mm512_permutex2var_epi64(even, low, odd), _mm512_permutex2var_epi64(even, high, odd)};
   }
+
+  // With the halves of blocks 1 and 3 exchanged, a group's nibbles come to their places faster.
+  static constexpr bool kCrossed = !kFive;
+  static HWY_INLINE Bytes crossed(const std::byte* block, size_t group) {
+    const std::byte* from = block + 16 + 64 * group;
+    const __m512i nibbles = _mm512_set_epi64(kHighNibble, kHighNibble, kLowNibble, kLowNibble,
+                                             kHighNibble, kHighNibble, kLowNibble, kLowNibble);
+    const __m512i both = _mm512_loadu_si512(from);
+    const __m512i exchanged = _mm512_permutex_epi64(both, 0x4E);  // halves of 32 bytes
+    return {move_bits(both, nibbles), move_bits(exchanged, nibbles)};
+  }
 };
 
 struct Q6_K : SubBlockFormat<Q6_K> {
@@ -242,16 +253,17 @@ struct Q6_K : SubBlockFormat<Q6_K> {
     return signed_scales(load_quarters(rows, 192), group, halves_at(rows, 208));
   }
   static HWY_INLINE InOrder in_order(const std::byte* block, size_t group) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    const __m512i upper = _mm512_set1_epi8(0x30);
     const __m512i low = _mm512_loadu_si512(block + 64 * group);
     const __m512i high = twice_32(block + 128 + 32 * group);
-    const __m512i first_high = _mm512_sllv_epi16(high, counts(4, 2));
-    const __m512i second_high = _mm512_srlv_epi16(high, counts(0, 2));
-    const __m512i first =
-        _mm512_or_si512(_mm512_and_si512(low, nibble), _mm512_and_si512(first_high, upper));
-    const __m512i second = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
-                                           _mm512_and_si512(second_high, upper));
+    // Each half of `high` is two blocks' bits.
+    const auto upper = [&](int low_half, int high_half) {
+      const long long a = bit_matrix(low_half, 4, 2);
+      const long long b = bit_matrix(high_half, 4, 2);
+      return move_bits(high, _mm512_set_epi64(b, b, b, b, a, a, a, a));
+    };
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i first = _mm512_or_si512(_mm512_and_si512(low, nibble), upper(0, 2));
+    const __m512i second = _mm512_or_si512(high_nibbles(low), upper(4, 6));
     return {first, second};
   }
 };

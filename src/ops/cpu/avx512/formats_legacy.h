@@ -143,7 +143,7 @@ struct Legacy {
     const __m512i both = blocks == kGroupBlocks ? load_whole_pieces<kBytes, kNibbles>(block)
                                                 : load_pieces<kBytes>(block + kNibbles, blocks);
     __m512i low = _mm512_and_si512(both, nibble);
-    __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+    __m512i high = high_nibbles(both);
     if constexpr (kBits == 5) {
       uint64_t low_bits = 0;
       uint64_t high_bits = 0;

@@ -1,5 +1,5 @@
-// The product with one token: four rows at a time, from the weights' bytes to sums without a detour
-// through memory.
+// The product with one token: eight rows at a time, four to a vector of sums, from the weights'
+// bytes to sums without a detour through memory.
 #pragma once
 
 #include "ops/cpu/avx512/group.h"
@@ -8,15 +8,24 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-inline constexpr size_t kPrefetchBytes = 16384;  // ahead of the end of the rows at hand
+// Ahead of the end of the rows at hand: into the second-level cache, and into the first.
+inline constexpr size_t kFarBytes = 8192;
+inline constexpr size_t kNearBytes = 2048;
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
 }
 
-// A group's columns of the token, in halves of its blocks, or of formats with a scale per 16
-// columns in order: blocks 0 and 1, then 2 and 3. The starts are what the weights' centre
-// contributes, negated.
+// Whether the product with one token takes a format's bytes with the halves of blocks 1 and 3
+// exchanged: Format::crossed().
+template <class Format>
+concept Crossed = requires {
+  requires Format::kCrossed;
+};
+
+// A group's columns of the token, in halves of its blocks (maybe crossed), or of formats with a
+// scale per 16 columns in order: blocks 0 and 1, then 2 and 3. The starts are what the weights'
+// centre contributes, negated.
 struct Input {
   __m512i low;
   __m512i high;
@@ -47,6 +56,11 @@ HWY_INLINE Input load_input(const Token& token, size_t column, size_t blocks) {
   if constexpr (Format::kScales == Per::k16) {
     input.low = first;
     input.high = second;
+  } else if constexpr (Crossed<Format>) {
+    const __m512i low = _mm512_set_epi64(15, 14, 9, 8, 7, 6, 1, 0);     // 16-byte pieces 0, 3, 4, 7
+    const __m512i high = _mm512_set_epi64(13, 12, 11, 10, 5, 4, 3, 2);  // 1, 2, 5, 6
+    input.low = _mm512_permutex2var_epi64(first, low, second);
+    input.high = _mm512_permutex2var_epi64(first, high, second);
   } else {
     input.low = _mm512_shuffle_i64x2(first, second, 0x88);   // 16-byte pieces 0, 2, 4, 6
     input.high = _mm512_shuffle_i64x2(first, second, 0xDD);  // 1, 3, 5, 7
@@ -109,10 +123,18 @@ struct Columns {
 };
 
 template <class Format>
+HWY_INLINE Bytes bytes_of_row(const std::byte* row, size_t half, size_t blocks) {
+  if constexpr (Crossed<Format>) {
+    return Format::crossed(row, half);
+  } else {
+    return Format::bytes(row, half, blocks);
+  }
+}
+
+template <class Format>
 HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
-                            const Columns& columns, __m512 sums) {
+                            const Columns& columns, const Input& x, __m512 sums) {
   const auto [column, blocks] = columns;
-  const Input x = load_input<Format>(token, column, blocks);
   const Scales scales = Format::scales(rows, half, blocks);
   sums = add_minima<Format>(token, column, blocks, scales, sums);
   __m512i low[4];
@@ -120,7 +142,7 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
   HWY_UNROLL(4)
   for (size_t r = 0; r < 4; ++r) {
     if constexpr (Format::kScales == Per::k32) {
-      const Bytes bytes = Format::bytes(rows.at[r], half, blocks);
+      const Bytes bytes = bytes_of_row<Format>(rows.at[r], half, blocks);
       low[r] = dot_bytes(dot_bytes(x.start_low, bytes.low, x.low), bytes.high, x.high);
     } else {
       const auto bytes = Format::in_order(rows.at[r], half);
@@ -141,55 +163,76 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
   return _mm512_fmadd_ps(products, x.scale, sums);
 }
 
-// Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
-// bytes: those that come some kilobytes later are called in now, in the order in which they lie.
-// Past the end of the weights this does nothing.
-template <size_t kBytes>
-HWY_INLINE void prefetch(const std::byte* from) {
-  HWY_UNROLL(16)
-  for (size_t at = 0; at < kBytes; at += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(from + at), _MM_HINT_T1);
+template <class Format, size_t kFours>
+HWY_INLINE void add_groups(const Rows (&rows)[kFours], size_t half, const Token& token,
+                           const Columns& columns, __m512 (&sums)[kFours]) {
+  const Input x = load_input<Format>(token, columns.first, columns.blocks);
+  HWY_UNROLL(2)
+  for (size_t i = 0; i < kFours; ++i)
+    sums[i] = add_group<Format>(rows[i], half, token, columns, x, sums[i]);
 }
 
-// Rows [row, end), at most four of them.
-template <class Format>
-void multiply_four_rows(const MatmulTask& task, size_t row, size_t end, float* y) {
+// Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
+// bytes: those that come later are called in now, in the order in which they lie. Calls into the
+// second-level cache are dropped while too many are under way (about a third of them, where nothing
+// is computed between them), so that what comes soon is called again. Past the end of the weights
+// this does nothing.
+template <size_t kBytes>
+HWY_INLINE void prefetch(const std::byte* from) {
+  const auto* at = reinterpret_cast<const char*>(from);
+  HWY_UNROLL(32)
+  for (size_t i = 0; i < kBytes; i += 64) {
+    _mm_prefetch(at + kFarBytes + i, _MM_HINT_T1);
+    _mm_prefetch(at + kNearBytes + i, _MM_HINT_T0);
+  }
+}
+
+// Rows [row, end), at most 4 × kFours of them.
+template <class Format, size_t kFours>
+void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
   const WeightRows& weight = task.weight;
   const size_t columns = weight.columns;
   const size_t row_size = columns / Format::kColumns * Format::kBytes;
   const Token token = prepared_token(task.input.quantised, 0, columns);
-  Rows rows;
-  for (size_t r = 0; r < 4; ++r) rows.at[r] = weight.data + std::min(row + r, end - 1) * row_size;
-  const std::byte* ahead = rows.at[0] + 4 * row_size + kPrefetchBytes;
-  __m128 total = _mm_setzero_ps();
+  Rows rows[kFours];
+  for (size_t r = 0; r < 4 * kFours; ++r)
+    rows[r / 4].at[r % 4] = weight.data + std::min(row + r, end - 1) * row_size;
+  constexpr size_t kAtOnce = 4 * kFours * kStepBytes<Format>;
+  const std::byte* ahead = rows[0].at[0] + 4 * kFours * row_size;
+  __m128 totals[kFours];
   for (size_t first = 0; first < columns; first += kTileColumns) {
     const size_t end_column = std::min(columns, first + kTileColumns);
-    __m512 sums = _mm512_setzero_ps();
+    __m512 sums[kFours];
+    HWY_UNROLL(2)
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch<4 * kStepBytes<Format>>(ahead);
-      ahead += 4 * kStepBytes<Format>;
+      prefetch<kAtOnce>(ahead);
+      ahead += kAtOnce;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
-        sums = add_group<Format>(rows, half, token, {column + half * kGroupColumns, kGroupBlocks},
-                                 sums);
-      rows = rows.plus(kStepBytes<Format>);
+        add_groups<Format>(rows, half, token, {column + half * kGroupColumns, kGroupBlocks}, sums);
+      for (Rows& four : rows) four = four.plus(kStepBytes<Format>);
     }
-    if (column < end_column) {
-      const size_t blocks = (end_column - column) / kScaleColumns;
-      sums = add_group<Format>(rows, 0, token, {column, blocks}, sums);
+    if (column < end_column)
+      add_groups<Format>(rows, 0, token, {column, (end_column - column) / kScaleColumns}, sums);
+    for (size_t i = 0; i < kFours; ++i) {
+      const __m128 tile = sum_of_quarters(sums[i]);
+      totals[i] = first == 0 ? tile : _mm_add_ps(totals[i], tile);
     }
-    const __m128 tile = sum_of_quarters(sums);
-    total = first == 0 ? tile : _mm_add_ps(total, tile);
   }
-  _mm_mask_storeu_ps(y + row, static_cast<__mmask8>(first_lanes(end - row)), total);
+  for (size_t i = 0; i < kFours && row + 4 * i < end; ++i) {
+    const size_t at = row + 4 * i;
+    _mm_mask_storeu_ps(task.y + at, static_cast<__mmask8>(first_lanes(end - at)), totals[i]);
+  }
 }
 
 template <class Format>
 void multiply_token(const MatmulTask& task, size_t row, size_t end_row) {
-  for (; row < end_row; row += 4)
-    multiply_four_rows<Format>(task, row, std::min(end_row, row + 4), task.y);
+  for (; row + 4 < end_row; row += 8)
+    multiply_rows<Format, 2>(task, row, std::min(end_row, row + 8));
+  if (row < end_row) multiply_rows<Format, 1>(task, row, end_row);
 }
 
 }  // namespace

@@ -3,4 +3,4 @@
 #pragma once
 
 #define SPILLWAY_AVX512_TARGET \
-  "avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx2,fma,f16c,amx-tile,amx-int8"
+  "avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,gfni,avx2,fma,f16c,amx-tile,amx-int8"
