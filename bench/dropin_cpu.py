@@ -40,13 +40,10 @@ def say_bound(run, decode_seconds, needed_bytes):
 
 
 def say_shares(run, model, ids, shares):
-    """Milliseconds a token by share; weights are cut anew for each."""
+    """Milliseconds a token by share."""
     cpu, options = rows(), run.options
     for share in shares:
-        cpu.share = share
-        for parameter in model.parameters():
-            if hasattr(parameter, "spillway_weight"):
-                parameter.spillway_weight.gpu_rows = None
+        cpu.cut_anew(share)
         setup.generate_seconds(run.where.synchronize, model, ids, 3)
         before = cpu.worker.statistics()
         seconds, _ = setup.decode_seconds(run.where.synchronize, model, ids, options.tokens)

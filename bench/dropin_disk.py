@@ -116,8 +116,8 @@ def under_limit(left, words):
     once = [__file__, *words, "--rounds", "1", "--tokens", "2"]
     for program in (once, ["-c", IDLE]):
         with cgroup.group(4 << 30) as group:
-            subprocess.run([*group.prefix(), sys.executable, *program],
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run([*group.prefix(), sys.executable, *program], check=True,
+                           stdout=subprocess.DEVNULL)
             idle = group.peak()
     with cgroup.group(idle + left) as group:
         done = subprocess.run([*group.prefix(), sys.executable, __file__, *words])

@@ -30,8 +30,8 @@ Result<void> DiskBound::sweep() {
   // The sweeps' buffers are the measurement's, not the run's.
   memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
   const auto rate = [&](const platform::File& file, machine::Sweep sweep) {
-    sweep.stride_bytes =
-        machine::kSamplePiece * std::max<uint64_t>(1, file.info().size_bytes / kMostSweep);
+    const uint64_t times = (file.info().size_bytes + kMostSweep - 1) / kMostSweep;
+    sweep.stride_bytes = machine::kSamplePiece * std::max<uint64_t>(1, times);
     return machine::sweep_disk(platform_, budget, file, sweep);
   };
   for (size_t i = 0; i < grid_.size(); ++i) {

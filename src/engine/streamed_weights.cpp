@@ -48,7 +48,7 @@ bool StreamedWeights::resident(model::WeightId weight) const {
 
 Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
                                        ops::MatmulInput& input) {
-  // Between weights is the finest grain at which a run can be stopped.
+  // Between groups of products with the same input is the finest grain at which a run is stopped.
   if (parts_.stop != nullptr && parts_.stop->load(std::memory_order_relaxed)) {
     SPILLWAY_TRY(skip_from(products.front().weight));
     return fail(ErrorCode::kInterrupted, "interrupted");

@@ -1,5 +1,4 @@
 """The CPU's share of the rows of weights that stream, against the same model without."""
-import json
 import threading
 
 import models
@@ -8,8 +7,7 @@ import torch
 
 import spillway.torch
 from spillway.row_worker import RowWorker
-from spillway.torch import cpu_rates
-from spillway.torch.cpu_rates import Amounts, Rates, share_of
+from spillway.torch.cpu_rates import Rates
 from spillway.torch import cpu_rows
 from spillway.torch.cpu_rows import CpuRows
 
@@ -134,6 +132,30 @@ def test_of_many_weights_the_cpu_gets_some_as_a_whole(with_rows, device, monkeyp
     assert all(torch.equal(got[0], other) for other in got[1:])
 
 
+def whole_ones(model, x):
+    """Of each weight that streams, whether it is the CPU's, once x has been used."""
+    with torch.no_grad():
+        model(x)
+    return [p.spillway_weight.gpu_rows == 0 for p in model.parameters()
+            if hasattr(p, "spillway_weight")]
+
+
+def test_which_weights_are_the_cpus_depends_on_the_model_alone(with_rows, device, monkeypatch):
+    monkeypatch.setattr(cpu_rows, "MANY", 4)
+    streamer, _ = with_rows(0.4)
+    one, many = (torch.randn(n, WIDTH).to(device, torch.bfloat16) for n in (1, 64))
+    first = model_of(torch.bfloat16).to(device)
+    wanted = whole_ones(first, one)
+    assert any(wanted) and not all(wanted)
+    del first
+    second = model_of(torch.bfloat16).to(device)
+    with torch.no_grad():
+        second[3:](many)  # more tokens than the CPU takes, and not from the beginning
+        second(many)
+    streamer.cpu_rows.cut_anew(0.4)
+    assert whole_ones(second, many) == whole_ones(second, one) == wanted
+
+
 def test_a_write_is_seen_by_both(with_rows, device):
     model = model_of(torch.bfloat16, bias=False)
     _, jobs = with_rows(0.4)
@@ -190,47 +212,6 @@ def test_the_report_says_where_the_time_went(with_rows, device):
     assert "40.0% of what streams" in text and "waiting for x" in text and "for the link" in text
 
 
-# -- The share
-
-def amounts(link=10 * GB, shared=10 * GB):
-    return Amounts(12 * GB, 10 * GB, link, shared, 100)
-
-
-@pytest.mark.parametrize("shared", [10 * GB, 8 * GB])
-@pytest.mark.parametrize("link", [10 * GB, 7 * GB])
-def test_both_are_done_together(link, shared):
-    found = rates(cpu=40 * GB, link=50 * GB)
-    share = share_of(found, amounts(link, shared))
-    link_seconds = (10 * GB - share * shared) * link / 10 / GB / 50 / GB
-    cpu_seconds = share * shared / 40 / GB
-    between = 12 / 3000 + 100 * cpu_rates.HANDOVER_SECONDS
-    assert link_seconds == pytest.approx(cpu_seconds + between)
-    assert link_seconds < 0.75 * link / 50 / GB
-
-
-def test_a_link_that_brings_packed_weights_leaves_less_to_the_cpu():
-    found = rates(cpu=40 * GB, link=50 * GB, many=22 * GB)
-    assert share_of(found, amounts(link=7 * GB)) < share_of(found, amounts())
-    assert found.most_tokens(0.4) == 4 and found.most_tokens(0.4, 0.7) == 1
-
-
-def test_never_all_rows():
-    found = rates(cpu=500 * GB, link=10 * GB)
-    assert share_of(found, amounts(shared=GB)) < 1
-
-
-def test_a_cpu_that_takes_the_links_bandwidth_away_gets_nothing():
-    shared = Rates(link_alone=400 * GB, link=200 * GB, cpu={1: 200 * GB}, hbm=3000 * GB)
-    assert share_of(shared, amounts()) == 0
-
-
-def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
-    found = rates(cpu=50 * GB, link=50 * GB, many=10 * GB)
-    assert found.most_tokens(0.15) == 4
-    assert found.most_tokens(0.45) == 1
-    assert found.most_tokens(0) == 0
-
-
 def test_beside_small_weights_only_the_parts_of_large_ones_come(with_rows, device):
     streamer, jobs = with_rows(0.5)
     sizes = [(WIDTH, WIDTH), (WIDTH, 256), (256, WIDTH)] * 12
@@ -258,24 +239,6 @@ def test_small_weights_are_the_links(stream, device):
     found = streamer.amounts(4 * MIB)
     assert found.products == 1 and found.shared == 4 * WIDTH * WIDTH
     assert found.streamed == found.link == found.shared + 4 * WIDTH * 256
-
-
-def held_bytes(streamer):
-    """Of the host by the pool, and of HBM."""
-    report = json.loads(streamer.pool.text("pool_report"))
-    return report["tiers"]["host"]["bytes"], streamer.allocated_bytes()
-
-
-def test_rates_are_measured_and_leave_nothing_behind(stream):
-    streamer = stream(40 * MIB)
-    before = held_bytes(streamer)
-    worker = RowWorker(streamer.pool, 1)
-    found = cpu_rates.measure(streamer.device, streamer.pool, worker)
-    worker.close()
-    assert held_bytes(streamer) == before
-    assert sorted(found.cpu) == [1, 2, 4, 8]
-    for rate in (found.link, found.link_alone, found.hbm, *found.cpu.values()):
-        assert 1e8 < rate < 1e13
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 1.5, -0.1, "some"])

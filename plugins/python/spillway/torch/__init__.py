@@ -60,7 +60,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     or 0.9 of what is free. hbm_budget covers weights, the ring, and what torch allocates otherwise,
     for which `work` of it (640 MiB) is kept free of weights; beyond it torch raises its
     OutOfMemoryError. host_budget covers weights and KV caches whose home is the host. cpu_rows: the
-    CPU multiplies a share of the rows of weights that stream, for a few tokens at once and without
+    CPU multiplies a share of the weights that stream, for a few tokens at once and without
     gradients; results are then no longer the same bit for bit. 'auto' measures rates, which takes
     half a second, and settles the share at the first use; a number above 0 and below 1 is the
     share. cpu_attention: the CPU attends to a share of the tokens of KV caches that lie in the

@@ -88,13 +88,13 @@ def find_at_end_of_backward() -> Callable[[Callable[[], None]], None]:
         return lambda callback: callback()
 
 
-def find_allocator_settings() -> Callable[[], str]:
-    """A function that gives what has been set of torch's allocator; where torch does not tell, "".
-    """
+def find_allocator_settings() -> Callable[[], str | None]:
+    """A function that gives what has been set of torch's allocator; where torch does not tell,
+    None."""
     try:
         return _name("_C._accelerator_getAllocatorSettings")
     except AttributeError:
-        return lambda: ""
+        return lambda: None
 
 
 def find_set_allocator_settings() -> Callable[[str], None]:

@@ -131,8 +131,10 @@ class CpuAttention:
             self._device.start_rows(lane.channel, self._job(use.layer, first, grouped.shape, scale))
             try:
                 self._device.mark_link(lane.channel, True)
-                use.arrive()
-                self._device.mark_link(lane.channel, False)
+                try:
+                    use.arrive()
+                finally:
+                    self._device.mark_link(lane.channel, False)
                 ours, our_log = self._device.attend(grouped, keys[:, :, first:],
                                                     values[:, :, first:], scale)
                 use.free()

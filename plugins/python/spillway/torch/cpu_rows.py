@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 
 import torch
 from torch.nn import functional
@@ -57,9 +58,9 @@ class _Lane(Lane):
 
 
 class CpuRows:
-    """`share` of the rows, above 0 and below 1, for `most_tokens` at once; None: found out at the
-    first use from `rates`, and fixed from then on. `amounts(least_bytes)` are cpu_rates.Amounts,
-    where the CPU has rows of weights from that size on."""
+    """`share` of what streams, in bytes, above 0 and below 1; None: found out at the first use from
+    `rates`, and fixed from then on. `amounts(least_bytes)` are cpu_rates.Amounts, where the CPU has
+    rows of weights from that size on."""
 
     def __init__(self, device, worker: RowWorker, amounts, share: float | None, rates: Rates):
         self.worker = worker
@@ -70,6 +71,7 @@ class CpuRows:
         self._lanes = Lanes(device, lambda: _Lane(worker, device))
         self._lock = threading.Lock()
         self._most_tokens = None
+        self._cut = weakref.WeakSet()  # weights of which it is settled what the CPU has
         self._products = 0  # of weights that the CPU may have rows of
         self._due_bytes = 0.0  # of whole weights, until it has its share
 
@@ -83,32 +85,35 @@ class CpuRows:
             return False
         if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
             return False
+        if weight.gpu_rows is None:  # whatever the tokens: so it does not depend on the prompt
+            self._settle(weight)
         tokens = x.numel() // home.shape[1]
-        if not 0 < tokens <= self.most_tokens or tokens * home.shape[1] > X_FLOATS \
-                or tokens * home.shape[0] > Y_FLOATS:
-            return False
-        if weight.gpu_rows is None:
-            with self._lock:
-                if weight.gpu_rows is None:  # another thread may have been first
-                    weight.gpu_rows = self._gpu_rows(weight)
-        return True
+        return 0 < tokens <= self._most_tokens and tokens * home.shape[1] <= X_FLOATS \
+            and tokens * home.shape[0] <= Y_FLOATS
 
-    @property
-    def most_tokens(self) -> int:
-        if self._most_tokens is None:
-            self._settle()
-        return self._most_tokens
-
-    def _settle(self) -> None:
-        """Once: rows that moved between processors would change results."""
+    def cut_anew(self, share: float) -> None:
+        """Nobody uses the weights now. What the CPU has of them is settled again at the next."""
         with self._lock:
-            if self._most_tokens is not None:
+            self.share, self._most_tokens = share, None
+            for weight in self._cut:
+                weight.gpu_rows = None
+            self._cut.clear()
+
+    def _settle(self, weight: Weight) -> None:
+        """Once for a weight: rows that moved between processors would change results. The share,
+        once for all."""
+        with self._lock:
+            if weight.gpu_rows is not None:
                 return
-            amounts = self._amounts(LEAST_BYTES)
-            self._products = amounts.products
-            if self.share is None:
-                self.share = share_of(self.rates, amounts)
-            self._most_tokens = self.rates.most_tokens(self.share, amounts.link_part())
+            if not self._cut:  # a model after another one is cut as it would be alone
+                amounts = self._amounts(LEAST_BYTES)
+                self._products, self._due_bytes = amounts.products, 0.0
+                if self.share is None:
+                    self.share = share_of(self.rates, amounts)
+                if self._most_tokens is None:
+                    self._most_tokens = self.rates.most_tokens(self.share, amounts.link_part())
+            self._cut.add(weight)
+            weight.gpu_rows = self._gpu_rows(weight)
 
     def _gpu_rows(self, weight: Weight) -> int:
         rows = weight.row_count

@@ -187,7 +187,9 @@ class Reader:
                 piece.read(block, self.block_bytes)
             except OSError as failed:
                 error = failed
-            del target, piece  # an idle thread keeps neither
+            del target, piece  # an idle thread keeps neither, nor its block
+            if jobs.empty():
+                block.clear()
             with self._changed:
                 self.bytes += size
                 ticket.error = ticket.error or error

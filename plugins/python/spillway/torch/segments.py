@@ -8,16 +8,21 @@ from spillway.torch import compat
 VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
 
 
+GROWING, FIXED = "expandable_segments:True", "expandable_segments:False"
+
+
 class GrowingSegments:
-    """torch's `expandable_segments` until remove(), unless somebody has set anything there: in
+    """torch's `expandable_segments` until remove(), unless somebody has set anything there, or
+    torch does not tell what is set: in
     segments of fixed sizes a few small tensors keep what is free around them from all that is
     larger, and a budget was reached with room left (docs/results/kv-and-tuning-h100.md)."""
 
     def __init__(self):
-        self._ours = not (any(map(os.environ.get, VARIABLES)) or compat.allocator_settings())
-        if self._ours:
-            compat.set_allocator_settings("expandable_segments:True")
+        if not any(map(os.environ.get, VARIABLES)) and compat.allocator_settings() == "":
+            compat.set_allocator_settings(GROWING)
 
     def remove(self) -> None:
-        if self._ours:
-            compat.set_allocator_settings("expandable_segments:False")
+        """As it was, where nobody has set anything else meanwhile."""
+        if compat.allocator_settings() == GROWING and not any(map(os.environ.get, VARIABLES)):
+            compat.set_allocator_settings(FIXED)
+            compat.set_allocator_settings("")
