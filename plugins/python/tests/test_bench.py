@@ -36,15 +36,19 @@ def dropin(monkeypatch):
             run.where.disable()
 
 
-def result(dropin, monkeypatch, mode, tmp_path, *more):
+def run(bench, words, monkeypatch, tmp_path):
+    """What a bench says with these words. It ends with 0 where all is right, and only there."""
     file = tmp_path / "result.json"
-    words = [mode, *SHAPE, *MODES[mode].split(), *more, "--json", str(file)]
-    monkeypatch.setattr(sys, "argv", ["dropin.py", *words])
+    monkeypatch.setattr(sys, "argv", [bench.__file__, *words, "--json", str(file)])
     with pytest.raises(SystemExit) as end:
-        dropin.main()
+        bench.main()
     found = json.loads(file.read_text())
     assert found["ok"] == (end.value.code == 0)
     return found
+
+
+def result(dropin, monkeypatch, mode, tmp_path, *more):
+    return run(dropin, [mode, *SHAPE, *MODES[mode].split(), *more], monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -79,40 +83,35 @@ def test_a_budget_that_is_broken_is_no_success(dropin, monkeypatch, tmp_path):
     assert not found["ok"] and not found["hbm_budget_holds"]
 
 
-@pytest.mark.parametrize(("mode", "checks"), [
-    ("decode --noise", 3), ("decode --cpu-attention 0.6 --shares 0.4", 3), ("restore", 4)])
-def test_a_kv_cache_beyond_hbm(dropin, monkeypatch, tmp_path, mode, checks):
-    import dropin_kv
+@pytest.fixture
+def little(monkeypatch):
+    """Enough for the CPU to attend to, and for rates to be measured with."""
     monkeypatch.setattr(cpu_attention, "LEAST_BYTES", 1)
     monkeypatch.setattr(cpu_rates, "CHUNK_BYTES", 1 << 20)
-    file = tmp_path / "result.json"
+
+
+@pytest.mark.parametrize(("mode", "checks"), [
+    ("decode --noise", 3), ("decode --cpu-attention 0.6 --shares 0.4", 3), ("restore", 4)])
+def test_a_kv_cache_beyond_hbm(dropin, little, monkeypatch, tmp_path, mode, checks):
+    import dropin_kv
     words = (f"{mode} --stand-in --layers 6 --hidden 256 --ffn 256 --vocabulary 300 --context 200 "
              f"--chunk 90 --tokens 4 --link-bytes 1MiB --work 1MiB --hbm-budget 7.2MiB "
-             f"--large-budget 200MiB --host-budget 128MiB --json {file}")
-    monkeypatch.setattr(sys, "argv", ["dropin_kv.py", *words.split()])
-    with pytest.raises(SystemExit) as end:
-        dropin_kv.main()
-    found = json.loads(file.read_text())
-    assert end.value.code == 0 and found["ok"] and found["hbm_budget_holds"]
+             f"--large-budget 200MiB --host-budget 128MiB")
+    found = run(dropin_kv, words.split(), monkeypatch, tmp_path)
+    assert found["ok"] and found["hbm_budget_holds"]
     assert len([key for key in found if "equal" in key or "all_" in key]) == checks
     if mode != "restore":
         assert found["kv_bytes"][1] > 0
     assert ("share_0.4" in found and min(found["relative_error"]) > 0) == ("cpu" in mode)
 
 
-def test_where_the_time_of_tokens_goes(dropin, monkeypatch, tmp_path):
+def test_where_the_time_of_tokens_goes(dropin, little, monkeypatch, tmp_path):
     import dropin_kv_tokens
-    monkeypatch.setattr(cpu_attention, "LEAST_BYTES", 1)
-    monkeypatch.setattr(cpu_rates, "CHUNK_BYTES", 1 << 20)
-    file = tmp_path / "result.json"
-    words = (f"--again 2 --every 1 --cpu-attention 0.6 --stand-in --layers 4 --hidden 256 "
-             f"--ffn 256 --vocabulary 300 --context 200 --chunk 90 --tokens 3 --link-bytes 1MiB "
-             f"--work 1MiB --hbm-budget 5.5MiB --host-budget 128MiB --json {file}")
-    monkeypatch.setattr(sys, "argv", ["dropin_kv_tokens.py", *words.split()])
-    with pytest.raises(SystemExit) as end:
-        dropin_kv_tokens.main()
-    found = json.loads(file.read_text())
-    assert end.value.code == 0 and len(found["the_first_tokens"]) == 3
+    words = ("--again 2 --every 1 --cpu-attention 0.6 --stand-in --layers 4 --hidden 256 --ffn 256 "
+             "--vocabulary 300 --context 200 --chunk 90 --tokens 3 --link-bytes 1MiB --work 1MiB "
+             "--hbm-budget 5.5MiB --host-budget 128MiB")
+    found = run(dropin_kv_tokens, words.split(), monkeypatch, tmp_path)
+    assert found["ok"] and len(found["the_first_tokens"]) == 3
     for rows in (found["the_first_tokens"], found["again"], found["with_that_share_given"]):
         assert all(row["ms"] >= row["launch"] > 0 < row["attend"] and row["copied"] > 0
                    and row["host_MiB"] > 0 for row in rows)
@@ -136,14 +135,7 @@ def tune(monkeypatch, dropin):
 
 
 def tuned(tune, monkeypatch, mode, tmp_path):
-    file = tmp_path / "result.json"
-    words = [mode, *TUNING, *TUNING_MODES[mode].split(), "--json", str(file)]
-    monkeypatch.setattr(sys, "argv", ["dropin_tune.py", *words])
-    with pytest.raises(SystemExit) as end:
-        tune.main()
-    found = json.loads(file.read_text())
-    assert found["ok"] == (end.value.code == 0)
-    return found
+    return run(tune, [mode, *TUNING, *TUNING_MODES[mode].split()], monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("mode", TUNING_MODES)

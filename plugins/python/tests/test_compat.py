@@ -111,8 +111,7 @@ def test_what_somebody_set_of_the_allocator_stays(nothing_set, monkeypatch, vari
 
 def test_an_allocator_without_settings_is_left_alone(nothing_set, monkeypatch):
     with monkeypatch.context() as lacking:
-        for name in ("_accelerator_getAllocatorSettings", "_accelerator_setAllocatorSettings",
-                     "_cuda_cudaCachingAllocator_set_allocator_settings"):
+        for name in ("_accelerator_getAllocatorSettings", "_accelerator_setAllocatorSettings"):
             lacking.delattr(torch._C, name, raising=False)
         found = compat.find_allocator_settings(), compat.find_set_allocator_settings()
     for name, function in zip(("allocator_settings", "set_allocator_settings"), found):

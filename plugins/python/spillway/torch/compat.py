@@ -100,11 +100,10 @@ def find_allocator_settings() -> Callable[[], str | None]:
 def find_set_allocator_settings() -> Callable[[str], None]:
     """A function that sets it, in the form of PYTORCH_CUDA_ALLOC_CONF; where torch does not offer
     that, nothing."""
-    for name in ("_accelerator_setAllocatorSettings",
-                 "_cuda_cudaCachingAllocator_set_allocator_settings"):
-        if hasattr(torch._C, name):
-            return getattr(torch._C, name)
-    return lambda settings: None
+    try:
+        return _name("_C._accelerator_setAllocatorSettings")
+    except AttributeError:
+        return lambda settings: None
 
 
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).

@@ -6,23 +6,22 @@ import os
 from spillway.torch import compat
 
 VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
-
-
 GROWING, FIXED = "expandable_segments:True", "expandable_segments:False"
 
 
 class GrowingSegments:
     """torch's `expandable_segments` until remove(), unless somebody has set anything there, or
-    torch does not tell what is set: in
-    segments of fixed sizes a few small tensors keep what is free around them from all that is
-    larger, and a budget was reached with room left (docs/results/kv-and-tuning-h100.md)."""
+    torch does not tell what is set: in segments of fixed sizes a few small tensors keep what is
+    free around them from all that is larger, and a budget was reached with room left
+    (docs/results/kv-and-tuning-h100.md)."""
 
     def __init__(self):
-        if not any(map(os.environ.get, VARIABLES)) and compat.allocator_settings() == "":
+        self._ours = not any(map(os.environ.get, VARIABLES)) and compat.allocator_settings() == ""
+        if self._ours:
             compat.set_allocator_settings(GROWING)
 
     def remove(self) -> None:
         """As it was, where nobody has set anything else meanwhile."""
-        if compat.allocator_settings() == GROWING and not any(map(os.environ.get, VARIABLES)):
+        if self._ours and compat.allocator_settings() == GROWING:
             compat.set_allocator_settings(FIXED)
             compat.set_allocator_settings("")
