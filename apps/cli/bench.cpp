@@ -37,7 +37,7 @@ class Bench {
   }
 
   Result<void> round() {
-    SPILLWAY_TRY(rates_->measure());
+    SPILLWAY_TRY(rates_->before_round());
     engine_->rewind(0);
     SPILLWAY_ASSIGN(const engine::Generation g,
                     engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
@@ -46,6 +46,7 @@ class Bench {
                                       .ignore_end = true}));
     if (g.reason == engine::StopReason::kInterrupted)
       return fail(ErrorCode::kInterrupted, "interrupted");
+    SPILLWAY_TRY(rates_->after_round());
     const size_t tokens = options_.prefill ? prompt_.size() : g.passes;
     const double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
     speeds_.push_back(static_cast<double>(tokens) / seconds);
@@ -58,19 +59,15 @@ class Bench {
   Speed speed() const {
     Speed speed = last_;
     speed.tokens_per_second = median(speeds_);
-    const placement::Prediction p = rates_->prediction();
-    // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
-    const double tokens_per_pass =
-        options_.prefill ? static_cast<double>(prompt_.size()) / static_cast<double>(passes())
-                         : 1.0;
-    speed.bound_tokens_per_second = p.bound_tokens_per_second * tokens_per_pass;
-    speed.predicted_tokens_per_second = p.tokens_per_second * tokens_per_pass;
+    speed.bound_tokens_per_second = rates_->bound_tokens_per_second() * tokens_per_pass();
+    speed.predicted_tokens_per_second = median(predictions());
     return speed;
   }
 
   nlohmann::ordered_json json() const {
     nlohmann::ordered_json json = speed_json(speed());
     json["rounds"] = speeds_;
+    json["predicted_rounds"] = predictions();
     json["threads"] = session_.settings.threads;
     json["instruction_set"] = session_.ops->instruction_set();
     json["dram_bytes_per_second"] = rates_->dram_rate();
@@ -115,9 +112,20 @@ class Bench {
     return {};
   }
 
-  size_t passes() const {
+  // Of each round.
+  std::vector<double> predictions() const {
+    std::vector<double> speeds;
+    for (size_t round = 0; round < speeds_.size(); ++round)
+      speeds.push_back(rates_->predicted_tokens_per_second(round) * tokens_per_pass());
+    return speeds;
+  }
+
+  // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
+  double tokens_per_pass() const {
+    if (!options_.prefill) return 1.0;
     const size_t chunk = engine_->shape().chunk;
-    return (prompt_.size() + chunk - 1) / chunk;
+    const size_t passes = (prompt_.size() + chunk - 1) / chunk;
+    return static_cast<double>(prompt_.size()) / static_cast<double>(passes);
   }
 
   const BenchOptions options_;

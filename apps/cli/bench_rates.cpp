@@ -29,8 +29,7 @@ BenchRates::BenchRates(Session& session, const engine::Engine& engine, machine::
     disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
 }
 
-Result<void> BenchRates::measure() {
-  if (disk_) SPILLWAY_TRY(measure_disk());
+Result<void> BenchRates::before_round() {
   memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
   SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
   SPILLWAY_ASSIGN(const double dram,
@@ -41,18 +40,24 @@ Result<void> BenchRates::measure() {
   SPILLWAY_ASSIGN(const double pass, engine::measure_pass(session_.context(budget), session_.model,
                                                           session_.settings.kv, position_));
   pass_seconds_.push_back(pass);
+  if (!disk_) return {};
+  SPILLWAY_TRY(disk_->sweep());
+  SPILLWAY_ASSIGN(const double ring, ring_rate());
+  ring_.push_back(ring);
   return {};
 }
 
-// The sweeps of the bound, and the reads of the plan.
-Result<void> BenchRates::measure_disk() {
-  SPILLWAY_TRY(disk_->sweep());
-  memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
-  SPILLWAY_ASSIGN(const double rate,
-                  machine::sweep_ring(*session_.platform, budget, *session_.model.file,
-                                      engine_.plan().cycle, engine_.plan().staging));
-  ring_.push_back(rate);
+Result<void> BenchRates::after_round() {
+  if (!disk_) return {};
+  SPILLWAY_ASSIGN(const double ring, ring_rate());
+  ring_.back() = (ring_.back() + ring) / 2;
   return {};
+}
+
+Result<double> BenchRates::ring_rate() {
+  memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
+  return machine::sweep_ring(*session_.platform, budget, *session_.model.file, engine_.plan().cycle,
+                             engine_.plan().staging);
 }
 
 // Memory that a measurement may hold beside the run.
@@ -101,30 +106,34 @@ Result<void> BenchRates::measure_kernels(uint64_t spare) {
   return {};
 }
 
-machine::Machine BenchRates::medians() const {
-  machine::Machine machine = known_;
-  machine.dram_bytes_per_second = dram_rate();
-  machine.seconds_per_op = median(op_seconds_);
-  for (const auto& [dtype, rates] : kernels_)
-    machine.set_kernel_rate({dtype, session_.settings.threads, median(rates)});
-  if (disk_) machine.disks[std::to_string(session_.model.file->info().device)] = disk_->medians();
-  return machine;
+placement::Workload BenchRates::workload() const {
+  return engine::make_workload(session_.model, *session_.ops, session_.settings, engine_.shape());
 }
 
-placement::Prediction BenchRates::prediction() const {
-  machine::Machine machine = medians();
-  placement::Workload workload =
-      engine::make_workload(session_.model, *session_.ops, session_.settings, engine_.shape());
-  workload.seconds_beside_products = median(pass_seconds_);
-  placement::Prediction found = placement::predict(workload, machine, engine_.plan());
-  if (!disk_) return found;
-  const double bound = found.bound_tokens_per_second;
-  const double share = median(ring_) / found.disk_bytes_per_second;
-  for (auto& [device, disk] : machine.disks)
-    for (machine::DiskRate& rate : disk.rates) rate.bytes_per_second *= share;
-  found = placement::predict(workload, machine, engine_.plan());
-  found.bound_tokens_per_second = bound;
-  return found;
+double BenchRates::bound_tokens_per_second() const {
+  machine::Machine machine = known_;
+  machine.dram_bytes_per_second = dram_rate();
+  if (disk_) machine.disks[std::to_string(session_.model.file->info().device)] = disk_->medians();
+  return placement::predict(workload(), machine, engine_.plan()).bound_tokens_per_second;
+}
+
+double BenchRates::predicted_tokens_per_second(size_t round) const {
+  machine::Machine machine = known_;
+  machine.dram_bytes_per_second = dram_[round];
+  machine.seconds_per_op = op_seconds_[round];
+  for (const auto& [dtype, rates] : kernels_)
+    machine.set_kernel_rate({dtype, session_.settings.threads, rates[round]});
+  placement::Workload workload = this->workload();
+  workload.seconds_beside_products = pass_seconds_[round];
+  if (disk_) {
+    // The sweeps' table, so much of it as the plan's reads got.
+    machine::Disk& disk = machine.disks[std::to_string(session_.model.file->info().device)];
+    disk = disk_->medians();
+    const placement::Prediction swept = placement::predict(workload, machine, engine_.plan());
+    for (machine::DiskRate& rate : disk.rates)
+      rate.bytes_per_second *= ring_[round] / swept.disk_bytes_per_second;
+  }
+  return placement::predict(workload, machine, engine_.plan()).tokens_per_second;
 }
 
 double BenchRates::dram_rate() const {

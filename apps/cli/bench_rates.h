@@ -22,12 +22,18 @@ class BenchRates {
   BenchRates(Session& session, const engine::Engine& engine, machine::Machine known,
              size_t position);
 
-  // One measurement of everything, with buffers of its own: it is not the run.
-  Result<void> measure();
+  // Before and after each round, with buffers of their own: a measurement is not the run. A disk
+  // that others share is another one seconds later, so that the plan's own reads are timed last
+  // before the round and first after it.
+  Result<void> before_round();
+  Result<void> after_round();
 
-  // By the medians so far. Its bound is of sweeps over the file by block and depth; tokens a second
-  // are predicted with the rate at which the plan's own reads come when nobody computes.
-  placement::Prediction prediction() const;
+  // What a pass should take at best: by the medians of all rounds, the disk's of sweeps over the
+  // file by block and depth.
+  double bound_tokens_per_second() const;
+  // What a round should have given: by its own rates, the disk's as the plan's reads come when
+  // nobody computes.
+  double predicted_tokens_per_second(size_t round) const;
   double dram_rate() const;
 
   bool reads_disk() const { return disk_.has_value(); }
@@ -40,16 +46,17 @@ class BenchRates {
   Result<uint64_t> spare_bytes() const;
   size_t kernel_buffer(uint64_t spare) const;
   const model::Weight& largest_matrix() const;
-  Result<void> measure_disk();
+  Result<double> ring_rate();
   Result<void> measure_kernels(uint64_t spare);
-  machine::Machine medians() const;
+  placement::Workload workload() const;
 
   Session& session_;
   const engine::Engine& engine_;
   const machine::Machine known_;
   const size_t position_;
   std::optional<DiskBound> disk_;
-  std::vector<double> ring_;
+  // Of each round:
+  std::vector<double> ring_;  // the mean of before and after
   std::vector<double> dram_;
   std::vector<double> op_seconds_;
   std::vector<double> pass_seconds_;
