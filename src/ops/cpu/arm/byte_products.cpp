@@ -1,11 +1,13 @@
 #include "ops/cpu/byte_products.h"
 
+#include "hwy/highway.h"
 #include "ops/cpu/arm/kernels.h"
 #include "platform/arm_features.h"
 
 namespace spillway::ops::cpu {
 
-std::vector<CpuKernels> with_byte_products(CpuKernels kernels, int64_t /*target*/) {
+std::vector<CpuKernels> with_byte_products(CpuKernels kernels, int64_t target) {
+  if (target != HWY_NEON) return {kernels};
   const platform::ArmFeatures features = platform::arm_features();
   std::vector<CpuKernels> result;
   if (features.matrix_products) {

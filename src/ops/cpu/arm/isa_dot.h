@@ -9,7 +9,7 @@
 #ifdef __clang__
 #define SPILLWAY_BYTES_TARGET "dotprod"
 #else
-#define SPILLWAY_BYTES_TARGET "+dotprod"
+#define SPILLWAY_BYTES_TARGET "arch=armv8.2-a+dotprod"
 #endif
 #endif
 

@@ -1,7 +1,7 @@
 #ifdef __clang__
 #define SPILLWAY_BYTES_TARGET "dotprod,i8mm"
 #else
-#define SPILLWAY_BYTES_TARGET "+dotprod+i8mm"
+#define SPILLWAY_BYTES_TARGET "arch=armv8.2-a+dotprod+i8mm"
 #endif
 #include "ops/cpu/arm/isa_dot.h"
 // After it:
