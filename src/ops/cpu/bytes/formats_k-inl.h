@@ -8,17 +8,13 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_BYTES_TARGET)
 namespace spillway::ops::cpu::bytes {
 namespace {
 
-// Four bytes as floats.
+// The scales of blocks' halves: eight signed bytes, times an f16.
 template <class Byte>
-HWY_INLINE Floats4 floats_of(const Byte* bytes) {
-  return to_floats(Ints4{bytes[0], bytes[1], bytes[2], bytes[3]});
-}
-
-// Signed bytes 0, 2, 4, 6 and 1, 3, 5, 7, times an f16: scales of blocks' halves.
-HWY_INLINE Scales signed_scales(const int8_t* eight, float factor) {
+HWY_INLINE Scales signed_scales(const Byte* eight, float factor) {
+  const Floats all = to_floats(even_then_odd(ints_at<SignedBytes8>(eight))) * all_floats(factor);
   Scales result = {};
-  result.low = to_floats(Ints4{eight[0], eight[2], eight[4], eight[6]}) * four_floats(factor);
-  result.high = to_floats(Ints4{eight[1], eight[3], eight[5], eight[7]}) * four_floats(factor);
+  result.low = lower(all);
+  result.high = upper(all);
   return result;
 }
 
@@ -45,14 +41,10 @@ struct Q2_K : KFormat {
   }
   template <class Isa, size_t kHalf>
   static HWY_INLINE Scales scales(const std::byte* at) {
-    uint8_t both[8];
-    std::memcpy(both, at + 8 * kHalf, sizeof(both));
-    const Ints4 low = {both[0], both[2], both[4], both[6]};
-    const Ints4 high = {both[1], both[3], both[5], both[7]};
-    const Floats4 scale = four_floats(Isa::half_at(at + 80));
-    const Floats4 minimum = four_floats(-Isa::half_at(at + 82));
-    return {to_floats(low & 15) * scale, to_floats(high & 15) * scale,
-            to_floats(low >> 4) * minimum, to_floats(high >> 4) * minimum};
+    const Ints both = even_then_odd(ints_at<Bytes8>(at + 8 * kHalf));
+    const Floats scales = to_floats(both & 15) * all_floats(Isa::half_at(at + 80));
+    const Floats minima = to_floats(both >> 4) * all_floats(-Isa::half_at(at + 82));
+    return {lower(scales), upper(scales), lower(minima), upper(minima)};
   }
 };
 
@@ -94,9 +86,13 @@ struct Q45_K : KFormat {
   template <class Isa, size_t kHalf>
   static HWY_INLINE Scales scales(const std::byte* at) {
     const ScalesAndMins sub = unpack_scales_and_mins(at + 4);
+    const auto four = [](const std::array<uint8_t, 8>& of) {
+      const Ints all = ints_at<Bytes8>(of.data());
+      return to_floats(kHalf == 0 ? lower(all) : upper(all));
+    };
     Scales result = {};
-    result.low = floats_of(sub.scales.data() + 4 * kHalf) * four_floats(Isa::half_at(at));
-    result.minima_low = floats_of(sub.mins.data() + 4 * kHalf) * four_floats(-Isa::half_at(at + 2));
+    result.low = four(sub.scales) * four_floats(Isa::half_at(at));
+    result.minima_low = four(sub.mins) * four_floats(-Isa::half_at(at + 2));
     return result;
   }
 };
@@ -116,9 +112,7 @@ struct Q6_K : KFormat {
   }
   template <class Isa, size_t kHalf>
   static HWY_INLINE Scales scales(const std::byte* at) {
-    int8_t eight[8];
-    std::memcpy(eight, at + 192 + 8 * kHalf, sizeof(eight));
-    return signed_scales(eight, Isa::half_at(at + 208));
+    return signed_scales(at + 192 + 8 * kHalf, Isa::half_at(at + 208));
   }
 };
 

@@ -40,14 +40,14 @@ struct Group {
     g.values = token.values + column;
     g.scales = load_vector<Floats4>(token.scales + column / kScaleColumns);
     if constexpr (kCentre != 0) {
-      const int16_t* t = token.totals16 + column / kSubColumns;
-      g.starts = Ints{t[0], t[2], t[4], t[6], t[1], t[3], t[5], t[7]} * -kCentre;
+      const Ints totals = ints_at<Shorts8>(token.totals16 + column / kSubColumns);
+      g.starts = even_then_odd(totals) * -kCentre;
     }
     g.sums32 = token.sums32 + column / kScaleColumns;
     if constexpr (kMinima == Per::k16) {
-      const float* s = token.sums16 + column / kSubColumns;
-      g.sums_low = Floats4{s[0], s[2], s[4], s[6]};
-      g.sums_high = Floats4{s[1], s[3], s[5], s[7]};
+      const auto sums = load_vector<Floats>(token.sums16 + column / kSubColumns);
+      g.sums_low = lower(even_then_odd(sums));
+      g.sums_high = upper(even_then_odd(sums));
     }
     return g;
   }

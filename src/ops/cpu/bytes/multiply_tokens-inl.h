@@ -11,8 +11,6 @@ namespace {
 
 inline constexpr size_t kPanels = 2;  // that share what is made ready of the tokens
 
-using Shorts8 [[gnu::vector_size(16)]] = int16_t;
-
 // Some of the batch's tokens, in the columns of one tile. What is read as one number for all rows
 // lies together here, so that it is found without an address for each token.
 template <size_t kTokens>
@@ -38,10 +36,8 @@ struct alignas(64) TokenTile {
       if constexpr (kCentre != 0) {
         int16_t totals[2 * kTileBlocks] = {};
         std::copy_n(token.totals16 + 2 * block, 2 * blocks, totals);
-        for (size_t i = 0; i < 2 * kTileBlocks; i += 8) {
-          const auto eight = load_vector<Shorts8>(totals + i);
-          store_vector(__builtin_convertvector(eight, Ints) * -kCentre, starts[t] + i);
-        }
+        for (size_t i = 0; i < 2 * kTileBlocks; i += 8)
+          store_vector(ints_at<Shorts8>(totals + i) * -kCentre, starts[t] + i);
       }
     }
   }

@@ -35,6 +35,9 @@ using Bytes [[gnu::vector_size(32)]] = uint8_t;
 using Ints [[gnu::vector_size(32)]] = int32_t;
 using Floats [[gnu::vector_size(32)]] = float;
 using Bytes16 [[gnu::vector_size(16)]] = uint8_t;
+using Bytes8 [[gnu::vector_size(8)]] = uint8_t;
+using SignedBytes8 [[gnu::vector_size(8)]] = int8_t;
+using Shorts8 [[gnu::vector_size(16)]] = int16_t;
 using Ints4 [[gnu::vector_size(16)]] = int32_t;
 using Floats4 [[gnu::vector_size(16)]] = float;
 
@@ -74,10 +77,26 @@ HWY_INLINE Floats to_floats(Ints v) {
 HWY_INLINE Floats4 to_floats(Ints4 v) {
   return __builtin_convertvector(v, Floats4);
 }
+// Eight numbers as lanes.
+template <class Eight, class T>
+HWY_INLINE Ints ints_at(const T* from) {
+  return __builtin_convertvector(load_vector<Eight>(from), Ints);
+}
+// Lanes 0, 2, 4, 6, then 1, 3, 5, 7.
+template <class Vector>
+HWY_INLINE Vector even_then_odd(Vector v) {
+  return __builtin_shufflevector(v, v, 0, 2, 4, 6, 1, 3, 5, 7);
+}
 HWY_INLINE Ints4 lower(Ints v) {
   return __builtin_shufflevector(v, v, 0, 1, 2, 3);
 }
 HWY_INLINE Ints4 upper(Ints v) {
+  return __builtin_shufflevector(v, v, 4, 5, 6, 7);
+}
+HWY_INLINE Floats4 lower(Floats v) {
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3);
+}
+HWY_INLINE Floats4 upper(Floats v) {
   return __builtin_shufflevector(v, v, 4, 5, 6, 7);
 }
 
