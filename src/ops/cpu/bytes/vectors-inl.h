@@ -1,6 +1,6 @@
 // Products of 8-bit integers on instruction sets with vectors of 256 bits, or pairs of 128: the
 // kernels of this folder are written once, in the compiler's own vector types, for an `Isa` that
-// has what those types lack (avx2/, neon/; Highway 1.0.3 has no products of bytes). Included by the
+// has what those types lack (avx2/, arm/; Highway 1.0.3 has no products of bytes). Included by the
 // one file per instruction set that defines SPILLWAY_BYTES_TARGET first; everything is local to it.
 //
 // An Isa is a struct of
@@ -10,9 +10,8 @@
 //   float half_at(const std::byte*): an f16
 //   Ints block_dots<Format>(Bytes weights, Bytes input): of 32 columns, the first 16 in the lower
 //     four lanes, the others in the upper four, in sums of any columns
-//   Ints sums_of_lanes(const Ints (&v)[4]): lane i is the sum of v[i]'s lower four lanes, lane 4 +
-//   i
-//     that of the upper four
+//   Ints sums_of_lanes(const Ints (&v)[4]): lane i is the sum of v[i]'s lower four lanes, lane
+//     4 + i that of the upper four
 //   void store_block(const Bytes (&rows)[8], std::byte* to): 32 columns of eight rows, for
 //   void dots<Format, kTokens>(const std::byte* weights, const int8_t* x, size_t stride,
 //                              Ints (&sums)[2][kTokens]): adds the products of those rows (lanes)
