@@ -167,12 +167,12 @@ def test_a_pass_ends_where_a_weight_comes_again():
     passes = measures.Passes(clock=lambda: now[0])
     encoder, first, second = object(), object(), object()
     copied = 0
-    passes.note(encoder, copied)
+    passes.note(encoder, copied, 2 * copied)
     for _ in range(4):
         for weight in (first, second):
             now[0] += 1
             copied += 10
-            passes.note(weight, copied)
+            passes.note(weight, copied, 2 * copied)
     assert passes.count == 3 and passes.seconds() == 2 and passes.streamed_bytes() == 20
 
 

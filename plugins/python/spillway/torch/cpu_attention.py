@@ -93,7 +93,7 @@ class CpuAttention:
 
     def tokens(self, layer) -> int:
         """So many of the first ones of a layer in the host, by what its cache was last used for."""
-        if not _could_be(layer):
+        if not takes_layer(layer):
             return 0
         keys, values = layer.parts()
         count = int(self.share_for(layer) * layer.length) // TOKENS_TOGETHER * TOKENS_TOGETHER
@@ -101,8 +101,7 @@ class CpuAttention:
 
     def is_beside(self, layer) -> bool:
         """The layer is in HBM, and the CPU has tokens of others of its cache."""
-        return _could_be(layer) and any(
-            other.in_host and self.tokens(other) for other in layer.group.layers())
+        return any(other.in_host and self.tokens(other) for other in layer.group.layers())
 
     def share_for(self, layer) -> float:
         """Of the cache that it is of; found out anew when the cache has grown."""
@@ -120,7 +119,7 @@ class CpuAttention:
     def attend(self, query, keys, values, use, scale) -> torch.Tensor | None:
         """scaled_dot_product_attention(query, keys, values), nearly; None: not here. Keys and
         values before use.first are read in the host."""
-        lane = self._lanes.here() if self._takes(query, keys) else None
+        lane = self._lanes.here() if _takes(self._device, query, keys) else None
         if lane is None:
             return None
         grouped, scale = _by_group(query, keys, scale)
@@ -144,24 +143,6 @@ class CpuAttention:
                     part.was_read()
             found = torch.lerp(ours.float(), theirs, torch.sigmoid(their_log - our_log)[..., None])
         return found.to(query.dtype).reshape(query.shape)
-
-    def attend_in_hbm(self, query, keys, values, scale) -> torch.Tensor | None:
-        """The same where all keys and values are there, with the GPU's kernel of attend()."""
-        if not self._takes(query, keys):
-            return None
-        grouped, scale = _by_group(query, keys, scale)
-        found, _ = self._device.attend(grouped, keys, values, scale)
-        return found.to(query.dtype).reshape(query.shape)
-
-    def _takes(self, query, keys) -> bool:
-        batch, heads, tokens, dim = query.shape
-        kv_heads = keys.shape[1]
-        return tokens == 1 and query.dtype == keys.dtype and query.numel() <= MOST_FLOATS \
-            and batch == keys.shape[0] and dim == keys.shape[-1] \
-            and heads % kv_heads == 0 and heads // kv_heads <= MOST_GROUP \
-            and not torch.is_grad_enabled() \
-            and not torch.is_autocast_enabled(query.device.type) \
-            and not self._device.capturing() and not compat.observed()
 
     def _job(self, layer, tokens: int, shape, scale: float) -> AttentionJob:
         keys, values = layer.parts()
@@ -188,8 +169,27 @@ class CpuAttention:
                 f"{done.idle_seconds:.2f} s")
 
 
-def _could_be(layer) -> bool:
-    """The CPU attends to such keys and values, and to what the layer's cache was last used for."""
+def attend_in_hbm(device, query, keys, values, scale) -> torch.Tensor | None:
+    """As CpuAttention.attend() where all keys and values are there: by the GPU's kernel of it."""
+    if not _takes(device, query, keys):
+        return None
+    grouped, scale = _by_group(query, keys, scale)
+    found, _ = device.attend(grouped, keys, values, scale)
+    return found.to(query.dtype).reshape(query.shape)
+
+
+def _takes(device, query, keys) -> bool:
+    batch, heads, tokens, dim = query.shape
+    kv_heads = keys.shape[1]
+    return tokens == 1 and query.dtype == keys.dtype and query.numel() <= MOST_FLOATS \
+        and batch == keys.shape[0] and dim == keys.shape[-1] \
+        and heads % kv_heads == 0 and heads // kv_heads <= MOST_GROUP \
+        and not torch.is_grad_enabled() and not torch.is_autocast_enabled(query.device.type) \
+        and not device.capturing() and not compat.observed()
+
+
+def takes_layer(layer) -> bool:
+    """Such keys and values can be attended to so, and what their cache was last used for."""
     keys, values = layer.parts()
     return layer.group.by_one and not layer.group.attends_elsewhere \
         and keys.shape == values.shape and keys.dtype == values.dtype and keys.dtype in DTYPES \

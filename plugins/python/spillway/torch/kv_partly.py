@@ -6,11 +6,14 @@ whatever else somebody does with them, the missing tokens are copied first.
 """
 from __future__ import annotations
 
+import functools
 import weakref
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._pytree import tree_map_only
+
+from spillway.torch.cpu_attention import attend_in_hbm, takes_layer
 
 
 class InHbm:
@@ -20,8 +23,8 @@ class InHbm:
 
     first = 0
 
-    def __init__(self, cpu_attention):
-        self.attend = cpu_attention.attend_in_hbm
+    def __init__(self, device):
+        self.attend = functools.partial(attend_in_hbm, device)
 
 
 class Use:
@@ -88,10 +91,12 @@ def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[
     return found
 
 
-def in_hbm(found: tuple, layer, cpu_attention) -> tuple:
-    """Keys and values of a layer in HBM, as they are where the CPU attends to none beside it."""
-    beside = cpu_attention is not None and cpu_attention.is_beside(layer)
-    return partly(*found, InHbm(cpu_attention)) if beside else found
+def in_hbm(found: tuple, layer, tiers) -> tuple:
+    """Keys and values of a layer in HBM, as they are where nothing of the model is the CPU's."""
+    streamer, attention = tiers.streamer(), tiers.cpu_attention
+    shared = streamer is not None and streamer.cpu_rows is not None \
+        or attention is not None and attention.is_beside(layer)
+    return partly(*found, InHbm(tiers.device)) if shared and takes_layer(layer) else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:

@@ -33,7 +33,7 @@ class KvTiers:
         self.pool = streamer.pool
         self.up, self.down = self.device.new_stream(), self.device.new_stream()
         self.cpu_attention = None  # a CpuAttention, where the CPU takes part
-        self._streamer = weakref.ref(streamer)
+        self.streamer = weakref.ref(streamer)
         self._ring: KvRing | None = None
         self._groups = weakref.WeakSet()
         self._homed = weakref.WeakSet()  # layers
@@ -100,7 +100,7 @@ class KvTiers:
             if layer.in_host:
                 return self._through_ring(layer, states, tokens)
             found = tuple(part.append(new) for part, new in zip(layer.parts(), states))
-            return in_hbm(found, layer, self.cpu_attention)
+            return in_hbm(found, layer, self)
 
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""
@@ -178,7 +178,7 @@ class KvTiers:
 
     def drop_copies(self) -> bool:
         """The same of packed copies of weights."""
-        streamer = self._streamer()
+        streamer = self.streamer()
         return streamer is not None and streamer.drop_copies()
 
     def hold(self, layer, likes, tokens: int) -> None:
@@ -231,7 +231,7 @@ class KvTiers:
 
     def missing_bytes(self, size_bytes: int) -> int:
         """Of HBM, if a KV cache took so many more. At most 0 where it has room."""
-        streamer = self._streamer()
+        streamer = self.streamer()
         if streamer is None:
             return 0
         return streamer.allocated_bytes() + size_bytes - limit_bytes(streamer)
@@ -249,7 +249,7 @@ class KvTiers:
             if goes is None:
                 break
             self._send_home(goes)
-        streamer = self._streamer()
+        streamer = self.streamer()
         if streamer is not None and not layer.group.weights_stay:
             moved = yield_weights(streamer, missing + need // YIELD_PART)
             layer.group.weights_stay = moved == 0

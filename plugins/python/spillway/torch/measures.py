@@ -89,28 +89,34 @@ class Passes:
         self.count = 0
         self._clock = clock
         self._here = threading.local()
-        self._taken: deque[tuple[float, int]] = deque(maxlen=PASSES_KEPT)
+        self._taken: deque[tuple[float, int, int]] = deque(maxlen=PASSES_KEPT)
 
-    def note(self, weight, copied_bytes: int) -> None:
-        """A use. `copied_bytes`: by the ring, since it was made."""
+    def note(self, weight, copied_bytes: int, plain_bytes: int) -> None:
+        """A use. `copied_bytes`: by the ring, since it was made; they would have been
+        `plain_bytes` without packing."""
         here = self._here
         key = id(weight)
         if not hasattr(here, "used"):
-            here.used, here.started = set(), (self._clock(), copied_bytes)
+            here.used, here.started = set(), (self._clock(), copied_bytes, plain_bytes)
         elif key in here.used:
-            now = self._clock()
-            self._taken.append((now - here.started[0], copied_bytes - here.started[1]))
+            now = self._clock(), copied_bytes, plain_bytes
+            self._taken.append(tuple(end - start for end, start in zip(now, here.started)))
             self.count += 1
             here.used.clear()
-            here.started = (now, copied_bytes)
+            here.started = now
         here.used.add(key)
 
     def seconds(self) -> float | None:
         """None before the first pass has ended."""
         taken = list(self._taken)
-        return statistics.median(seconds for seconds, _ in taken) if taken else None
+        return statistics.median(seconds for seconds, _, _ in taken) if taken else None
 
     def streamed_bytes(self) -> int | None:
         """That the ring copied in a pass."""
         taken = list(self._taken)
-        return int(statistics.median(copied for _, copied in taken)) if taken else None
+        return int(statistics.median(copied for _, copied, _ in taken)) if taken else None
+
+    def plain_bytes(self) -> int | None:
+        """That it would have copied without packing."""
+        taken = list(self._taken)
+        return int(statistics.median(plain for _, _, plain in taken)) if taken else None

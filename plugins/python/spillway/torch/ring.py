@@ -24,6 +24,7 @@ from spillway.torch.weight import Weight, nothing
 
 MOST_AHEAD = 32  # weights; finding them costs time at each use
 MOST_USES_AHEAD = 3 * MOST_AHEAD  # a backward pass uses them up to three times
+KEEPING_UP = 0.95  # of a pass: where the link is what takes longest it copies for more of it
 
 
 class _Slot:
@@ -72,6 +73,7 @@ class Counts:
     misses: int = 0
     in_place: int = 0  # of the misses: there was no slot
     bytes: int = 0  # copied, or read by what unpacks
+    plain_bytes: int = 0  # the same, were nothing packed
 
 
 class Ring:
@@ -98,6 +100,7 @@ class Ring:
         self.counts = Counts()
         self.times = CopyTimes(device)
         self.passes = Passes()
+        self._kept_up = 0, False  # after so many passes
 
     def fetch(self, weight: Weight, part: bool = False, packed: bool = True) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there. `part`:
@@ -112,7 +115,7 @@ class Ring:
             history = self._history()
             history.add(weight)
             if not compat.in_backward():
-                self.passes.note(weight, self.counts.bytes)
+                self.passes.note(weight, self.counts.bytes, self.counts.plain_bytes)
             slot = self._find(weight, part)
             if slot is not None:
                 self.counts.hits += 1
@@ -149,6 +152,16 @@ class Ring:
             lease.slot.mark_free(self._device)
             self._look_ahead(lease.part, lease.packed)
             self._changed.notify()
+
+    def keeps_up(self) -> bool:
+        """Passes like the last ones take longer than copies of all weights as they are would."""
+        known, keeps_up = self._kept_up
+        if known != self.passes.count:
+            seconds, rate = self.passes.seconds(), self.times.bytes_per_second()
+            keeps_up = rate is not None and seconds is not None \
+                and self.passes.plain_bytes() / rate < KEEPING_UP * seconds
+            self._kept_up = self.passes.count, keeps_up
+        return keeps_up
 
     def _give_up(self, slot: _Slot) -> None:
         """What was to come did not."""
@@ -236,6 +249,7 @@ class Ring:
         self._places[slot.key] = slot
         slot.rows = weight.count(part)
         self.counts.bytes += link_bytes
+        self.counts.plain_bytes += size_bytes
         return slot
 
     def _view(self, begin: int, home: torch.Tensor) -> torch.Tensor:
