@@ -9,6 +9,7 @@
 #include "cli/bench_memory.h"
 #include "cli/commands.h"
 #include "cli/disk_bound.h"
+#include "cli/dram_turns.h"
 #include "cli/report.h"
 #include "cli/session.h"
 #include "engine/generate.h"
@@ -44,15 +45,21 @@ class Bench {
     if (disk_) SPILLWAY_TRY(disk_->sweep());
     SPILLWAY_TRY(measure_machine());
     engine_->rewind(0);
-    SPILLWAY_ASSIGN(const engine::Generation g,
-                    engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
-                                     {.max_tokens = options_.prefill ? 1 : options_.max_tokens + 1,
-                                      .context = prompt_.size() + options_.max_tokens + 1,
-                                      .ignore_end = true}));
+    engine::GenerateOptions generate{.max_tokens = answer_tokens(),
+                                     .context = prompt_.size() + answer_tokens(),
+                                     .ignore_end = true};
+    if (turns_) {
+      turns_->begin_round();
+      generate.on_token = [this](formats::TokenId) { turns_->take_token(); };
+    }
+    SPILLWAY_ASSIGN(
+        const engine::Generation g,
+        engine::generate(*engine_, context_, session_.model.tokenizer, prompt_, generate));
     if (g.reason == engine::StopReason::kInterrupted)
       return fail(ErrorCode::kInterrupted, "interrupted");
     const size_t tokens = options_.prefill ? prompt_.size() : g.passes;
-    const double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
+    double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
+    if (turns_) seconds = static_cast<double>(tokens) / turns_->round_tokens_per_second();
     speeds_.push_back(static_cast<double>(tokens) / seconds);
     last_ = {
         .tokens = tokens, .seconds = seconds, .traffic = options_.prefill ? g.prefill : g.decode};
@@ -62,7 +69,7 @@ class Bench {
   // The medians of all rounds against the bound of the medians.
   Speed speed() const {
     Speed speed = last_;
-    speed.tokens_per_second = median(speeds_);
+    speed.tokens_per_second = turns_ ? turns_->tokens_per_second() : median(speeds_);
     const machine::Machine machine = measured();
     const placement::Prediction p = placement::predict(
         engine::make_workload(session_.model, *session_.ops, session_.settings, engine_->shape()),
@@ -72,6 +79,7 @@ class Bench {
         options_.prefill ? static_cast<double>(prompt_.size()) / static_cast<double>(passes())
                          : 1.0;
     speed.bound_tokens_per_second = p.bound_tokens_per_second * tokens_per_pass;
+    if (turns_) speed.share_of_bound = turns_->share();
     speed.predicted_tokens_per_second = p.tokens_per_second * tokens_per_pass;
     return speed;
   }
@@ -81,7 +89,8 @@ class Bench {
     json["rounds"] = speeds_;
     json["threads"] = session_.settings.threads;
     json["instruction_set"] = session_.ops->instruction_set();
-    json["dram_bytes_per_second"] = median(dram_);
+    json["dram_bytes_per_second"] = dram();
+    if (turns_) json["turns"] = turns_->json();
     if (disk_) json["disk"] = disk_json();
     json["budget"] = budget_json(budget_);
     json["plan"] = placement::to_json(engine_->plan());
@@ -91,6 +100,7 @@ class Bench {
   std::string text() const {
     std::string text = fmt::format("rounds: {:.2f} tokens/s\n", fmt::join(speeds_, " "));
     if (disk_) text += describe(*disk_) + "\n";
+    if (turns_) text += turns_->text() + "\n";
     const Speed s = speed();
     return text + fmt::format("{}\n", speed_line(s));
   }
@@ -116,6 +126,17 @@ class Bench {
     }
     SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
     SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine_));
+    if (!options_.prefill && run.plan.cycle.empty()) {
+      SPILLWAY_TRY(take_turns(run.plan.weight_bytes));
+      const engine::RunLength longer{prompt_.size(), answer_tokens()};
+      if (prompt_.size() + answer_tokens() <= limit) {
+        SPILLWAY_ASSIGN(run, session_.plan(longer, machine_));
+      }
+      if (prompt_.size() + answer_tokens() > limit || !run.plan.cycle.empty()) {
+        turns_.reset();
+        SPILLWAY_ASSIGN(run, session_.plan(length, machine_));
+      }
+    }
     SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
     const auto& staging = engine_->plan().staging;
     if (staging.slots > 0)
@@ -128,6 +149,24 @@ class Bench {
     SPILLWAY_ASSIGN(const platform::HostMemory memory, session_.platform->host_memory());
     return std::min(kMostBuffer, memory.free_bytes() / 2);
   }
+
+  // With all weights in memory, their bound is DRAM.
+  Result<void> take_turns(uint64_t weight_bytes) {
+    SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
+    SPILLWAY_ASSIGN(machine::DramReader reader,
+                    machine::DramReader::create(*session_.platform, measuring_, *session_.pool,
+                                                round_up(spare, session_.platform->page_bytes())));
+    turns_.emplace(std::move(reader), session_.platform->clock(), weight_bytes,
+                   options_.max_tokens);
+    return {};
+  }
+
+  size_t answer_tokens() const {
+    if (options_.prefill) return 1;
+    return 1 + (turns_ ? turns_->passes() : options_.max_tokens);
+  }
+
+  double dram() const { return turns_ ? turns_->bytes_per_second() : median(dram_); }
 
   // As many bytes as a token touches: caches then hold as much of the buffer as of the weights.
   size_t kernel_buffer(uint64_t spare) const {
@@ -142,15 +181,16 @@ class Bench {
     });
   }
 
-  // Rates of this round, with buffers of their own: the measurement is not the run.
+  // Rates of this round, with buffers of their own.
   Result<void> measure_machine() {
-    memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
-    const engine::Context context{*session_.platform, budget, *session_.ops, nullptr};
+    const engine::Context context{*session_.platform, measuring_, *session_.ops, nullptr};
     SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
-    SPILLWAY_ASSIGN(const double dram,
-                    machine::measure_dram(*session_.platform, budget, *session_.pool,
-                                          round_up(spare, session_.platform->page_bytes())));
-    dram_.push_back(dram);
+    if (!turns_) {
+      SPILLWAY_ASSIGN(const double dram,
+                      machine::measure_dram(*session_.platform, measuring_, *session_.pool,
+                                            round_up(spare, session_.platform->page_bytes())));
+      dram_.push_back(dram);
+    }
     machine::Machine round;
     const model::Weight& matrix = largest_matrix();
     SPILLWAY_TRY(engine::measure_kernels(context,
@@ -168,7 +208,7 @@ class Bench {
 
   machine::Machine measured() const {
     machine::Machine machine = machine_;
-    machine.dram_bytes_per_second = median(dram_);
+    machine.dram_bytes_per_second = dram();
     machine.seconds_per_op = median(op_seconds_);
     for (const auto& [dtype, rates] : kernels_)
       machine.set_kernel_rate({dtype, session_.settings.threads, median(rates)});
@@ -199,7 +239,9 @@ class Bench {
   machine::Machine machine_;
   std::vector<formats::TokenId> prompt_;
   std::unique_ptr<engine::Engine> engine_;
+  memory::Budget measuring_{memory::Tier::kHost, UINT64_MAX};  // the measurement is not the run
   std::optional<DiskBound> disk_;
+  std::optional<DramTurns> turns_;
   std::vector<double> speeds_;
   std::vector<double> dram_;
   std::vector<double> op_seconds_;
