@@ -75,6 +75,7 @@ struct CpuKernels {
   void (*quantise)(const float* x, size_t columns, const PreparedToken<std::byte>& out);
   std::array<Dequantise, kDTypeSlots> dequantise = {};
   std::array<MatmulRows, kDTypeSlots> matmul = {};
+  std::array<bool, kDTypeSlots> interleaved = {};  // whether matmul takes that form, and is faster
   void (*rope)(const RopePairs& pairs);
   // One head's key or value on its way into a cache of the dtype.
   std::array<StoreKv, kDTypeSlots> store_kv = {};

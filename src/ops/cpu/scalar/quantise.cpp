@@ -23,6 +23,8 @@ void quantise(const float* x, size_t columns, const PreparedToken<std::byte>& ou
     out.scales[block] = scale.scale;
     out.sums16[2 * block] = scale.scale * static_cast<float>(sums[0]);
     out.sums16[2 * block + 1] = scale.scale * static_cast<float>(sums[1]);
+    for (size_t half = 0; half < 2; ++half)
+      out.totals16[2 * block + half] = static_cast<int16_t>(sums[half]);
     out.sums32[block] = scale.scale * static_cast<float>(sums[0] + sums[1]);
   }
 }

@@ -51,6 +51,8 @@ void quantise(const float* x, size_t columns, const PreparedToken<std::byte>& ou
     out.scales[block] = scale.scale;
     out.sums16[2 * block] = scale.scale * static_cast<float>(first);
     out.sums16[2 * block + 1] = scale.scale * static_cast<float>(second);
+    out.totals16[2 * block] = static_cast<int16_t>(first);
+    out.totals16[2 * block + 1] = static_cast<int16_t>(second);
     out.sums32[block] = scale.scale * static_cast<float>(first + second);
   }
 }
