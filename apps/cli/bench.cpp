@@ -10,6 +10,7 @@
 #include "cli/bench_memory.h"
 #include "cli/bench_rates.h"
 #include "cli/commands.h"
+#include "cli/dram_turns.h"
 #include "cli/report.h"
 #include "cli/session.h"
 #include "engine/generate.h"
@@ -39,16 +40,22 @@ class Bench {
   Result<void> round() {
     SPILLWAY_TRY(rates_->before_round());
     engine_->rewind(0);
-    SPILLWAY_ASSIGN(const engine::Generation g,
-                    engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
-                                     {.max_tokens = options_.prefill ? 1 : options_.max_tokens + 1,
-                                      .context = prompt_.size() + options_.max_tokens + 1,
-                                      .ignore_end = true}));
+    engine::GenerateOptions generate{.max_tokens = answer_tokens(),
+                                     .context = prompt_.size() + answer_tokens(),
+                                     .ignore_end = true};
+    if (turns_) {
+      turns_->begin_round();
+      generate.on_token = [this](formats::TokenId) { turns_->take_token(); };
+    }
+    SPILLWAY_ASSIGN(
+        const engine::Generation g,
+        engine::generate(*engine_, context_, session_.model.tokenizer, prompt_, generate));
     if (g.reason == engine::StopReason::kInterrupted)
       return fail(ErrorCode::kInterrupted, "interrupted");
     SPILLWAY_TRY(rates_->after_round());
     const size_t tokens = options_.prefill ? prompt_.size() : g.passes;
-    const double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
+    double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
+    if (turns_) seconds = static_cast<double>(tokens) / turns_->round_tokens_per_second();
     speeds_.push_back(static_cast<double>(tokens) / seconds);
     last_ = {
         .tokens = tokens, .seconds = seconds, .traffic = options_.prefill ? g.prefill : g.decode};
@@ -58,8 +65,12 @@ class Bench {
   // The medians of all rounds against the bound of the medians.
   Speed speed() const {
     Speed speed = last_;
-    speed.tokens_per_second = median(speeds_);
+    speed.tokens_per_second = turns_ ? turns_->tokens_per_second() : median(speeds_);
     speed.bound_tokens_per_second = rates_->bound_tokens_per_second() * tokens_per_pass();
+    if (turns_) {  // with all weights in memory the bound goes with DRAM's rate
+      speed.bound_tokens_per_second *= turns_->bytes_per_second() / rates_->dram_rate();
+      speed.share_of_bound = turns_->share();
+    }
     speed.predicted_tokens_per_second = median(predictions());
     return speed;
   }
@@ -70,7 +81,8 @@ class Bench {
     json["predicted_rounds"] = predictions();
     json["threads"] = session_.settings.threads;
     json["instruction_set"] = session_.ops->instruction_set();
-    json["dram_bytes_per_second"] = rates_->dram_rate();
+    json["dram_bytes_per_second"] = turns_ ? turns_->bytes_per_second() : rates_->dram_rate();
+    if (turns_) json["turns"] = turns_->json();
     if (rates_->reads_disk()) json["disk"] = rates_->disk_json();
     json["rates"] = rates_->compute_json();
     json["budget"] = budget_json(budget_);
@@ -81,6 +93,7 @@ class Bench {
   std::string text() const {
     std::string text = fmt::format("rounds: {:.2f} tokens/s\n", fmt::join(speeds_, " "));
     if (rates_->reads_disk()) text += rates_->disk_text() + "\n";
+    if (turns_) text += turns_->text() + "\n";
     const Speed s = speed();
     return text + fmt::format("{}\n", speed_line(s));
   }
@@ -106,6 +119,17 @@ class Bench {
     }
     SPILLWAY_ASSIGN(machine::Machine machine, session_.machine(options_.model));
     SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine));
+    if (!options_.prefill && run.plan.cycle.empty()) {
+      SPILLWAY_TRY(take_turns(run.plan.weight_bytes));
+      const engine::RunLength longer{prompt_.size(), answer_tokens()};
+      if (prompt_.size() + answer_tokens() <= limit) {
+        SPILLWAY_ASSIGN(run, session_.plan(longer, machine));
+      }
+      if (prompt_.size() + answer_tokens() > limit || !run.plan.cycle.empty()) {
+        turns_.reset();
+        SPILLWAY_ASSIGN(run, session_.plan(length, machine));
+      }
+    }
     SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
     rates_.emplace(session_, *engine_, std::move(machine),
                    prompt_.size() + options_.max_tokens / 2);
@@ -118,6 +142,22 @@ class Bench {
     for (size_t round = 0; round < speeds_.size(); ++round)
       speeds.push_back(rates_->predicted_tokens_per_second(round) * tokens_per_pass());
     return speeds;
+  }
+
+  // With all weights in memory, their bound is DRAM.
+  Result<void> take_turns(uint64_t weight_bytes) {
+    SPILLWAY_ASSIGN(const uint64_t spare, measuring_bytes(*session_.platform));
+    SPILLWAY_ASSIGN(machine::DramReader reader,
+                    machine::DramReader::create(*session_.platform, measuring_, *session_.pool,
+                                                round_up(spare, session_.platform->page_bytes())));
+    turns_.emplace(std::move(reader), session_.platform->clock(), weight_bytes,
+                   options_.max_tokens);
+    return {};
+  }
+
+  size_t answer_tokens() const {
+    if (options_.prefill) return 1;
+    return 1 + (turns_ ? turns_->passes() : options_.max_tokens);
   }
 
   // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
@@ -135,6 +175,8 @@ class Bench {
   std::vector<formats::TokenId> prompt_;
   std::unique_ptr<engine::Engine> engine_;
   std::optional<BenchRates> rates_;
+  memory::Budget measuring_{memory::Tier::kHost, UINT64_MAX};  // the measurement is not the run
+  std::optional<DramTurns> turns_;
   std::vector<double> speeds_;
   Speed last_;
 };

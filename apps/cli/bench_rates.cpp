@@ -31,7 +31,7 @@ BenchRates::BenchRates(Session& session, const engine::Engine& engine, machine::
 
 Result<void> BenchRates::before_round() {
   memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
-  SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
+  SPILLWAY_ASSIGN(const uint64_t spare, measuring_bytes(*session_.platform));
   SPILLWAY_ASSIGN(const double dram,
                   machine::measure_dram(*session_.platform, budget, *session_.pool,
                                         round_up(spare, session_.platform->page_bytes())));
@@ -60,9 +60,8 @@ Result<double> BenchRates::ring_rate() {
                              engine_.plan().staging);
 }
 
-// Memory that a measurement may hold beside the run.
-Result<uint64_t> BenchRates::spare_bytes() const {
-  SPILLWAY_ASSIGN(const platform::HostMemory memory, session_.platform->host_memory());
+Result<uint64_t> measuring_bytes(const platform::Platform& platform) {
+  SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
   return std::min(kMostBuffer, memory.free_bytes() / 2);
 }
 
@@ -98,6 +97,7 @@ Result<void> BenchRates::measure_kernels(uint64_t spare) {
        .columns = matrix.columns,
        .rows = matrix.rows,
        .buffer_bytes = kernel_buffer(spare),
+       .all_stay = engine_.plan().cycle.empty(),
        .beside = [&load]() -> Result<void> { return load ? load->step() : Result<void>(); }},
       found));
   for (const machine::KernelRate& k : found.kernels)

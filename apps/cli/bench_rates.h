@@ -16,6 +16,9 @@
 
 namespace spillway::cli {
 
+// Memory that a measurement may hold beside the run.
+Result<uint64_t> measuring_bytes(const platform::Platform& platform);
+
 class BenchRates {
  public:
   // All of them outlive this. `position`: where a token stands in the middle of a round.
@@ -43,7 +46,6 @@ class BenchRates {
   std::string disk_text() const;
 
  private:
-  Result<uint64_t> spare_bytes() const;
   size_t kernel_buffer(uint64_t spare) const;
   const model::Weight& largest_matrix() const;
   Result<double> ring_rate();

@@ -12,6 +12,7 @@ std::string tier_text(const char* tier, uint64_t bytes, const Speed& speed) {
 }
 
 double share(const Speed& speed) {
+  if (speed.share_of_bound > 0) return speed.share_of_bound;
   return speed.bound_tokens_per_second > 0 ? speed.tokens_per_second / speed.bound_tokens_per_second
                                            : 0;
 }

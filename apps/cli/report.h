@@ -14,6 +14,7 @@ namespace spillway::cli {
 struct Speed {
   double tokens_per_second = 0;
   double bound_tokens_per_second = 0;
+  double share_of_bound = 0;  // 0: the speed's of the bound
   double predicted_tokens_per_second = 0;
   size_t tokens = 0;
   double seconds = 0;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/units.h"
+#include "ops/interleaved.h"
 
 namespace spillway::engine {
 namespace {
@@ -54,6 +55,16 @@ Result<void> EmbeddingReader::read(std::span<const int32_t> ids, const WeightMem
   SPILLWAY_CHECK(out.size() == ids.size() * table_.columns);
   for (size_t i = 0; i < ids.size(); ++i) {
     const uint64_t offset = row_offset(ids[i]);
+    if (memory.interleaved(table_.file_offset)) {
+      // All rows stay, so that the slots are free.
+      const auto row = slots_->bytes().first(row_bytes_);
+      const size_t id = static_cast<size_t>(ids[i]);
+      const size_t group = round_down(id, ops::kInterleavedRows);
+      ops::extract_row(table_.dtype, table_.columns,
+                       memory.at(table_.file_offset + group * row_bytes_), id - group, row.data());
+      ops.dequantise_row(table_.dtype, row.data(), out.subspan(i * table_.columns, table_.columns));
+      continue;
+    }
     if (memory.resident(offset, row_bytes_)) {
       ops.dequantise_row(table_.dtype, memory.at(offset),
                          out.subspan(i * table_.columns, table_.columns));

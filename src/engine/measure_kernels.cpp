@@ -20,9 +20,8 @@ constexpr int kEmptyOps = 256;
 // The vectors of one product, and the weights that pass by.
 class Bench {
  public:
-  Bench(const Context& context, memory::HostRegion& weights,
-        const std::function<Result<void>()>& beside)
-      : context_(context), weights_(weights), beside_(beside) {}
+  Bench(const Context& context, memory::HostRegion& weights, const KernelMeasurement& what)
+      : context_(context), weights_(weights), what_(what), beside_(what.beside) {}
 
   // Bytes per second of products with rows × columns at a time over the whole buffer: the median.
   Result<double> rate(DType dtype, size_t rows, size_t columns) {
@@ -74,13 +73,16 @@ class Bench {
       context_.ops.prepare_input(
           dtype, {static_cast<std::byte*>(start), prepared_.size() - kAlignment}, input);
     }
-    context_.ops.matmul(input, {dtype, weights_.bytes().data() + offset, rows, input_.size()},
+    const bool interleaved = what_.all_stay && context_.ops.prefers_interleaved(dtype, rows);
+    context_.ops.matmul(input,
+                        {dtype, weights_.bytes().data() + offset, rows, input_.size(), interleaved},
                         output_.data(), rows);
   }
 
   static constexpr size_t kAlignment = 64;
   const Context& context_;
   memory::HostRegion& weights_;
+  const KernelMeasurement& what_;
   const std::function<Result<void>()>& beside_;
   std::vector<float> input_;
   std::vector<float> output_;
@@ -97,7 +99,7 @@ Result<void> measure_kernels(const Context& context, const KernelMeasurement& wh
   SPILLWAY_TRY(weights->make_resident(0, what.buffer_bytes));
   // Bytes that make small normal numbers in every format: what zeros cost is not what weights cost.
   std::memset(weights->bytes().data(), 0x11, what.buffer_bytes);
-  Bench bench(context, *weights, what.beside);
+  Bench bench(context, *weights, what);
   for (const DType dtype : what.dtypes) {
     const size_t block = dtype_info(dtype).block_elements;
     const size_t columns = std::max(block, round_down(what.columns, block));

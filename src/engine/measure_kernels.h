@@ -15,6 +15,7 @@ struct KernelMeasurement {
   size_t columns = 4096;    // rounded to whole blocks
   size_t rows = 256;        // of one call
   size_t buffer_bytes = 0;  // of weights; larger than the caches where it may be
+  bool all_stay = false;    // the weights, in the form that the kernels prefer then
   // Called before each product: what the machine does meanwhile.
   std::function<Result<void>()> beside = {};
 };

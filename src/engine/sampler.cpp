@@ -1,7 +1,10 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <set>
 
 #include "base/check.h"
@@ -12,6 +15,26 @@ namespace {
 Result<void> within(const char* flag, double value, double low, double high) {
   if (value >= low && value <= high) return {};
   return fail(ErrorCode::kUsage, "{} is {}; it must lie between {} and {}", flag, value, low, high);
+}
+
+// The index of the largest number that is finite, the first of equals; nothing if none is. In
+// lanes, so that compilers make vector code of it: a vocabulary is large, and one thread does this.
+std::optional<size_t> likeliest(std::span<const float> logits) {
+  constexpr size_t kLanes = 32;
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  std::array<float, kLanes> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  const auto take = [&](size_t lane, float x) {
+    best[lane] = x <= kLargest && x > best[lane] ? x : best[lane];
+  };
+  size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes) {
+    for (size_t lane = 0; lane < kLanes; ++lane) take(lane, logits[i + lane]);
+  }
+  for (; i < logits.size(); ++i) take(0, logits[i]);
+  const float most = *std::max_element(best.begin(), best.end());
+  if (!std::isfinite(most)) return std::nullopt;
+  return static_cast<size_t>(std::find(logits.begin(), logits.end(), most) - logits.begin());
 }
 
 }  // namespace
@@ -48,6 +71,9 @@ Result<formats::TokenId> Sampler::choose(std::span<const float> logits,
 
 Result<formats::TokenId> Sampler::choose_from(std::span<const float> logits,
                                               const std::vector<bool>& allowed) {
+  if (allowed.empty() && takes_likeliest()) {
+    if (const auto token = likeliest(logits)) return static_cast<formats::TokenId>(*token);
+  }
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!std::isfinite(logits[i]) || (!allowed.empty() && !allowed[i])) continue;
@@ -70,6 +96,11 @@ Result<formats::TokenId> Sampler::choose_from(std::span<const float> logits,
   keep_top_k();
   keep_likely();
   return draw();
+}
+
+bool Sampler::takes_likeliest() const {
+  return options_.temperature <= 0 && options_.bias.empty() && options_.repeat_penalty == 1 &&
+         options_.presence_penalty == 0 && options_.frequency_penalty == 0;
 }
 
 // Candidates are in the order of their tokens until they are sorted by likelihood.

@@ -56,6 +56,7 @@ class Sampler {
   // `allowed`: empty, or by token.
   Result<formats::TokenId> choose_from(std::span<const float> logits,
                                        const std::vector<bool>& allowed);
+  bool takes_likeliest() const;  // whatever was said before
   Candidate* find(formats::TokenId token);
   void bias();
   void penalise();

@@ -82,7 +82,8 @@ void StreamedWeights::multiply_resident(std::span<const model::Product> products
     whole[i] = {.weight = {.dtype = w.dtype,
                            .data = parts_.memory.at(w.file_offset),
                            .rows = w.rows,
-                           .columns = w.columns},
+                           .columns = w.columns,
+                           .interleaved = parts_.memory.interleaved(w.file_offset)},
                 .y = products[i].y.data(),
                 .y_stride = w.rows};
   }

@@ -1,6 +1,7 @@
 #include "engine/weight_memory.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "base/check.h"
@@ -80,23 +81,31 @@ bool lies_in_page_cache(const platform::File& file) {
   return file.cached_bytes() + file.info().size_bytes / 64 >= file.info().size_bytes;
 }
 
+Result<std::unique_ptr<platform::FileMapping>> map_whole(const platform::File& file) {
+  SPILLWAY_ASSIGN(auto mapping, file.map());
+  if (mapping->bytes().size() < file.info().size_bytes) {
+    return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
+                file.info().path);
+  }
+  return mapping;
+}
+
 }  // namespace
 
 Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Budget& budget,
-                                        const ModelFile& model, const placement::Plan& plan,
-                                        const Progress& progress) {
+                                        ops::Ops& ops, const ModelFile& model,
+                                        const placement::Plan& plan, const Progress& progress) {
   const platform::File& file = *model.file;
   WeightMemory memory;
-  const uint64_t file_bytes = file.info().size_bytes;
-  if (plan.cycle.empty() && plan.embedding_resident && lies_in_page_cache(file)) {
-    SPILLWAY_ASSIGN(memory.mapping_charge_,
-                    budget.reserve(plan.resident_bytes + plan.embedding_bytes,
-                                   memory::Tag::kWeights, "mapped file"));
-    SPILLWAY_ASSIGN(memory.mapping_, file.map());
-    if (memory.mapping_->bytes().size() < file_bytes) {
-      return fail(ErrorCode::kBadFile, "{}: the file got shorter while it was opened",
-                  file.info().path);
-    }
+  const bool all_stay = plan.cycle.empty() && plan.embedding_resident;
+  std::vector<const model::Weight*> interleaved;
+  for (const model::Weight& weight : model.transformer.weights()) {
+    if (all_stay && ops.prefers_interleaved(weight.dtype, weight.rows))
+      interleaved.push_back(&weight);
+  }
+  const bool from_cache = all_stay && lies_in_page_cache(file);
+  if (from_cache && interleaved.empty()) {
+    SPILLWAY_TRY(memory.map(budget, model, plan));
     return memory;
   }
   // Direct reads may ask for more than a page.
@@ -109,10 +118,55 @@ Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Bu
                   memory::HostRegion::create(platform, budget, memory::Tag::kWeights,
                                              "resident slices", bytes));
   SPILLWAY_TRY(memory.region_->make_resident(0, bytes));
+  for (const model::Weight* weight : interleaved) memory.interleaved_.insert(weight->file_offset);
+  if (from_cache) {
+    SPILLWAY_TRY(memory.copy_from_cache(ops, model, progress));
+    return memory;
+  }
   ExtentReader reader(file, memory.region_->bytes());
   for (const Extent& extent : memory.extents_) reader.add(extent.begin, extent.end, extent.place);
   SPILLWAY_TRY(reader.read(progress));
+  for (const model::Weight* weight : interleaved) {
+    std::byte* const place = memory.place_of(weight->file_offset);
+    ops.interleave({weight->dtype, place, weight->rows, weight->columns}, place);
+  }
   return memory;
+}
+
+Result<void> WeightMemory::map(memory::Budget& budget, const ModelFile& model,
+                               const placement::Plan& plan) {
+  SPILLWAY_ASSIGN(mapping_charge_, budget.reserve(plan.resident_bytes + plan.embedding_bytes,
+                                                  memory::Tag::kWeights, "mapped file"));
+  SPILLWAY_ASSIGN(mapping_, map_whole(*model.file));
+  return {};
+}
+
+Result<void> WeightMemory::copy_from_cache(ops::Ops& ops, const ModelFile& model,
+                                           const Progress& progress) {
+  SPILLWAY_ASSIGN(const auto mapping, map_whole(*model.file));
+  std::vector<const model::Weight*> weights = {&model.transformer.embedding()};
+  for (const model::Weight& weight : model.transformer.weights()) weights.push_back(&weight);
+  uint64_t total = 0;
+  for (const model::Weight* weight : weights) total += weight->size_bytes();
+  uint64_t done = 0;
+  for (const model::Weight* weight : weights) {
+    const std::byte* from = mapping->bytes().data() + weight->file_offset;
+    if (interleaved(weight->file_offset)) {
+      // An embedding table that is the output's matrix too comes with that.
+      if (weight != &model.transformer.embedding()) {
+        ops.interleave({weight->dtype, from, weight->rows, weight->columns},
+                       place_of(weight->file_offset));
+      }
+    } else {
+      std::memcpy(place_of(weight->file_offset), from, weight->size_bytes());
+    }
+    // Pages that were read would count as this process's, beside their copy.
+    mapping->forget(weight->file_offset, weight->size_bytes());
+    done += weight->size_bytes();
+    if (progress && !progress(done, total))
+      return fail(ErrorCode::kInterrupted, "interrupted while loading");
+  }
+  return {};
 }
 
 // Whole pages of what stays, neighbours joined.
@@ -155,6 +209,12 @@ const WeightMemory::Extent* WeightMemory::extent_of(uint64_t offset) const {
 
 const std::byte* WeightMemory::at(uint64_t offset) const {
   if (mapped()) return mapping_->bytes().data() + offset;
+  const Extent* extent = extent_of(offset);
+  SPILLWAY_CHECK(extent != nullptr);
+  return region_->bytes().data() + extent->place + (offset - extent->begin);
+}
+
+std::byte* WeightMemory::place_of(uint64_t offset) {
   const Extent* extent = extent_of(offset);
   SPILLWAY_CHECK(extent != nullptr);
   return region_->bytes().data() + extent->place + (offset - extent->begin);

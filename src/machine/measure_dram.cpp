@@ -1,20 +1,25 @@
-#include <atomic>
 #include <cstring>
 
 #include "base/units.h"
+#include "machine/dram_reader.h"
 #include "machine/measure.h"
-#include "memory/host_region.h"
 
 namespace spillway::machine {
 namespace {
 
 constexpr int kRepeats = 5;
 constexpr size_t kGrain = kMiB;
+constexpr size_t kLine = 64;
 
-// One word of every cache line is enough to bring the line. Four streams, each called in ahead of
-// use: one alone does not keep enough lines on their way.
-uint64_t read_lines(const std::byte* data, size_t bytes) {
-  constexpr size_t kLine = 64;
+// One word of every cache line is enough to bring the line.
+uint64_t word_of(const std::byte* line) {
+  uint64_t word = 0;
+  std::memcpy(&word, line, sizeof(word));
+  return word;
+}
+
+// Four streams, each called in ahead of use.
+uint64_t read_four_streams(const std::byte* data, size_t bytes) {
   constexpr size_t kAhead = 2 * kKiB;
   constexpr size_t kStreams = 4;
   const size_t part = bytes / kStreams;
@@ -23,37 +28,58 @@ uint64_t read_lines(const std::byte* data, size_t bytes) {
     for (size_t stream = 0; stream < kStreams; ++stream) {
       const std::byte* line = data + stream * part + at;
       __builtin_prefetch(line + kAhead);
-      uint64_t word = 0;
-      std::memcpy(&word, line, sizeof(word));
-      total += word;
+      total += word_of(line);
     }
+  }
+  return total;
+}
+
+// One stream, called into the second-level cache far ahead and into the first shortly before.
+uint64_t read_one_stream(const std::byte* data, size_t bytes) {
+  constexpr size_t kFar = 16 * kKiB;
+  constexpr size_t kNear = kKiB;
+  uint64_t total = 0;
+  for (size_t at = 0; at + kLine <= bytes; at += kLine) {
+    __builtin_prefetch(data + at + kFar, 0, 2);
+    __builtin_prefetch(data + at + kNear, 0, 3);
+    total += word_of(data + at);
   }
   return total;
 }
 
 }  // namespace
 
-Result<double> measure_dram(platform::Platform& platform, memory::Budget& budget, ThreadPool& pool,
-                            size_t buffer_bytes) {
-  SPILLWAY_ASSIGN(const auto buffer,
-                  memory::HostRegion::create(platform, budget, memory::Tag::kOther,
-                                             "memory measurement", buffer_bytes));
+Result<DramReader> DramReader::create(platform::Platform& platform, memory::Budget& budget,
+                                      ThreadPool& pool, size_t buffer_bytes) {
+  SPILLWAY_ASSIGN(auto buffer, memory::HostRegion::create(platform, budget, memory::Tag::kOther,
+                                                          "memory measurement", buffer_bytes));
   SPILLWAY_TRY(buffer->make_resident(0, buffer_bytes));
   const std::span<std::byte> bytes = buffer->bytes();
   pool.run(bytes.size(), kGrain,
            [&](size_t begin, size_t end) { std::memset(bytes.data() + begin, 1, end - begin); });
+  return DramReader(platform, pool, std::move(buffer));
+}
+
+double DramReader::read(ReadPattern pattern) {
+  const auto read_part = pattern == ReadPattern::kFourStreams ? read_four_streams : read_one_stream;
+  const std::span<std::byte> bytes = buffer_->bytes();
+  const double started = platform_->clock().seconds();
+  pool_->run(bytes.size(), kGrain, [&](size_t begin, size_t end) {
+    total_->fetch_add(read_part(bytes.data() + begin, end - begin), std::memory_order_relaxed);
+  });
+  const double seconds = platform_->clock().seconds() - started;
+  // A virtual clock does not see computing: any positive rate will do there.
+  return static_cast<double>(bytes.size()) / std::max(seconds, 1e-9);
+}
+
+Result<double> measure_dram(platform::Platform& platform, memory::Budget& budget, ThreadPool& pool,
+                            size_t buffer_bytes) {
+  SPILLWAY_ASSIGN(DramReader reader, DramReader::create(platform, budget, pool, buffer_bytes));
   double best = 0;
-  std::atomic<uint64_t> total = 0;  // keeps the sums alive
   for (int i = 0; i < kRepeats; ++i) {
-    const double started = platform.clock().seconds();
-    pool.run(bytes.size(), kGrain, [&](size_t begin, size_t end) {
-      total += read_lines(bytes.data() + begin, end - begin);
-    });
-    const double seconds = platform.clock().seconds() - started;
-    // A virtual clock does not see computing: any positive rate will do there.
-    best = std::max(best, static_cast<double>(bytes.size()) / std::max(seconds, 1e-9));
+    for (const ReadPattern pattern : kReadPatterns) best = std::max(best, reader.read(pattern));
   }
-  if (total.load() == 0) return fail(ErrorCode::kMachine, "the memory measurement read nothing");
+  if (reader.total() == 0) return fail(ErrorCode::kMachine, "the memory measurement read nothing");
   return best;
 }
 

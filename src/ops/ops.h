@@ -19,12 +19,13 @@
 namespace spillway::ops {
 
 // Whole rows of one weight matrix, contiguous: data holds rows × row_bytes(dtype, columns). Any
-// alignment.
+// alignment. Interleaved ones (interleaved.h) are whole groups.
 struct WeightRows {
   DType dtype = DType::kF32;
   const std::byte* data = nullptr;
   size_t rows = 0;
   size_t columns = 0;
+  bool interleaved = false;
 };
 
 // A norm that a matmul's input goes through first: rms_norm.
@@ -137,6 +138,11 @@ class Ops {
 
   // One row of any dtype as floats. out.size() is the number of columns.
   virtual void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) = 0;
+
+  // Whether matmul takes the matrix interleaved, and is faster then.
+  virtual bool prefers_interleaved(DType dtype, size_t rows) const = 0;
+  // Interleaves whole groups of rows, to where they lie or elsewhere.
+  virtual void interleave(const WeightRows& weight, std::byte* to) = 0;
 
   // Bytes that prepare_input needs for weights of `dtype`; 0 where the floats are used as they are.
   virtual size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const = 0;

@@ -80,6 +80,9 @@ class FileMapping {
  public:
   virtual ~FileMapping() = default;
   virtual std::span<const std::byte> bytes() const = 0;
+  // The whole pages inside [offset, offset + size) no longer count as this process's, until they
+  // are read again.
+  virtual void forget(size_t offset, size_t size) const = 0;
 };
 
 struct FileInfo {

@@ -114,3 +114,18 @@ def test_bench_decode(spillway, model):
         assert key in found, found
     share = found["tokens_per_second"] / found["bound_tokens_per_second"]
     assert found["share_of_bound"] == pytest.approx(share, rel=0.02)
+
+
+def test_bench_decode_in_turns(spillway, model):
+    found = spillway.json("bench", "decode", model, "-n", "4", "--rounds", "2")
+    assert found["bytes_by_tier"]["disk"] == 0
+    token_bytes = found["plan"]["weight_bytes"]
+    assert len(found["turns"]) == 2  # four tokens read less than the buffer: one turn a round
+    for turn in found["turns"]:
+        rates = [turn["share_of_bound"] * read for read in turn["read_bytes_per_second"]]
+        assert any(rate == pytest.approx(turn["tokens_per_second"] * token_bytes, rel=0.01)
+                   for rate in rates), turn
+    shares = [turn["share_of_bound"] for turn in found["turns"]]
+    assert found["share_of_bound"] == pytest.approx(sum(shares) / 2)
+    assert found["dram_bytes_per_second"] == pytest.approx(
+        found["bound_tokens_per_second"] * token_bytes, rel=0.01)

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "base/check.h"
 #include "base/units.h"
+#include "ops/interleaved.h"
 
 namespace spillway::ops::cpu {
 namespace {
@@ -12,9 +14,11 @@ namespace {
 // As kRangeElements, about 5 µs each:
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
+constexpr size_t kInterleaveBytes = 512 * kKiB;  // of weights that change their form
 constexpr size_t kRowsTogether = 8;              // that a kernel of matmul computes in one go
-constexpr size_t kPanelRows = 16;                // likewise, with several tokens
-constexpr size_t kAttentionRows = 48;            // likewise, of attention
+constexpr size_t kPanelRows = 16;                // likewise, with several tokens, or interleaved
+static_assert(kPanelRows == kInterleavedRows);
+constexpr size_t kAttentionRows = 48;  // likewise, of attention
 
 }  // namespace
 
@@ -32,6 +36,28 @@ void CpuOps::rms_norm(std::span<const float> x, std::span<const float> weight, f
 void CpuOps::dequantise_row(DType dtype, const std::byte* row, std::span<float> out) {
   SPILLWAY_CHECK(out.size() % dtype_info(dtype).block_elements == 0);
   kernels_.dequantise[slot(dtype)](row, out.data(), out.size());
+}
+
+bool CpuOps::prefers_interleaved(DType dtype, size_t rows) const {
+  return kernels_.interleaved[slot(dtype)] && rows > 0 && rows % kInterleavedRows == 0;
+}
+
+void CpuOps::interleave(const WeightRows& weight, std::byte* to) {
+  SPILLWAY_CHECK(!weight.interleaved && prefers_interleaved(weight.dtype, weight.rows));
+  const size_t bytes = kInterleavedRows * row_bytes(weight.dtype, weight.columns);
+  const bool in_place = weight.data == to;
+  parallel(weight.rows / kInterleavedRows, std::max<size_t>(1, kInterleaveBytes / bytes),
+           [&](size_t begin, size_t end) {
+             std::vector<std::byte> group(in_place ? bytes : 0);
+             for (size_t at = begin * bytes; at < end * bytes; at += bytes) {
+               const std::byte* from = weight.data + at;
+               if (in_place) {
+                 std::copy_n(from, bytes, group.data());
+                 from = group.data();
+               }
+               interleave_group(weight.dtype, weight.columns, from, to + at);
+             }
+           });
 }
 
 size_t CpuOps::prepared_bytes(DType dtype, size_t tokens, size_t columns) const {
@@ -96,7 +122,8 @@ CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& produc
   SPILLWAY_CHECK(is_quantised(weight.dtype) ? input.quantised != nullptr : input.floats != nullptr);
   // A token costs less when it shares its weights with others.
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
-  const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
+  SPILLWAY_CHECK(!weight.interleaved || weight.rows % kInterleavedRows == 0);
+  const size_t together = input.tokens == 1 && !weight.interleaved ? kRowsTogether : kPanelRows;
   const size_t rows = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
   return {.rows = rows, .begin = begin, .end = begin + (weight.rows + rows - 1) / rows};
 }

@@ -36,6 +36,8 @@ class CpuOps final : public Ops {
   void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon,
                 std::span<float> y) override;
   void dequantise_row(DType dtype, const std::byte* row, std::span<float> out) override;
+  bool prefers_interleaved(DType dtype, size_t rows) const override;
+  void interleave(const WeightRows& weight, std::byte* to) override;
   size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const override;
   void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) override;
   void matmul(const MatmulInput& input, std::span<const Product> products) override;

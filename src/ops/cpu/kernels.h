@@ -78,6 +78,7 @@ struct CpuKernels {
                         const PreparedToken<std::byte>& out);
   std::array<Dequantise, kDTypeSlots> dequantise = {};
   std::array<MatmulRows, kDTypeSlots> matmul = {};
+  std::array<bool, kDTypeSlots> interleaved = {};  // whether matmul takes that form, and is faster
   void (*rope)(const RopePairs& pairs);
   // One head's key or value on its way into a cache of the dtype.
   std::array<StoreKv, kDTypeSlots> store_kv = {};

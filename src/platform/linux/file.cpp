@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -31,6 +32,12 @@ class LinuxMapping : public FileMapping {
   LinuxMapping(const LinuxMapping&) = delete;
   LinuxMapping& operator=(const LinuxMapping&) = delete;
   std::span<const std::byte> bytes() const override { return bytes_; }
+  void forget(size_t offset, size_t size) const override {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t begin = round_up(offset, page);
+    const size_t end = round_down(offset + size, page);
+    if (begin < end) madvise(bytes_.data() + begin, end - begin, MADV_DONTNEED);
+  }
 
  private:
   std::span<std::byte> bytes_;

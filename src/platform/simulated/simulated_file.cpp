@@ -12,6 +12,7 @@ class SimulatedMapping : public FileMapping {
   SimulatedMapping(std::shared_ptr<const std::vector<std::byte>> content, size_t size)
       : content_(std::move(content)), size_(size) {}
   std::span<const std::byte> bytes() const override { return {content_->data(), size_}; }
+  void forget(size_t, size_t) const override {}
 
  private:
   std::shared_ptr<const std::vector<std::byte>> content_;  // shared with the file, see StoredFile

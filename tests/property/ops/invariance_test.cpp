@@ -11,6 +11,7 @@
 
 #include "../../support/random_weights.h"
 #include "base/thread_pool.h"
+#include "ops/interleaved.h"
 #include "ops/ops.h"
 
 namespace spillway::ops {
@@ -90,6 +91,35 @@ TEST_P(OpsInvariance, MatmulDoesNotDependOnThreadsSlicesOrBatches) {
         }
         first_row = end_row;
       }
+      ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0);
+    }
+  }
+}
+
+// Interleaved rows are the same weights: the same bits, for one token and for many.
+TEST_P(OpsInvariance, InterleavedRowsGiveTheSameBits) {
+  for (const DType dtype : cpu::kAllDTypes) {
+    for (int round = 0; round < kRounds; ++round) {
+      const size_t block = dtype_info(dtype).block_elements;
+      const size_t columns = block * between(1, 2600 / block);
+      const size_t rows = kInterleavedRows * between(1, 8);
+      const size_t tokens = round % 2 == 0 ? 1 : between(2, 20);
+      if (!ops(1).prefers_interleaved(dtype, rows)) continue;
+      ASSERT_FALSE(ops(1).prefers_interleaved(dtype, rows + 1));
+      SCOPED_TRACE(std::string(dtype_info(dtype).name) + ": " + std::to_string(tokens) + " × " +
+                   std::to_string(rows) + " × " + std::to_string(columns));
+      const std::vector<std::byte> weights = random_weights(random_, dtype, rows * columns);
+      const std::vector<float> x = random_floats(random_, tokens * columns);
+      std::vector<float> expected(tokens * rows);
+      multiply(any_ops(), x, {dtype, weights.data(), rows, columns}, expected.data(), rows);
+
+      std::vector<std::byte> interleaved(weights.size());
+      any_ops().interleave({dtype, weights.data(), rows, columns}, interleaved.data());
+      std::vector<std::byte> in_place = weights;
+      any_ops().interleave({dtype, in_place.data(), rows, columns}, in_place.data());
+      ASSERT_EQ(in_place, interleaved);
+      std::vector<float> y(tokens * rows);
+      multiply(any_ops(), x, {dtype, interleaved.data(), rows, columns, true}, y.data(), rows);
       ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0);
     }
   }

@@ -9,11 +9,11 @@ namespace {
 
 template <class Dots>
 void set(CpuKernels& kernels) {
-  kernels.matmul[slot(DType::kQ2_K)] = matmul<Q2_K, Dots>;
-  kernels.matmul[slot(DType::kQ3_K)] = matmul<Q3_K, Dots>;
-  kernels.matmul[slot(DType::kQ4_K)] = matmul<Q45_K<false>, Dots>;
-  kernels.matmul[slot(DType::kQ5_K)] = matmul<Q45_K<true>, Dots>;
-  kernels.matmul[slot(DType::kQ6_K)] = matmul<Q6_K, Dots>;
+  set_matmul<Q2_K, Dots>(kernels, DType::kQ2_K);
+  set_matmul<Q3_K, Dots>(kernels, DType::kQ3_K);
+  set_matmul<Q45_K<false>, Dots>(kernels, DType::kQ4_K);
+  set_matmul<Q45_K<true>, Dots>(kernels, DType::kQ5_K);
+  set_matmul<Q6_K, Dots>(kernels, DType::kQ6_K);
 }
 
 }  // namespace

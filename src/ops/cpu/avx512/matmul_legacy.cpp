@@ -9,11 +9,11 @@ namespace {
 
 template <class Dots>
 void set(CpuKernels& kernels) {
-  kernels.matmul[slot(DType::kQ4_0)] = matmul<Legacy<4, false>, Dots>;
-  kernels.matmul[slot(DType::kQ4_1)] = matmul<Legacy<4, true>, Dots>;
-  kernels.matmul[slot(DType::kQ5_0)] = matmul<Legacy<5, false>, Dots>;
-  kernels.matmul[slot(DType::kQ5_1)] = matmul<Legacy<5, true>, Dots>;
-  kernels.matmul[slot(DType::kQ8_0)] = matmul<Q8_0, Dots>;
+  set_matmul<Legacy<4, false>, Dots>(kernels, DType::kQ4_0);
+  set_matmul<Legacy<4, true>, Dots>(kernels, DType::kQ4_1);
+  set_matmul<Legacy<5, false>, Dots>(kernels, DType::kQ5_0);
+  set_matmul<Legacy<5, true>, Dots>(kernels, DType::kQ5_1);
+  set_matmul<Q8_0, Dots>(kernels, DType::kQ8_0);
 }
 
 }  // namespace

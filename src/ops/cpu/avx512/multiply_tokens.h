@@ -6,6 +6,7 @@
 //   pass<Format>(panel, pass, blocks, x, tile): adds up blocks pass, pass + 4 … for `tile`
 #pragma once
 
+#include "ops/cpu/avx512/multiply_interleaved.h"
 #include "ops/cpu/avx512/panel.h"
 
 HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
@@ -108,6 +109,13 @@ HWY_NOINLINE void multiply_tile(const Panel& panel, Dots& dots, const Part& part
   }
 }
 
+template <class Format>
+HWY_INLINE void unpack(const Part& part, Panel& panel) {
+  if constexpr (HasInterleaved<Format>)
+    if (part.weight.interleaved) return unpack_interleaved<Format>(part, panel);
+  unpack_panel<Format>(part, panel);
+}
+
 // Rows [row, end), at most 16, of all tokens.
 template <class Format, class Dots>
 void multiply_panel(const MatmulTask& task, size_t row, size_t end, Panel& panel, Dots& dots) {
@@ -115,7 +123,7 @@ void multiply_panel(const MatmulTask& task, size_t row, size_t end, Panel& panel
   const size_t all = task.weight.columns;
   for (size_t first = 0; first < all; first += kTileColumns) {
     const Part part{task.weight, row, end, first, std::min(kTileColumns, all - first)};
-    unpack_panel<Format>(part, panel);
+    unpack<Format>(part, panel);
     dots.template take_panel<Format>(panel, part.columns / kScaleColumns);
     const auto some = [&]<size_t kTokens>(size_t token) {
       multiply_tile<Format, Dots, kTokens>(panel, dots, part, task, token);
