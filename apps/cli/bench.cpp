@@ -1,20 +1,18 @@
 // spillway bench decode | prefill: a speed, its bound measured in the same run, the share reached.
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "base/statistics.h"
 #include "base/units.h"
 #include "cli/bench_disk.h"
 #include "cli/bench_memory.h"
+#include "cli/bench_rates.h"
 #include "cli/commands.h"
-#include "cli/disk_bound.h"
 #include "cli/report.h"
 #include "cli/session.h"
 #include "engine/generate.h"
-#include "engine/measure_kernels.h"
-#include "machine/measure.h"
-#include "placement/predict.h"
 
 namespace spillway::cli {
 namespace {
@@ -28,8 +26,6 @@ struct BenchOptions {
   bool json = false;
 };
 
-constexpr uint64_t kMostBuffer = kGiB;
-
 // A loaded model and the measurements of this run, taken between the rounds.
 class Bench {
  public:
@@ -41,8 +37,7 @@ class Bench {
   }
 
   Result<void> round() {
-    if (disk_) SPILLWAY_TRY(disk_->sweep());
-    SPILLWAY_TRY(measure_machine());
+    SPILLWAY_TRY(rates_->before_round());
     engine_->rewind(0);
     SPILLWAY_ASSIGN(const engine::Generation g,
                     engine::generate(*engine_, context_, session_.model.tokenizer, prompt_,
@@ -51,6 +46,7 @@ class Bench {
                                       .ignore_end = true}));
     if (g.reason == engine::StopReason::kInterrupted)
       return fail(ErrorCode::kInterrupted, "interrupted");
+    SPILLWAY_TRY(rates_->after_round());
     const size_t tokens = options_.prefill ? prompt_.size() : g.passes;
     const double seconds = options_.prefill ? g.prefill_seconds : g.decode_seconds;
     speeds_.push_back(static_cast<double>(tokens) / seconds);
@@ -63,26 +59,20 @@ class Bench {
   Speed speed() const {
     Speed speed = last_;
     speed.tokens_per_second = median(speeds_);
-    const machine::Machine machine = measured();
-    const placement::Prediction p = placement::predict(
-        engine::make_workload(session_.model, *session_.ops, session_.settings, engine_->shape()),
-        machine, engine_->plan());
-    // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
-    const double tokens_per_pass =
-        options_.prefill ? static_cast<double>(prompt_.size()) / static_cast<double>(passes())
-                         : 1.0;
-    speed.bound_tokens_per_second = p.bound_tokens_per_second * tokens_per_pass;
-    speed.predicted_tokens_per_second = p.tokens_per_second * tokens_per_pass;
+    speed.bound_tokens_per_second = rates_->bound_tokens_per_second() * tokens_per_pass();
+    speed.predicted_tokens_per_second = median(predictions());
     return speed;
   }
 
   nlohmann::ordered_json json() const {
     nlohmann::ordered_json json = speed_json(speed());
     json["rounds"] = speeds_;
+    json["predicted_rounds"] = predictions();
     json["threads"] = session_.settings.threads;
     json["instruction_set"] = session_.ops->instruction_set();
-    json["dram_bytes_per_second"] = median(dram_);
-    if (disk_) json["disk"] = disk_json();
+    json["dram_bytes_per_second"] = rates_->dram_rate();
+    if (rates_->reads_disk()) json["disk"] = rates_->disk_json();
+    json["rates"] = rates_->compute_json();
     json["budget"] = budget_json(budget_);
     json["plan"] = placement::to_json(engine_->plan());
     return json;
@@ -90,7 +80,7 @@ class Bench {
 
   std::string text() const {
     std::string text = fmt::format("rounds: {:.2f} tokens/s\n", fmt::join(speeds_, " "));
-    if (disk_) text += describe(*disk_) + "\n";
+    if (rates_->reads_disk()) text += rates_->disk_text() + "\n";
     const Speed s = speed();
     return text + fmt::format("{}\n", speed_line(s));
   }
@@ -114,96 +104,38 @@ class Bench {
       return fail(ErrorCode::kUsage, "{} tokens do not fit the context of {} positions",
                   length.prompt_tokens + length.answer_tokens, limit);
     }
-    SPILLWAY_ASSIGN(machine_, session_.machine(options_.model));
-    SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine_));
+    SPILLWAY_ASSIGN(machine::Machine machine, session_.machine(options_.model));
+    SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine));
     SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
-    const auto& staging = engine_->plan().staging;
-    if (staging.slots > 0)
-      disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
+    rates_.emplace(session_, *engine_, std::move(machine),
+                   prompt_.size() + options_.max_tokens / 2);
     return {};
   }
 
-  // Memory that a measurement may hold beside the run.
-  Result<uint64_t> spare_bytes() const {
-    SPILLWAY_ASSIGN(const platform::HostMemory memory, session_.platform->host_memory());
-    return std::min(kMostBuffer, memory.free_bytes() / 2);
+  // Of each round.
+  std::vector<double> predictions() const {
+    std::vector<double> speeds;
+    for (size_t round = 0; round < speeds_.size(); ++round)
+      speeds.push_back(rates_->predicted_tokens_per_second(round) * tokens_per_pass());
+    return speeds;
   }
 
-  // As many bytes as a token touches: caches then hold as much of the buffer as of the weights.
-  size_t kernel_buffer(uint64_t spare) const {
-    return round_up(std::min(spare, engine_->plan().weight_bytes), session_.platform->page_bytes());
-  }
-
-  // Most of a token's bytes lie in matrices of this shape; the output's is not a layer's.
-  const model::Weight& largest_matrix() const {
-    const auto& weights = session_.model.transformer.weights();
-    return *std::max_element(weights.begin(), weights.end() - 1, [](const auto& a, const auto& b) {
-      return a.size_bytes() < b.size_bytes();
-    });
-  }
-
-  // Rates of this round, with buffers of their own: the measurement is not the run.
-  Result<void> measure_machine() {
-    memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
-    const engine::Context context{*session_.platform, budget, *session_.ops, nullptr};
-    SPILLWAY_ASSIGN(const uint64_t spare, spare_bytes());
-    SPILLWAY_ASSIGN(const double dram,
-                    machine::measure_dram(*session_.platform, budget, *session_.pool,
-                                          round_up(spare, session_.platform->page_bytes())));
-    dram_.push_back(dram);
-    machine::Machine round;
-    const model::Weight& matrix = largest_matrix();
-    SPILLWAY_TRY(engine::measure_kernels(context,
-                                         {.dtypes = session_.weight_dtypes(),
-                                          .threads = session_.settings.threads,
-                                          .columns = matrix.columns,
-                                          .rows = matrix.rows,
-                                          .buffer_bytes = kernel_buffer(spare)},
-                                         round));
-    for (const machine::KernelRate& k : round.kernels)
-      kernels_[k.dtype].push_back(k.bytes_per_second);
-    op_seconds_.push_back(round.seconds_per_op);
-    return {};
-  }
-
-  machine::Machine measured() const {
-    machine::Machine machine = machine_;
-    machine.dram_bytes_per_second = median(dram_);
-    machine.seconds_per_op = median(op_seconds_);
-    for (const auto& [dtype, rates] : kernels_)
-      machine.set_kernel_rate({dtype, session_.settings.threads, median(rates)});
-    if (disk_) machine.disks[std::to_string(session_.model.file->info().device)] = disk_->medians();
-    return machine;
-  }
-
-  size_t passes() const {
+  // A chunk of a prompt costs one pass; its arithmetic is not in the bound.
+  double tokens_per_pass() const {
+    if (!options_.prefill) return 1.0;
     const size_t chunk = engine_->shape().chunk;
-    return (prompt_.size() + chunk - 1) / chunk;
-  }
-
-  nlohmann::ordered_json disk_json() const {
-    const machine::DiskRate best = disk_->best();
-    return {{"bytes_per_second", best.bytes_per_second},
-            {"block_bytes", best.block_bytes},
-            {"depth", best.depth},
-            {"direct_bytes_per_second", disk_->direct_rate()},
-            {"buffered_bytes_per_second", disk_->buffered_rate()},
-            {"share_of_unlimited", disk_->share_of_unlimited()},
-            {"method", engine_->read_method()}};
+    const size_t passes = (prompt_.size() + chunk - 1) / chunk;
+    return static_cast<double>(prompt_.size()) / static_cast<double>(passes);
   }
 
   const BenchOptions options_;
   Session session_;
   memory::Budget budget_;
   engine::Context context_;
-  machine::Machine machine_;
   std::vector<formats::TokenId> prompt_;
   std::unique_ptr<engine::Engine> engine_;
-  std::optional<DiskBound> disk_;
+  std::optional<BenchRates> rates_;
   std::vector<double> speeds_;
-  std::vector<double> dram_;
-  std::vector<double> op_seconds_;
-  std::map<std::string, std::vector<double>> kernels_;
   Speed last_;
 };
 

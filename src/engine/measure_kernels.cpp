@@ -11,28 +11,38 @@
 namespace spillway::engine {
 namespace {
 
-constexpr int kRepeats = 5;
+constexpr size_t kRepeats = 5;
+// Small buffers take more turns: a machine that others share varies from one to the next.
+constexpr double kLeastSeconds = 0.2;
+constexpr size_t kMostRepeats = 200;
 constexpr int kEmptyOps = 256;
 
 // The vectors of one product, and the weights that pass by.
 class Bench {
  public:
-  Bench(const Context& context, memory::HostRegion& weights)
-      : context_(context), weights_(weights) {}
+  Bench(const Context& context, memory::HostRegion& weights,
+        const std::function<Result<void>()>& beside)
+      : context_(context), weights_(weights), beside_(beside) {}
 
   // Bytes per second of products with rows × columns at a time over the whole buffer: the median.
-  double rate(DType dtype, size_t rows, size_t columns) {
+  Result<double> rate(DType dtype, size_t rows, size_t columns) {
     const size_t bytes = rows * row_bytes(dtype, columns);
     const size_t calls = std::max<size_t>(1, weights_.size_bytes() / bytes);
     input_.assign(columns, 1.0F);
     output_.assign(rows, 0.0F);
+    for (size_t call = 0; call < calls; ++call) multiply(dtype, rows, call * bytes);  // warms up
     std::vector<double> rates;
-    for (int i = 0; i <= kRepeats; ++i) {
+    double passed = 0;
+    while (rates.size() < kRepeats || (passed < kLeastSeconds && rates.size() < kMostRepeats)) {
       const double started = context_.platform.clock().seconds();
-      for (size_t call = 0; call < calls; ++call) multiply(dtype, rows, call * bytes);
+      for (size_t call = 0; call < calls; ++call) {
+        if (beside_) SPILLWAY_TRY(beside_());
+        multiply(dtype, rows, call * bytes);
+      }
       const double seconds = context_.platform.clock().seconds() - started;
-      // The first turn warms up; a virtual clock does not see computing.
-      if (i > 0) rates.push_back(static_cast<double>(calls * bytes) / std::max(seconds, 1e-9));
+      // A virtual clock does not see computing.
+      rates.push_back(static_cast<double>(calls * bytes) / std::max(seconds, 1e-9));
+      passed += seconds;
     }
     return median(std::move(rates));
   }
@@ -45,7 +55,7 @@ class Bench {
     input_.assign(kColumns, 1.0F);
     output_.assign(kRows, 0.0F);
     std::vector<double> seconds;
-    for (int i = 0; i < kRepeats; ++i) {
+    for (size_t i = 0; i < kRepeats; ++i) {
       const double started = context_.platform.clock().seconds();
       for (int op = 0; op < kEmptyOps; ++op) multiply(DType::kQ8_0, kRows, 0);
       seconds.push_back((context_.platform.clock().seconds() - started) / kEmptyOps);
@@ -71,6 +81,7 @@ class Bench {
   static constexpr size_t kAlignment = 64;
   const Context& context_;
   memory::HostRegion& weights_;
+  const std::function<Result<void>()>& beside_;
   std::vector<float> input_;
   std::vector<float> output_;
   std::vector<std::byte> prepared_;
@@ -86,12 +97,12 @@ Result<void> measure_kernels(const Context& context, const KernelMeasurement& wh
   SPILLWAY_TRY(weights->make_resident(0, what.buffer_bytes));
   // Bytes that make small normal numbers in every format: what zeros cost is not what weights cost.
   std::memset(weights->bytes().data(), 0x11, what.buffer_bytes);
-  Bench bench(context, *weights);
+  Bench bench(context, *weights, what.beside);
   for (const DType dtype : what.dtypes) {
     const size_t block = dtype_info(dtype).block_elements;
     const size_t columns = std::max(block, round_down(what.columns, block));
     const size_t most_rows = std::max<size_t>(1, what.buffer_bytes / row_bytes(dtype, columns));
-    const double rate = bench.rate(dtype, std::min(what.rows, most_rows), columns);
+    SPILLWAY_ASSIGN(const double rate, bench.rate(dtype, std::min(what.rows, most_rows), columns));
     machine.set_kernel_rate({std::string(dtype_info(dtype).name), what.threads, rate});
   }
   machine.seconds_per_op = bench.seconds_per_op();

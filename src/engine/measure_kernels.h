@@ -1,6 +1,7 @@
 // Measures how fast products with one token run, so that a plan can be made. One thread.
 #pragma once
 
+#include <functional>
 #include <set>
 
 #include "engine/engine.h"
@@ -14,9 +15,11 @@ struct KernelMeasurement {
   size_t columns = 4096;    // rounded to whole blocks
   size_t rows = 256;        // of one call
   size_t buffer_bytes = 0;  // of weights; larger than the caches where it may be
+  // Called before each product: what the machine does meanwhile.
+  std::function<Result<void>()> beside = {};
 };
 
-// Fills the machine's kernel rates and seconds_per_op. kBudget, kMachine.
+// Fills the machine's kernel rates and seconds_per_op. kBudget, kMachine, and errors of `beside`.
 Result<void> measure_kernels(const Context& context, const KernelMeasurement& what,
                              machine::Machine& machine);
 

@@ -68,8 +68,7 @@ void StreamedWeights::prepare(std::span<const model::Product> products, ops::Mat
   for (const model::Product& product : products) {
     const DType dtype = parts_.weights[product.weight].dtype;
     const size_t bytes = parts_.ops.prepared_bytes(dtype, input.tokens, input.columns);
-    if (bytes > 0 && input.quantised == nullptr)
-      parts_.ops.prepare_input(dtype, parts_.prepared.first(bytes), input);
+    parts_.ops.prepare_input(dtype, parts_.prepared.first(bytes), input);
   }
 }
 

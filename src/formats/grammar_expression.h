@@ -15,6 +15,7 @@ namespace spillway::formats {
 struct CodePointRange {
   uint32_t first = 0;
   uint32_t last = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes a comparison's 0 for a pointer
   auto operator<=>(const CodePointRange&) const = default;
 };
 constexpr uint32_t kLastCodePoint = 0x10FFFF;

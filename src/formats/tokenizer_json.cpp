@@ -124,7 +124,9 @@ Result<void> check_model(const Json& parts) {
   }
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json* value = find_member(*model, affix);
-    if (value != nullptr && *value != "")
+    if (value == nullptr) continue;
+    const auto* text = value->get_ptr<const Json::string_t*>();
+    if (text == nullptr || !text->empty())
       return fail(ErrorCode::kBadFile, "the model's {} is {}, which is not supported", affix,
                   formats::quoted(value->dump(-1, ' ', false, Json::error_handler_t::replace)));
   }

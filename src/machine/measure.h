@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "base/units.h"
 #include "machine/machine.h"
+#include "memory/staging_ring.h"
 #include "platform/platform.h"
 #include "spillway/memory/budget.h"
 
@@ -34,11 +35,19 @@ struct Sweep {
 Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
                           const platform::File& file, const Sweep& sweep);
 
+// A turn of a staging ring that nobody computes beside: bytes per second as a plan's reads come, in
+// their order, into their slots. Of a long cycle a sample from all over it. kBudget, kMachine,
+// kBadFile.
+Result<double> sweep_ring(platform::Platform& platform, memory::Budget& budget,
+                          const platform::File& file, const std::vector<memory::StreamRange>& cycle,
+                          const memory::StagingRing::Options& ring_options);
+
 // The block sizes and depths worth measuring whose buffers fit into `staging_bytes`; at least one.
 std::vector<Sweep> sweep_grid(uint64_t staging_bytes);
 
 // A table of rates over the grid: the median of a few rounds of short sweeps (at most 32 MiB each,
-// each where the last one ended). kInterrupted once `stop` is set (it may be null).
+// each where the last one ended), for about two seconds. kInterrupted once `stop` is set (it may be
+// null).
 Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
                           const platform::File& file, uint64_t staging_bytes,
                           const std::atomic<bool>* stop = nullptr);

@@ -9,8 +9,28 @@ namespace spillway::machine {
 namespace {
 
 constexpr uint64_t kSampleBytes = 32 * kMiB;
-constexpr size_t kRounds = 3;
+// Disks that others share vary from second to second: as many rounds as this time allows.
+constexpr size_t kLeastRounds = 3;
+constexpr size_t kMostRounds = 9;
+constexpr double kMostSeconds = 2.0;
 constexpr size_t kSmallestBlock = 4 * kKiB;
+// What is read of a longer cycle is about so much, in runs of neighbours of about so much.
+constexpr uint64_t kRingSample = 512 * kMiB;
+constexpr size_t kMostTurns = 8;  // of a short cycle, less
+constexpr uint64_t kRingRun = 32 * kMiB;
+
+std::vector<memory::StreamRange> sample(const std::vector<memory::StreamRange>& cycle) {
+  uint64_t total = 0;
+  for (const memory::StreamRange& range : cycle) total += range.size;
+  const uint64_t times = std::max<uint64_t>(1, total / kRingSample);
+  std::vector<memory::StreamRange> taken;
+  uint64_t passed = 0;
+  for (const memory::StreamRange& range : cycle) {
+    if (passed / kRingRun % times == 0) taken.push_back(range);
+    passed += range.size;
+  }
+  return taken;
+}
 
 }  // namespace
 
@@ -55,6 +75,31 @@ Result<double> sweep_disk(platform::Platform& platform, memory::Budget& budget,
   return static_cast<double>(bytes) / std::max(seconds, 1e-9);
 }
 
+Result<double> sweep_ring(platform::Platform& platform, memory::Budget& budget,
+                          const platform::File& file, const std::vector<memory::StreamRange>& cycle,
+                          const memory::StagingRing::Options& ring_options) {
+  const std::vector<memory::StreamRange> part = sample(cycle);
+  SPILLWAY_ASSIGN(const auto ring,
+                  memory::StagingRing::create(platform, budget, file, part, ring_options));
+  const auto turn = [&]() -> Result<void> {
+    for (size_t entry = 0; entry < part.size(); ++entry) {
+      SPILLWAY_TRY(ring->acquire(entry));
+      SPILLWAY_TRY(ring->release(entry));
+    }
+    return {};
+  };
+  SPILLWAY_TRY(turn());
+  const uint64_t before = ring->statistics().bytes_read;
+  const double started = platform.clock().seconds();
+  for (size_t i = 0; i < kMostTurns; ++i) {
+    if (ring->statistics().bytes_read - before >= kRingSample) break;
+    SPILLWAY_TRY(turn());
+  }
+  const double seconds = platform.clock().seconds() - started;
+  const uint64_t bytes = ring->statistics().bytes_read - before;
+  return static_cast<double>(bytes) / std::max(seconds, 1e-9);
+}
+
 std::vector<Sweep> sweep_grid(uint64_t staging_bytes) {
   std::vector<Sweep> grid;
   for (const uint64_t block : {256 * kKiB, 512 * kKiB, kMiB, 2 * kMiB, 4 * kMiB}) {
@@ -76,7 +121,12 @@ Result<Disk> measure_disk(platform::Platform& platform, memory::Budget& budget,
   const std::vector<Sweep> grid = sweep_grid(staging_bytes);
   std::vector<std::vector<double>> rates(grid.size());
   uint64_t at = 0;
-  for (size_t round = 0; round < kRounds; ++round) {
+  const double started = platform.clock().seconds();
+  const auto goes_on = [&](size_t round) {
+    return round < kLeastRounds ||
+           (round < kMostRounds && platform.clock().seconds() - started < kMostSeconds);
+  };
+  for (size_t round = 0; goes_on(round); ++round) {
     for (size_t i = 0; i < grid.size(); ++i) {
       if (stop != nullptr && stop->load())
         return fail(ErrorCode::kInterrupted, "interrupted while measuring");

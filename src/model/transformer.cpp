@@ -19,8 +19,14 @@ struct Transformer::Pass {
   std::span<float> rows(std::span<float> buffer, size_t width) const {
     return buffer.first(tokens * width);
   }
-  ops::MatmulInput input(std::span<const float> x, size_t columns) const {
-    return {.tokens = x.size() / columns, .columns = columns, .floats = x.data()};
+  // `norm`, if not null, is of x, and outlives the input.
+  ops::MatmulInput input(std::span<const float> x, size_t columns,
+                         const ops::InputNorm* norm = nullptr) const {
+    return {.tokens = x.size() / columns,
+            .columns = columns,
+            .floats = x.data(),
+            .quantised = nullptr,
+            .norm = norm};
   }
 };
 
@@ -64,6 +70,11 @@ void Transformer::norm(std::span<const float> x, SmallId weight, std::span<float
   pass.ops.rms_norm(x, small(weight), config_.norm_epsilon, y);
 }
 
+// The norm that a product's input goes through first.
+ops::InputNorm Transformer::before(SmallId weight, const Pass& pass) const {
+  return {.weight = small(weight), .epsilon = config_.norm_epsilon, .out = pass.a.normed.data()};
+}
+
 ops::RopeOptions Transformer::rope(const LayerConfig& layer) const {
   const Rope& rope = layer.local_rope ? config_.local_rope : config_.rope;
   const bool factors = rope_factors_ && !layer.local_rope;
@@ -75,13 +86,14 @@ ops::RopeOptions Transformer::rope(const LayerConfig& layer) const {
           .magnitude = rope.magnitude};
 }
 
-// q = rope(norm(W_q · x)), k = rope(norm(W_k · x)), v = W_v · x, for the normalised x.
+// q = rope(norm(W_q · norm(x))), k = norm(W_k · norm(x)), v = W_v · norm(x).
 Result<void> Transformer::queries_and_keys(size_t index, Pass& pass) const {
   const Layer& layer = layers_[index];
-  const auto normed = pass.rows(pass.a.normed, config_.dim);
   const auto q = pass.rows(pass.a.q, config_.q_dim());
   const auto k = pass.rows(pass.a.k, config_.kv_dim());
-  ops::MatmulInput input = pass.input(normed, config_.dim);
+  const ops::InputNorm input_norm = before(layer.attention_norm, pass);
+  ops::MatmulInput input =
+      pass.input(pass.rows(pass.a.residual, config_.dim), config_.dim, &input_norm);
   const auto v = pass.rows(pass.a.v, config_.kv_dim());
   SPILLWAY_TRY(multiply({{layer.wq, q}, {layer.wk, k}, {layer.wv, v}}, input, pass));
   if (config_.interleave_heads) {
@@ -90,11 +102,22 @@ Result<void> Transformer::queries_and_keys(size_t index, Pass& pass) const {
   }
   if (layer.q_norm) norm(q, *layer.q_norm, q, pass);
   if (layer.k_norm) norm(k, *layer.k_norm, k, pass);
-  if (!config_.layer[index].turns) return {};
-  const ops::RopeOptions options = rope(config_.layer[index]);
-  pass.ops.rope(q, config_.heads, config_.head_dim, pass.first_position, options);
-  pass.ops.rope(k, config_.kv_heads, config_.head_dim, pass.first_position, options);
+  if (config_.layer[index].turns)
+    pass.ops.rope(q, config_.heads, config_.head_dim, pass.first_position,
+                  rope(config_.layer[index]));
   return {};
+}
+
+// The layer's cache takes rope(k) and v of this pass.
+void Transformer::store(size_t index, const ops::KvLayer& cache, Pass& pass) const {
+  const auto k = pass.rows(pass.a.k, config_.kv_dim());
+  const auto v = pass.rows(pass.a.v, config_.kv_dim());
+  if (config_.layer[index].turns) {
+    const ops::RopeOptions options = rope(config_.layer[index]);
+    pass.ops.store_turned_kv({k, v, options}, pass.first_position, cache);
+  } else {
+    pass.ops.store_kv(k, v, pass.first_position, cache);
+  }
 }
 
 // x += norm(W_o · attention(q, k, v))
@@ -104,12 +127,10 @@ Result<void> Transformer::attention(size_t index, Pass& pass) const {
   const auto x = pass.rows(a.residual, config_.dim);
   const auto normed = pass.rows(a.normed, config_.dim);
   const auto attended = pass.rows(a.attended, config_.q_dim());
-  norm(x, layer.attention_norm, normed, pass);
   SPILLWAY_TRY(queries_and_keys(index, pass));
 
   const ops::KvLayer cache = pass.kv.layout.layer(config_, index, pass.kv.blocks);
-  pass.ops.store_kv(pass.rows(a.k, config_.kv_dim()), pass.rows(a.v, config_.kv_dim()),
-                    pass.first_position, cache);
+  store(index, cache, pass);
   pass.ops.attention(pass.rows(a.q, config_.q_dim()),
                      {.heads = config_.heads,
                       .first_position = pass.first_position,
@@ -133,8 +154,8 @@ Result<void> Transformer::feed_forward(const Layer& layer, Pass& pass) const {
   const auto gate = pass.rows(a.gate, config_.ffn_dim);
   const auto up = pass.rows(a.up, config_.ffn_dim);
 
-  norm(x, layer.ffn_norm, normed, pass);
-  ops::MatmulInput input = pass.input(normed, config_.dim);
+  const ops::InputNorm input_norm = before(layer.ffn_norm, pass);
+  ops::MatmulInput input = pass.input(x, config_.dim, &input_norm);
   SPILLWAY_TRY(multiply({{layer.w_gate, gate}, {layer.w_up, up}}, input, pass));
   if (config_.architecture->activation == Activation::kGeglu) {
     pass.ops.geglu(gate, up);
@@ -154,10 +175,9 @@ Result<void> Transformer::head(const Batch& batch, Pass& pass) const {
   if (batch.outputs == 0) return pass.weights.skip(output);
   Activations& a = pass.a;
   const auto x = pass.rows(a.residual, config_.dim).last(batch.outputs * config_.dim);
-  const auto normed = a.normed.first(batch.outputs * config_.dim);
   const auto logits = a.logits.first(batch.outputs * config_.vocabulary);
-  norm(x, output_norm_, normed, pass);
-  ops::MatmulInput input = pass.input(normed, config_.dim);
+  const ops::InputNorm input_norm = before(output_norm_, pass);
+  ops::MatmulInput input = pass.input(x, config_.dim, &input_norm);
   const Product product{.weight = output, .y = logits};
   SPILLWAY_TRY(pass.weights.multiply(std::span(&product, 1), input));
   if (config_.final_soft_cap > 0) pass.ops.soft_cap(logits, config_.final_soft_cap);

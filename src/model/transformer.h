@@ -68,6 +68,7 @@ class Transformer {
 
   Result<void> attention(size_t index, Pass& pass) const;
   Result<void> queries_and_keys(size_t index, Pass& pass) const;
+  void store(size_t index, const ops::KvLayer& cache, Pass& pass) const;
   Result<void> feed_forward(const Layer& layer, Pass& pass) const;
   Result<void> head(const Batch& batch, Pass& pass) const;
   struct Output {
@@ -77,6 +78,7 @@ class Transformer {
   Result<void> multiply(std::initializer_list<Output> outputs, ops::MatmulInput& input,
                         Pass& pass) const;
   void norm(std::span<const float> x, SmallId weight, std::span<float> y, Pass& pass) const;
+  ops::InputNorm before(SmallId weight, const Pass& pass) const;
   ops::RopeOptions rope(const LayerConfig& layer) const;
   std::span<const float> small(SmallId id) const { return small_tensors_[id].values; }
 

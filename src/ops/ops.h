@@ -27,6 +27,13 @@ struct WeightRows {
   size_t columns = 0;
 };
 
+// A norm that a matmul's input goes through first: rms_norm.
+struct InputNorm {
+  std::span<const float> weight;  // [columns]
+  float epsilon = 0.0F;
+  float* out = nullptr;  // [tokens, columns]: where the result goes if float weights need it
+};
+
 // The left side of a matmul, made ready once and used by several weights of the same dtype class:
 // the floats as they are for float weights; 8-bit integers with one scale per 32 values for
 // quantised ones.
@@ -35,6 +42,7 @@ struct MatmulInput {
   size_t columns = 0;
   const float* floats = nullptr;         // [tokens, columns]
   const std::byte* quantised = nullptr;  // made by prepare_input; null until then
+  const InputNorm* norm = nullptr;       // of `floats`, to come in prepare_input
 };
 
 // y[t × y_stride + r] = Σ_c weight[r, c] × input[t, c] for all t < input.tokens, r < weight.rows.
@@ -99,6 +107,13 @@ struct RopeOptions {
   double magnitude = 1.0;  // what turns is multiplied by this as well (LongRoPE)
 };
 
+// Keys that are to turn, and values: [tokens, kv_heads, head_dim].
+struct TurnedKv {
+  std::span<float> keys;
+  std::span<const float> values;
+  const RopeOptions& rope;
+};
+
 inline constexpr size_t kMostInterleaved = 1024;
 inline constexpr size_t kMostPartGroup = 128;  // query heads of a KV head, of attend_part
 
@@ -125,8 +140,10 @@ class Ops {
 
   // Bytes that prepare_input needs for weights of `dtype`; 0 where the floats are used as they are.
   virtual size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const = 0;
-  // Fills `prepared` (prepared_bytes long, 64-byte aligned) from input.floats and points
-  // input.quantised at it.
+  // What products with weights of `dtype` need of the input, unless it is there: for quantised ones
+  // fills `prepared` (prepared_bytes long, 64-byte aligned) from input.floats or, in the same pass,
+  // from their norm, and points input.quantised at it; for float ones computes the norm, if there
+  // is one, and points input.floats at it.
   virtual void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) = 0;
   // Products of one input with up to kMostProducts matrices: the threads start and meet once.
   virtual void matmul(const MatmulInput& input, std::span<const Product> products) = 0;
@@ -144,6 +161,9 @@ class Ops {
   // into the cache.
   virtual void store_kv(std::span<const float> keys, std::span<const float> values,
                         size_t first_position, const KvLayer& layer) = 0;
+
+  // rope of the keys, in place, and store_kv of what they become, in one pass.
+  virtual void store_turned_kv(const TurnedKv& kv, size_t first_position, const KvLayer& layer) = 0;
 
   // Causal attention with grouped queries: out[t, h] = softmax(cap(scale × q[t, h] · K[begin …
   // first_position + t])) V, where begin is 0 or by the window (at least one position is seen);

@@ -36,6 +36,9 @@ struct Workload {
   std::optional<uint64_t> weights_budget_bytes;  // a cap on Tag::kWeights within it
   unsigned threads = 1;
   size_t ops_per_token = 0;  // for the share of time that no byte explains
+  // What a token takes beside its products, where that was measured (engine/measure_pass.h); else
+  // the ops' number tells.
+  std::optional<double> seconds_beside_products;
   platform::FileInfo file;
   size_t page_bytes = 4096;
 };

@@ -30,26 +30,28 @@ bool is_new_product(const Plan& plan, size_t slice) {
   return before.weight != now.weight || !stays(plan, now) || !stays(plan, before);
 }
 
+// Of the ops between a weight's product and the next one's.
+double seconds_beside_a_product(const Workload& workload, const machine::Machine& machine) {
+  const auto weights = static_cast<double>(workload.weights.size());
+  if (workload.seconds_beside_products) return *workload.seconds_beside_products / weights;
+  const double ops = static_cast<double>(workload.ops_per_token) - weights;  // less the products
+  return std::max(0.0, ops) / weights * machine.seconds_per_op;
+}
+
 // A step for each unit: what computing takes of a weight's other ops lies with its first slice.
 std::vector<Step> compute_steps(const Workload& workload, const machine::Machine& machine,
                                 const Plan& plan) {
   std::vector<double> seconds_per_byte;
   for (const model::Weight& weight : workload.weights)
     seconds_per_byte.push_back(1 / kernel_rate(workload, machine, weight.dtype));
-  const double ops_per_weight =
-      static_cast<double>(workload.ops_per_token) / static_cast<double>(workload.weights.size());
+  const double seconds_per_weight = seconds_beside_a_product(workload, machine);
   std::vector<Step> steps(plan.units.size());
   for (size_t i = 0; i < plan.slices.size(); ++i) {
     const Slice& slice = plan.slices[i];
-    double ops = 0;
-    if (i == 0 || plan.slices[i - 1].weight != slice.weight) {
-      ops = ops_per_weight;  // its product is among them
-    } else if (is_new_product(plan, i)) {
-      ops = 1;
-    }
-    steps[slice.unit].compute_seconds +=
-        static_cast<double>(slice.size_bytes) * seconds_per_byte[slice.weight] +
-        ops * machine.seconds_per_op;
+    double seconds = static_cast<double>(slice.size_bytes) * seconds_per_byte[slice.weight];
+    if (is_new_product(plan, i)) seconds += machine.seconds_per_op;
+    if (i == 0 || plan.slices[i - 1].weight != slice.weight) seconds += seconds_per_weight;
+    steps[slice.unit].compute_seconds += seconds;
   }
   return steps;
 }

@@ -21,15 +21,21 @@ def program():
     return found
 
 
+@pytest.fixture(scope="session")
+def rates(tmp_path_factory):
+    """Where the machine's rates are kept: measured once, not in every test."""
+    return tmp_path_factory.mktemp("rates")
+
+
 @pytest.fixture
-def spillway(program, tmp_path):
-    return Spillway(program, tmp_path / "run")
+def spillway(program, tmp_path, rates):
+    return Spillway(program, tmp_path / "run", cache=rates)
 
 
 @pytest.fixture(scope="module")
-def shared_spillway(program, tmp_path_factory):
+def shared_spillway(program, tmp_path_factory, rates):
     """For module-wide baselines."""
-    return Spillway(program, tmp_path_factory.mktemp("shared"))
+    return Spillway(program, tmp_path_factory.mktemp("shared"), cache=rates)
 
 
 @pytest.fixture(scope="session")

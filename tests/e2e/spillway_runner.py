@@ -131,16 +131,17 @@ class Process:
 
 
 class Spillway:
-    """The program, run in `folder` with a home and a cache of its own below it."""
+    """The program, run in `folder` with a home and, unless one is named, a cache of its own below
+    it."""
 
-    def __init__(self, program, folder, prefix=()):
+    def __init__(self, program, folder, prefix=(), cache=None):
         self.program = program
         self.folder = Path(folder)
         self.prefix = list(prefix)  # of the command line: another user, a cgroup
         self.home = self.folder / "home"
         self.home.mkdir(parents=True, exist_ok=True)
         self.environment = dict(os.environ, HOME=str(self.home),
-                                XDG_CACHE_HOME=str(self.home / ".cache"))
+                                XDG_CACHE_HOME=str(cache or self.home / ".cache"))
         self.count = 0
 
     def start(self, *arguments, stdin=None, stdout=None):

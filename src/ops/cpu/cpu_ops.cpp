@@ -5,28 +5,16 @@
 
 #include "base/check.h"
 #include "base/units.h"
-#include "ops/cpu/kv_rows.h"
-#include "ops/cpu/rope_angles.h"
 
 namespace spillway::ops::cpu {
 namespace {
 
-// A range should take about 5 µs, several times what it costs to wake a spinning thread.
-constexpr size_t kRangeElements = 16 * kKiB;     // of ops that touch each element once
+// As kRangeElements, about 5 µs each:
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
 constexpr size_t kRowsTogether = 8;              // that a kernel of matmul computes in one go
 constexpr size_t kPanelRows = 16;                // likewise, with several tokens
 constexpr size_t kAttentionRows = 48;            // likewise, of attention
-
-// Tokens of `width` elements that make a range.
-size_t token_grain(size_t width) {
-  return std::max<size_t>(1, kRangeElements / width);
-}
-
-bool whole_blocks(const KvLayer& layer) {
-  return layer.head_dim % dtype_info(layer.dtype).block_elements == 0;
-}
 
 }  // namespace
 
@@ -51,14 +39,29 @@ size_t CpuOps::prepared_bytes(DType dtype, size_t tokens, size_t columns) const 
 }
 
 void CpuOps::prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) {
-  if (!is_quantised(dtype)) return;
   const size_t columns = input.columns;
+  const InputNorm* norm = input.norm;
+  SPILLWAY_CHECK(norm == nullptr || norm->weight.size() == columns);
+  if (!is_quantised(dtype)) {
+    if (norm == nullptr) return;
+    const size_t size = input.tokens * columns;
+    rms_norm({input.floats, size}, norm->weight, norm->epsilon, {norm->out, size});
+    input.floats = norm->out;
+    input.norm = nullptr;
+    return;
+  }
+  if (input.quantised != nullptr) return;
   SPILLWAY_CHECK(columns % kScaleColumns == 0);
   SPILLWAY_CHECK(prepared.size() >= prepared_bytes(dtype, input.tokens, columns));
   parallel(input.tokens, token_grain(columns), [&](size_t begin, size_t end) {
     for (size_t t = begin; t < end; ++t) {
-      kernels_.quantise(input.floats + t * columns, columns,
-                        prepared_token(prepared.data(), t, columns));
+      const float* x = input.floats + t * columns;
+      const auto out = prepared_token(prepared.data(), t, columns);
+      if (norm == nullptr) {
+        kernels_.quantise(x, columns, out);
+      } else {
+        kernels_.norm_quantise(x, norm->weight.data(), norm->epsilon, columns, out);
+      }
     }
   });
   input.quantised = prepared.data();
@@ -96,58 +99,6 @@ CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& produc
   const size_t together = input.tokens == 1 ? kRowsTogether : kPanelRows;
   const size_t rows = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
   return {.rows = rows, .begin = begin, .end = begin + (weight.rows + rows - 1) / rows};
-}
-
-void CpuOps::rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
-                  const RopeOptions& options) {
-  const size_t width = heads * head_dim;
-  const size_t tokens = x.size() / width;
-  const size_t half = options.dims / 2;
-  const bool halves = options.layout == RopeLayout::kHalves;
-  SPILLWAY_CHECK(options.dims % 2 == 0 && options.dims <= head_dim);
-  SPILLWAY_CHECK(options.factors.empty() || options.factors.size() == half);
-  for (size_t pair = 0; pair < half; pair += RopeFrequencies::kMost) {
-    RopeMemo& memo = rope_memos_[pair / RopeFrequencies::kMost % rope_memos_.size()];
-    const RopeFrequencies& pairs = memo.frequencies(options, pair);
-    const auto turn = [&](const RopeAngles& angles, float* token) {
-      for (size_t h = 0; h < heads; ++h) {
-        float* head = token + h * head_dim;
-        float* first = halves ? head + pair : head + 2 * pair;
-        kernels_.rope({.first = first,
-                       .second = halves ? first + half : first + 1,
-                       .step = halves ? 1U : 2U,
-                       .count = pairs.count,
-                       .cosines = angles.cosines.data(),
-                       .sines = angles.sines.data()});
-      }
-    };
-    if (tokens == 1) {
-      turn(memo.angles(first_position), x.data());
-      continue;
-    }
-    parallel(tokens, token_grain(width), [&](size_t begin, size_t end) {
-      for (size_t t = begin; t < end; ++t)
-        turn(RopeAngles(pairs, first_position + t), x.data() + t * width);
-    });
-  }
-}
-
-void CpuOps::store_kv(std::span<const float> keys, std::span<const float> values,
-                      size_t first_position, const KvLayer& layer) {
-  const size_t width = layer.kv_heads * layer.head_dim;
-  SPILLWAY_CHECK(keys.size() == values.size() && keys.size() % width == 0);
-  const auto store = kernels_.store_kv[slot(layer.dtype)];
-  SPILLWAY_CHECK(store != nullptr && whole_blocks(layer));
-  SPILLWAY_CHECK(first_position + keys.size() / width <= layer.blocks.size() * layer.block_tokens);
-  parallel(keys.size() / width, token_grain(2 * width), [&](size_t begin, size_t end) {
-    for (size_t t = begin; t < end; ++t) {
-      for (size_t h = 0; h < layer.kv_heads; ++h) {
-        const size_t from = t * width + h * layer.head_dim;
-        store(keys.data() + from, key_row(layer, h, first_position + t), layer.head_dim);
-        store(values.data() + from, value_row(layer, h, first_position + t), layer.head_dim);
-      }
-    }
-  });
 }
 
 void CpuOps::attention(std::span<const float> q, const AttentionOptions& options,

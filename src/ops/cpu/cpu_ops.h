@@ -6,11 +6,26 @@
 #include <functional>
 
 #include "base/thread_pool.h"
+#include "base/units.h"
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/rope_angles.h"
 #include "ops/ops.h"
 
 namespace spillway::ops::cpu {
+
+// A range of an op's work should take about 5 µs, several times what it costs to wake a spinning
+// thread.
+inline constexpr size_t kRangeElements = 16 * kKiB;  // of ops that touch each element once
+
+// Tokens of `width` elements that make a range.
+constexpr size_t token_grain(size_t width) {
+  return width > kRangeElements ? 1 : kRangeElements / width;
+}
+
+// Whether heads are whole blocks of the cache's dtype.
+inline bool whole_blocks(const KvLayer& layer) {
+  return layer.head_dim % dtype_info(layer.dtype).block_elements == 0;
+}
 
 class CpuOps final : public Ops {
  public:
@@ -28,6 +43,7 @@ class CpuOps final : public Ops {
             const RopeOptions& options) override;
   void store_kv(std::span<const float> keys, std::span<const float> values, size_t first_position,
                 const KvLayer& layer) override;
+  void store_turned_kv(const TurnedKv& kv, size_t first_position, const KvLayer& layer) override;
   void attention(std::span<const float> q, const AttentionOptions& options, const KvLayer& layer,
                  std::span<float> out) override;
   size_t part_floats(const KvPart& part, size_t heads) const override;
@@ -50,6 +66,16 @@ class CpuOps final : public Ops {
     size_t end;
   };
   static Pieces pieces_of(const MatmulInput& input, const Product& product, size_t begin);
+
+  // Turns every head of x [tokens, heads, head_dim]; after(t) follows when token t is done, on the
+  // same thread.
+  struct Heads {
+    size_t count;
+    size_t dim;
+  };
+  template <typename After>
+  void turn(std::span<float> x, const Heads& heads, size_t first_position,
+            const RopeOptions& options, const After& after);
 
   // pool_.run without an allocation: a std::function of a reference fits into itself.
   template <typename Body>

@@ -73,6 +73,9 @@ struct CpuKernels {
 
   void (*rms_norm)(const float* x, const float* weight, float epsilon, float* y, size_t count);
   void (*quantise)(const float* x, size_t columns, const PreparedToken<std::byte>& out);
+  // quantise of what rms_norm gives.
+  void (*norm_quantise)(const float* x, const float* weight, float epsilon, size_t columns,
+                        const PreparedToken<std::byte>& out);
   std::array<Dequantise, kDTypeSlots> dequantise = {};
   std::array<MatmulRows, kDTypeSlots> matmul = {};
   void (*rope)(const RopePairs& pairs);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/kv_cache.h"
+#include "engine/measure_kernels.h"
+#include "engine/measure_pass.h"
 #include "platform/simulated/simulated_platform.h"
 #include "support/engine_run.h"
 #include "support/tiny_llama.h"
@@ -114,6 +116,49 @@ TEST_F(Workloads, ChunksGiveWayBeforeTheRunIsRefused) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kBudget);
   EXPECT_NE(refused.error().message.find(fmt::format("({} bytes)", least_1)), std::string::npos);
+}
+
+// A virtual clock does not see computing: that a pass runs, and gives back what it held.
+TEST_F(Workloads, APassWithoutProductsIsMeasured) {
+  ModelFile model = open();
+  memory::Budget budget(memory::Tier::kHost, kMiB);
+  const Context context{*platform_, budget, *ops_, nullptr};
+  for (model::SmallTensor& tensor : model.transformer.small_tensors())
+    tensor.values.assign(tensor.size, 1.0F);
+  for (const size_t position : {size_t{0}, size_t{40}}) {
+    const auto seconds = measure_pass(context, model, DType::kF16, position);
+    ASSERT_TRUE(seconds.has_value()) << seconds.error().message;
+    EXPECT_EQ(*seconds, 0);
+  }
+  EXPECT_GT(budget.usage(memory::Tag::kKv).peak_bytes, 0u);
+  EXPECT_EQ(budget.usage().bytes, 0u);
+  memory::Budget small(memory::Tier::kHost, 4 * kKiB);
+  const auto refused = measure_pass({*platform_, small, *ops_, nullptr}, model, DType::kF16, 40);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kBudget);
+}
+
+TEST_F(Workloads, KernelsAreMeasuredBesideSomethingElse) {
+  memory::Budget budget(memory::Tier::kHost, kMiB);
+  const Context context{*platform_, budget, *ops_, nullptr};
+  machine::Machine machine;
+  int calls = 0;
+  KernelMeasurement what{
+      .dtypes = {DType::kQ8_0}, .columns = 256, .rows = 16, .buffer_bytes = 64 * kKiB};
+  what.beside = [&]() -> Result<void> {
+    // The virtual clock stands still while kernels run.
+    platform_->spend(0.1);
+    ++calls;
+    return {};
+  };
+  ASSERT_TRUE(measure_kernels(context, what, machine).has_value());
+  EXPECT_GE(calls, 5 * 15);  // 15 products of 16 rows fill the buffer
+  EXPECT_NEAR(machine.kernel_rate("Q8_0", 1), 16 * 272 / 0.1, 1);
+  what.beside = []() -> Result<void> { return fail(ErrorCode::kMachine, "the disk is gone"); };
+  const auto failed = measure_kernels(context, what, machine);
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code, ErrorCode::kMachine);
+  EXPECT_EQ(budget.usage().bytes, 0u);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/units.h"
+#include "machine/disk_load.h"
 #include "machine/measure.h"
 #include "platform/simulated/simulated_platform.h"
 
@@ -117,6 +118,38 @@ TEST_F(Measure, TheTableHasTheDisksRates) {
         << rate.block_bytes << " bytes, " << rate.depth << " deep";
   }
   expect_nothing_held();
+}
+
+// The simulated disk serves what is in flight together; half of these slots are.
+TEST_F(Measure, ARingsRateIsThatOfItsReads) {
+  std::vector<memory::StreamRange> cycle;
+  for (uint64_t i = 0; i < 16; ++i) cycle.push_back({i * kMiB + 100, kMiB - 4 * kKiB});
+  const auto rate =
+      sweep_ring(*machine_, budget_, *file_, cycle, {.slot_bytes = kMiB, .slots = 4, .depth = 4});
+  ASSERT_TRUE(rate.has_value()) << rate.error().message;
+  EXPECT_GT(*rate, 0.9 * expected_rate(kMiB, 1));
+  EXPECT_LT(*rate, 1.01 * expected_rate(kMiB, 4));
+  EXPECT_EQ(budget_.usage(memory::Tag::kStaging).peak_bytes, 4 * kMiB);
+  expect_nothing_held();
+}
+
+TEST_F(Measure, ADiskLoadReadsRoundAndRound) {
+  constexpr unsigned kDepth = 4;
+  {
+    auto load = DiskLoad::create(*machine_, budget_, *file_, {3 * kMiB / 2, kDepth});
+    ASSERT_TRUE(load.has_value()) << load.error().message;
+    EXPECT_EQ((*load)->bytes_read(), 0u);
+    for (int i = 0; i < 40; ++i) {
+      machine_->spend(0.1);
+      ASSERT_TRUE((*load)->step().has_value());
+    }
+    EXPECT_EQ((*load)->bytes_read(), 40u * kDepth * 3 * kMiB / 2);
+  }
+  expect_nothing_held();
+  put(kMiB);
+  const auto refused = DiskLoad::create(*machine_, budget_, *file_, {2 * kMiB, kDepth});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kBadFile);
 }
 
 TEST_F(Measure, StopsWhenItIsTold) {

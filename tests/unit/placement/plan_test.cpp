@@ -49,6 +49,18 @@ TEST(MakePlan, KeepsEverythingWhereItFits) {
   EXPECT_EQ(test::sum_of(plan.charges), kFixed + kWeightBytes);
 }
 
+// 32 products and 68 other ops of 1 us each; or what the others were measured to take.
+TEST(MakePlan, WhatATokenTakesBesideItsProductsCounts) {
+  Workload workload = some_workload(kFixed + kWeightBytes);
+  const auto seconds = [&] {
+    return make_plan(workload, test::machine_with_disk(2e9)).value().prediction.compute_seconds;
+  };
+  const double products = static_cast<double>(kWeightBytes) / 8e9 + 32e-6;
+  EXPECT_NEAR(seconds(), products + 68e-6, 1e-9);
+  workload.seconds_beside_products = 0.25;
+  EXPECT_NEAR(seconds(), products + 0.25, 1e-9);
+}
+
 TEST(MakePlan, StreamsOnceOneByteIsMissing) {
   const Plan plan = plan_within(kFixed + kWeightBytes - 1);
   EXPECT_FALSE(plan.cycle.empty());

@@ -1,12 +1,5 @@
-// Weights are read in groups: four blocks of 32 columns. What a format makes of a group, and in
-// which order products are added up, so that every kernel of this folder gives the same bits.
-//
-// Of one (row, token), in tiles of kTileColumns columns: block b of a tile goes to sum b % 4, in
-// order, as
-//   sum = fma(minimum, Σ input, sum) if the format has minima (twice if they are per 16 columns),
-//   sum = fma(dot × weight scale, input scale, sum), where dot is an exact integer; with a scale
-//         per 16 columns, dot × scale is fma(second dot, its scale, first dot × its scale).
-// A tile is (sum 0 + sum 1) + (sum 2 + sum 3); tiles are added in order.
+// Weights are read in groups: four blocks of 32 columns. What a format makes of a group; the order
+// in which products are added up is that of order.h.
 #pragma once
 
 #include <immintrin.h>
@@ -20,16 +13,10 @@
 #include "hwy/base.h"
 #include "ops/cpu/avx512/target.h"
 #include "ops/cpu/kernels.h"
+#include "ops/cpu/order.h"
 
 HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
-
-inline constexpr size_t kGroupBlocks = 4;
-inline constexpr size_t kGroupColumns = kGroupBlocks * kScaleColumns;
-inline constexpr size_t kTileColumns = 1024;  // whole blocks of every format
-
-// How finely a format's scales, or minima, are spaced.
-enum class Per { kNone, k32, k16 };
 
 namespace {
 

@@ -8,7 +8,6 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 
 inline constexpr size_t kPanelRows = 16;
-inline constexpr size_t kTileBlocks = kTileColumns / kScaleColumns;
 
 struct alignas(64) Panel {
   // Columns 4 × quad … + 3 of every row of a block, less the format's centre.

@@ -6,11 +6,15 @@
 
 namespace spillway::ops::cpu::scalar {
 
-void rms_norm(const float* x, const float* weight, float epsilon, float* y, size_t count) {
+double rms_scale(const float* x, float epsilon, size_t count) {
   double sum = 0.0;
   for (size_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   const double mean = sum / static_cast<double>(count);
-  const double scale = 1.0 / std::sqrt(mean + static_cast<double>(epsilon));
+  return 1.0 / std::sqrt(mean + static_cast<double>(epsilon));
+}
+
+void rms_norm(const float* x, const float* weight, float epsilon, float* y, size_t count) {
+  const double scale = rms_scale(x, epsilon, count);
   for (size_t i = 0; i < count; ++i)
     y[i] = static_cast<float>(static_cast<double>(x[i]) * scale) * weight[i];
 }

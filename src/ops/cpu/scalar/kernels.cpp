@@ -9,6 +9,7 @@ CpuKernels kernels() {
       .name = "scalar",
       .rms_norm = rms_norm,
       .quantise = quantise,
+      .norm_quantise = norm_quantise,
       .rope = rope,
       .attention = attention,
       .attend_chunk = attend_chunk,

@@ -15,8 +15,11 @@ void matmul_quantised(const MatmulTask& task, size_t first_row, size_t end_row);
 void attention(const AttentionTask& task, size_t kv_head, size_t first, size_t end);
 void attend_chunk(const PartTask& task, const KvStretch& chunk, float* sums);
 
+double rms_scale(const float* x, float epsilon, size_t count);  // 1 / sqrt(mean(x²) + epsilon)
 void rms_norm(const float* x, const float* weight, float epsilon, float* y, size_t count);
 void quantise(const float* x, size_t columns, const PreparedToken<std::byte>& out);
+void norm_quantise(const float* x, const float* weight, float epsilon, size_t columns,
+                   const PreparedToken<std::byte>& out);
 void rope(const RopePairs& pairs);
 void swiglu(float* gate, const float* up, size_t count);
 void geglu(float* gate, const float* up, size_t count);

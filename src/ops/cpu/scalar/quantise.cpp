@@ -8,22 +8,43 @@
 
 namespace spillway::ops::cpu::scalar {
 
+namespace {
+
+void quantise_block(const float* from, size_t block, const PreparedToken<std::byte>& out) {
+  int8_t* to = out.values + block * kScaleColumns;
+  float largest = 0.0F;
+  for (size_t i = 0; i < kScaleColumns; ++i) largest = std::max(largest, std::abs(from[i]));
+  const QuantiseScale scale = quantise_scale(largest);
+  int sums[2] = {0, 0};
+  for (size_t i = 0; i < kScaleColumns; ++i) {
+    to[i] = static_cast<int8_t>(std::lrint(from[i] * scale.inverse));
+    sums[i / kSubColumns] += to[i];
+  }
+  out.scales[block] = scale.scale;
+  for (size_t half = 0; half < 2; ++half) {
+    out.sums16[2 * block + half] = scale.scale * static_cast<float>(sums[half]);
+    out.totals16[2 * block + half] = static_cast<int16_t>(sums[half]);
+  }
+  out.sums32[block] = scale.scale * static_cast<float>(sums[0] + sums[1]);
+}
+
+}  // namespace
+
 void quantise(const float* x, size_t columns, const PreparedToken<std::byte>& out) {
+  for (size_t block = 0; block < columns / kScaleColumns; ++block)
+    quantise_block(x + block * kScaleColumns, block, out);
+}
+
+void norm_quantise(const float* x, const float* weight, float epsilon, size_t columns,
+                   const PreparedToken<std::byte>& out) {
+  const double scale = rms_scale(x, epsilon, columns);
   for (size_t block = 0; block < columns / kScaleColumns; ++block) {
-    const float* from = x + block * kScaleColumns;
-    int8_t* to = out.values + block * kScaleColumns;
-    float largest = 0.0F;
-    for (size_t i = 0; i < kScaleColumns; ++i) largest = std::max(largest, std::abs(from[i]));
-    const QuantiseScale scale = quantise_scale(largest);
-    int sums[2] = {0, 0};
+    float normed[kScaleColumns];
     for (size_t i = 0; i < kScaleColumns; ++i) {
-      to[i] = static_cast<int8_t>(std::lrint(from[i] * scale.inverse));
-      sums[i / kSubColumns] += to[i];
+      const size_t at = block * kScaleColumns + i;
+      normed[i] = static_cast<float>(static_cast<double>(x[at]) * scale) * weight[at];
     }
-    out.scales[block] = scale.scale;
-    out.sums16[2 * block] = scale.scale * static_cast<float>(sums[0]);
-    out.sums16[2 * block + 1] = scale.scale * static_cast<float>(sums[1]);
-    out.sums32[block] = scale.scale * static_cast<float>(sums[0] + sums[1]);
+    quantise_block(normed, block, out);
   }
 }
 

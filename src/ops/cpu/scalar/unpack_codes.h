@@ -15,6 +15,7 @@ struct CodeBlock {
   static constexpr size_t kBytes = kBlockBytes;
 };
 
+// NOLINTBEGIN(readability-identifier-naming): the formats are known by these names.
 struct IQ1_S : CodeBlock<256, 50> {
   static void unpack(const std::byte* block, int16_t* values, float* scales);
 };
@@ -51,5 +52,6 @@ struct TQ1_0 : CodeBlock<256, 54> {
 struct TQ2_0 : CodeBlock<256, 66> {
   static void unpack(const std::byte* block, int16_t* values, float* scales);
 };
+// NOLINTEND(readability-identifier-naming)
 
 }  // namespace spillway::ops::cpu::scalar

@@ -1,7 +1,7 @@
 #include "ops/cpu/simd/kernels.h"
 
 #include "hwy/highway.h"
-#include "ops/cpu/avx512/kernels.h"
+#include "ops/cpu/byte_products.h"
 #include "ops/cpu/scalar/kernels.h"
 
 namespace spillway::ops::cpu::simd {
@@ -22,18 +22,7 @@ std::vector<CpuKernels> supported_kernels() {
     set_matmul_legacy(kernels, target);
     set_matmul_k(kernels, target);
     set_matmul_codes(kernels, target);
-    if (target == HWY_AVX3_DL && avx512::supported()) {
-      if (avx512::amx_supported()) {
-        CpuKernels amx = kernels;
-        amx.name = "AMX";
-        avx512::set_matmul_legacy_amx(amx);
-        avx512::set_matmul_k_amx(amx);
-        result.push_back(amx);
-      }
-      avx512::set_matmul_legacy(kernels);
-      avx512::set_matmul_k(kernels);
-    }
-    result.push_back(kernels);
+    for (const CpuKernels& better : with_byte_products(kernels, target)) result.push_back(better);
   }
   return result;
 }
