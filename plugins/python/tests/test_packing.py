@@ -166,9 +166,11 @@ def test_with_cpu_rows(stream, device, monkeypatch):
     streamer.cpu_rows = CpuRows(streamer.device, worker, streamer.amounts, 0.2, given)
     x = pair.x.bfloat16()
     with torch.no_grad():
-        wanted = pair.model(x)
-        assert torch.equal(pair.model(x), wanted)
-        streamer.packing.wait()
+        wanted, passes = pair.model(x), 1
+        while packed_ones(pair.model) < 4 and passes < 20:  # not while a pass has a view of it
+            assert torch.equal(pair.model(x), wanted)
+            streamer.packing.wait()
+            passes += 1
         assert packed_ones(pair.model) == 4
         assert torch.equal(pair.model(x), wanted)
         before = streamer.ring.counts.bytes
@@ -177,7 +179,7 @@ def test_with_cpu_rows(stream, device, monkeypatch):
         plain = 2 * 4 * 2 * 1664 * 2048  # the GPU's rows
         assert 0.5 * plain < streamer.ring.counts.bytes - before < 0.75 * plain
     streamer.device.synchronize()
-    assert worker.statistics().jobs == 5 * 4
+    assert worker.statistics().jobs == (passes + 3) * 4
     streamer.cpu_rows.close()
 
 
