@@ -90,6 +90,16 @@ def test_segments_grow_until_that_is_removed(nothing_set):
         assert compat.allocator_settings() in ("", None)
 
 
+def test_they_grow_where_torch_does_not_tell(nothing_set, monkeypatch):
+    settings = []
+    monkeypatch.setattr(compat, "allocator_settings", lambda: None)
+    monkeypatch.setattr(compat, "set_allocator_settings", settings.append)
+    growing = segments.GrowingSegments()
+    assert settings == [segments.GROWING]
+    growing.remove()
+    assert settings == [segments.GROWING, segments.FIXED, ""]
+
+
 def test_what_is_set_meanwhile_stays(nothing_set):
     growing = segments.GrowingSegments()
     if compat.allocator_settings() is None:
