@@ -67,10 +67,7 @@ class Bench {
     Speed speed = last_;
     speed.tokens_per_second = turns_ ? turns_->tokens_per_second() : median(speeds_);
     speed.bound_tokens_per_second = rates_->bound_tokens_per_second() * tokens_per_pass();
-    if (turns_) {  // with all weights in memory the bound goes with DRAM's rate
-      speed.bound_tokens_per_second *= turns_->bytes_per_second() / rates_->dram_rate();
-      speed.share_of_bound = turns_->share();
-    }
+    if (turns_) speed.share_of_bound = turns_->share();
     speed.predicted_tokens_per_second = median(predictions());
     return speed;
   }
@@ -81,7 +78,7 @@ class Bench {
     json["predicted_rounds"] = predictions();
     json["threads"] = session_.settings.threads;
     json["instruction_set"] = session_.ops->instruction_set();
-    json["dram_bytes_per_second"] = turns_ ? turns_->bytes_per_second() : rates_->dram_rate();
+    json["dram_bytes_per_second"] = rates_->dram_rate();
     if (turns_) json["turns"] = turns_->json();
     if (rates_->reads_disk()) json["disk"] = rates_->disk_json();
     json["rates"] = rates_->compute_json();
@@ -121,18 +118,18 @@ class Bench {
     SPILLWAY_ASSIGN(engine::RunPlan run, session_.plan(length, machine));
     if (!options_.prefill && run.plan.cycle.empty()) {
       SPILLWAY_TRY(take_turns(run.plan.weight_bytes));
-      const engine::RunLength longer{prompt_.size(), answer_tokens()};
-      if (prompt_.size() + answer_tokens() <= limit) {
-        SPILLWAY_ASSIGN(run, session_.plan(longer, machine));
+      bool fits = prompt_.size() + answer_tokens() <= limit;
+      if (fits) {
+        SPILLWAY_ASSIGN(engine::RunPlan longer,
+                        session_.plan({prompt_.size(), answer_tokens()}, machine));
+        fits = longer.plan.cycle.empty();
+        if (fits) run = std::move(longer);
       }
-      if (prompt_.size() + answer_tokens() > limit || !run.plan.cycle.empty()) {
-        turns_.reset();
-        SPILLWAY_ASSIGN(run, session_.plan(length, machine));
-      }
+      if (!fits) turns_.reset();
     }
     SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
-    rates_.emplace(session_, *engine_, std::move(machine),
-                   prompt_.size() + options_.max_tokens / 2);
+    rates_.emplace(session_, *engine_, std::move(machine), prompt_.size() + options_.max_tokens / 2,
+                   turns_ ? &*turns_ : nullptr);
     return {};
   }
 
@@ -174,9 +171,9 @@ class Bench {
   engine::Context context_;
   std::vector<formats::TokenId> prompt_;
   std::unique_ptr<engine::Engine> engine_;
-  std::optional<BenchRates> rates_;
   memory::Budget measuring_{memory::Tier::kHost, UINT64_MAX};  // the measurement is not the run
   std::optional<DramTurns> turns_;
+  std::optional<BenchRates> rates_;
   std::vector<double> speeds_;
   Speed last_;
 };

@@ -22,8 +22,12 @@ constexpr uint64_t kMostBuffer = kGiB;
 }  // namespace
 
 BenchRates::BenchRates(Session& session, const engine::Engine& engine, machine::Machine known,
-                       size_t position)
-    : session_(session), engine_(engine), known_(std::move(known)), position_(position) {
+                       size_t position, const DramTurns* turns)
+    : session_(session),
+      engine_(engine),
+      known_(std::move(known)),
+      position_(position),
+      turns_(turns) {
   const auto& staging = engine_.plan().staging;
   if (staging.slots > 0)
     disk_.emplace(*session_.platform, *session_.model.file, staging.slots * staging.slot_bytes);
@@ -32,10 +36,12 @@ BenchRates::BenchRates(Session& session, const engine::Engine& engine, machine::
 Result<void> BenchRates::before_round() {
   memory::Budget budget(memory::Tier::kHost, UINT64_MAX);
   SPILLWAY_ASSIGN(const uint64_t spare, measuring_bytes(*session_.platform));
-  SPILLWAY_ASSIGN(const double dram,
-                  machine::measure_dram(*session_.platform, budget, *session_.pool,
-                                        round_up(spare, session_.platform->page_bytes())));
-  dram_.push_back(dram);
+  if (turns_ == nullptr) {
+    SPILLWAY_ASSIGN(const double dram,
+                    machine::measure_dram(*session_.platform, budget, *session_.pool,
+                                          round_up(spare, session_.platform->page_bytes())));
+    dram_.push_back(dram);
+  }
   SPILLWAY_TRY(measure_kernels(spare));
   SPILLWAY_ASSIGN(const double pass, engine::measure_pass(session_.context(budget), session_.model,
                                                           session_.settings.kv, position_));
@@ -119,7 +125,7 @@ double BenchRates::bound_tokens_per_second() const {
 
 double BenchRates::predicted_tokens_per_second(size_t round) const {
   machine::Machine machine = known_;
-  machine.dram_bytes_per_second = dram_[round];
+  machine.dram_bytes_per_second = turns_ == nullptr ? dram_[round] : dram_rate();
   machine.seconds_per_op = op_seconds_[round];
   for (const auto& [dtype, rates] : kernels_)
     machine.set_kernel_rate({dtype, session_.settings.threads, rates[round]});
@@ -137,7 +143,7 @@ double BenchRates::predicted_tokens_per_second(size_t round) const {
 }
 
 double BenchRates::dram_rate() const {
-  return median(dram_);
+  return turns_ == nullptr ? median(dram_) : turns_->bytes_per_second();
 }
 
 std::string BenchRates::disk_text() const {

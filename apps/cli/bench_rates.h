@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "cli/disk_bound.h"
+#include "cli/dram_turns.h"
 #include "cli/session.h"
 #include "engine/engine.h"
 #include "placement/plan.h"
@@ -21,9 +22,10 @@ Result<uint64_t> measuring_bytes(const platform::Platform& platform);
 
 class BenchRates {
  public:
-  // All of them outlive this. `position`: where a token stands in the middle of a round.
+  // All of them outlive this. `position`: where a token stands in the middle of a round. `turns`
+  // knows DRAM's rate where the rounds take turns with reading it; may be null.
   BenchRates(Session& session, const engine::Engine& engine, machine::Machine known,
-             size_t position);
+             size_t position, const DramTurns* turns);
 
   // Before and after each round, with buffers of their own: a measurement is not the run. A disk
   // that others share is another one seconds later, so that the plan's own reads are timed last
@@ -56,10 +58,11 @@ class BenchRates {
   const engine::Engine& engine_;
   const machine::Machine known_;
   const size_t position_;
+  const DramTurns* const turns_;
   std::optional<DiskBound> disk_;
   // Of each round:
   std::vector<double> ring_;  // the mean of before and after
-  std::vector<double> dram_;
+  std::vector<double> dram_;  // none with turns
   std::vector<double> op_seconds_;
   std::vector<double> pass_seconds_;
   std::map<std::string, std::vector<double>> kernels_;  // by dtype

@@ -87,8 +87,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const Context& context, ModelFile& 
   SPILLWAY_ASSIGN(auto kv, KvCache::create(platform, budget, layout, shape.positions));
   SPILLWAY_ASSIGN(auto embedding, EmbeddingReader::create(platform, budget, *model.file,
                                                           model.transformer.embedding()));
-  SPILLWAY_ASSIGN(auto memory,
-                  WeightMemory::load(platform, budget, context.ops, model, plan, progress));
+  SPILLWAY_ASSIGN(auto memory, WeightMemory::load(context, model, plan, progress));
   std::unique_ptr<memory::StagingRing> ring;
   if (!plan.cycle.empty()) {
     SPILLWAY_ASSIGN(

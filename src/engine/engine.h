@@ -2,29 +2,18 @@
 // is charged to the budget. One thread.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/context.h"
 #include "engine/model_file.h"
 #include "engine/weight_memory.h"
 #include "engine/workload.h"
-#include "ops/ops.h"
 #include "placement/plan.h"
-#include "platform/platform.h"
-#include "spillway/memory/budget.h"
 
 namespace spillway::engine {
-
-// What a run works with; all of it outlives the engine.
-struct Context {
-  platform::Platform& platform;
-  memory::Budget& budget;
-  ops::Ops& ops;
-  const std::atomic<bool>* stop = nullptr;  // set by somebody: end soon with kInterrupted
-};
 
 // Bytes that passed, since loading.
 struct Traffic {

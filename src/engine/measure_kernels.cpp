@@ -21,7 +21,7 @@ constexpr int kEmptyOps = 256;
 class Bench {
  public:
   Bench(const Context& context, memory::HostRegion& weights, const KernelMeasurement& what)
-      : context_(context), weights_(weights), what_(what), beside_(what.beside) {}
+      : context_(context), weights_(weights), what_(what) {}
 
   // Bytes per second of products with rows × columns at a time over the whole buffer: the median.
   Result<double> rate(DType dtype, size_t rows, size_t columns) {
@@ -35,7 +35,7 @@ class Bench {
     while (rates.size() < kRepeats || (passed < kLeastSeconds && rates.size() < kMostRepeats)) {
       const double started = context_.platform.clock().seconds();
       for (size_t call = 0; call < calls; ++call) {
-        if (beside_) SPILLWAY_TRY(beside_());
+        if (what_.beside) SPILLWAY_TRY(what_.beside());
         multiply(dtype, rows, call * bytes);
       }
       const double seconds = context_.platform.clock().seconds() - started;
@@ -83,7 +83,6 @@ class Bench {
   const Context& context_;
   memory::HostRegion& weights_;
   const KernelMeasurement& what_;
-  const std::function<Result<void>()>& beside_;
   std::vector<float> input_;
   std::vector<float> output_;
   std::vector<std::byte> prepared_;

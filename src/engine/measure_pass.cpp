@@ -5,6 +5,7 @@
 
 #include "base/statistics.h"
 #include "engine/kv_cache.h"
+#include "engine/streamed_weights.h"
 #include "memory/host_region.h"
 #include "model/activations.h"
 
@@ -23,10 +24,7 @@ class NoProducts final : public model::WeightSource {
 
   Result<void> multiply(std::span<const model::Product> products,
                         ops::MatmulInput& input) override {
-    const DType dtype = weights_[products.front().weight].dtype;
-    const size_t bytes = ops_.prepared_bytes(dtype, input.tokens, input.columns);
-    if (bytes > 0 && input.quantised == nullptr)
-      ops_.prepare_input(dtype, prepared_.first(bytes), input);
+    prepare_input(products, weights_, ops_, prepared_, input);
     return {};
   }
   Result<void> skip(model::WeightId) override { return {}; }

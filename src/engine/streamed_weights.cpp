@@ -53,7 +53,7 @@ Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
     SPILLWAY_TRY(skip_from(products.front().weight));
     return fail(ErrorCode::kInterrupted, "interrupted");
   }
-  prepare(products, input);
+  prepare_input(products, parts_.weights, parts_.ops, parts_.prepared, input);
   if (std::all_of(products.begin(), products.end(),
                   [&](const model::Product& product) { return resident(product.weight); })) {
     multiply_resident(products, input);
@@ -64,11 +64,13 @@ Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
 }
 
 // What one quantised dtype needs, all of them need.
-void StreamedWeights::prepare(std::span<const model::Product> products, ops::MatmulInput& input) {
+void prepare_input(std::span<const model::Product> products,
+                   const std::vector<model::Weight>& weights, ops::Ops& ops,
+                   std::span<std::byte> prepared, ops::MatmulInput& input) {
   for (const model::Product& product : products) {
-    const DType dtype = parts_.weights[product.weight].dtype;
-    const size_t bytes = parts_.ops.prepared_bytes(dtype, input.tokens, input.columns);
-    parts_.ops.prepare_input(dtype, parts_.prepared.first(bytes), input);
+    const DType dtype = weights[product.weight].dtype;
+    const size_t bytes = ops.prepared_bytes(dtype, input.tokens, input.columns);
+    ops.prepare_input(dtype, prepared.first(bytes), input);
   }
 }
 

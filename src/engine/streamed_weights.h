@@ -15,6 +15,11 @@
 
 namespace spillway::engine {
 
+// Makes a matmul's input ready for products with these weights, in `prepared`, unless it is.
+void prepare_input(std::span<const model::Product> products,
+                   const std::vector<model::Weight>& weights, ops::Ops& ops,
+                   std::span<std::byte> prepared, ops::MatmulInput& input);
+
 class StreamedWeights final : public model::WeightSource {
  public:
   struct Parts {
@@ -39,7 +44,6 @@ class StreamedWeights final : public model::WeightSource {
   bool resident(const placement::Slice& slice) const;
   Result<const std::byte*> acquire(const placement::Slice& slice);
   bool resident(model::WeightId weight) const;
-  void prepare(std::span<const model::Product> products, ops::MatmulInput& input);
   // All of the products' weights are resident.
   void multiply_resident(std::span<const model::Product> products, const ops::MatmulInput& input);
   // Slice by slice, as they come.

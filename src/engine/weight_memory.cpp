@@ -92,9 +92,11 @@ Result<std::unique_ptr<platform::FileMapping>> map_whole(const platform::File& f
 
 }  // namespace
 
-Result<WeightMemory> WeightMemory::load(platform::Platform& platform, memory::Budget& budget,
-                                        ops::Ops& ops, const ModelFile& model,
+Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile& model,
                                         const placement::Plan& plan, const Progress& progress) {
+  platform::Platform& platform = context.platform;
+  memory::Budget& budget = context.budget;
+  ops::Ops& ops = context.ops;
   const platform::File& file = *model.file;
   WeightMemory memory;
   const bool all_stay = plan.cycle.empty() && plan.embedding_resident;
@@ -208,13 +210,10 @@ const WeightMemory::Extent* WeightMemory::extent_of(uint64_t offset) const {
 }
 
 const std::byte* WeightMemory::at(uint64_t offset) const {
-  if (mapped()) return mapping_->bytes().data() + offset;
-  const Extent* extent = extent_of(offset);
-  SPILLWAY_CHECK(extent != nullptr);
-  return region_->bytes().data() + extent->place + (offset - extent->begin);
+  return mapped() ? mapping_->bytes().data() + offset : place_of(offset);
 }
 
-std::byte* WeightMemory::place_of(uint64_t offset) {
+std::byte* WeightMemory::place_of(uint64_t offset) const {
   const Extent* extent = extent_of(offset);
   SPILLWAY_CHECK(extent != nullptr);
   return region_->bytes().data() + extent->place + (offset - extent->begin);

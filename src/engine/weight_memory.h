@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/context.h"
 #include "engine/model_file.h"
 #include "memory/host_region.h"
 #include "ops/ops.h"
@@ -26,8 +27,7 @@ class WeightMemory {
   // Reads the plan's resident units; or maps the file where all of it may stay, it lies in the page
   // cache, and its matrices are best as they are. Where all of it stays, matrices that the ops
   // prefer interleaved become so. kBudget, kMachine, kBadFile (the file got shorter), kInterrupted.
-  static Result<WeightMemory> load(platform::Platform& platform, memory::Budget& budget,
-                                   ops::Ops& ops, const ModelFile& model,
+  static Result<WeightMemory> load(const Context& context, const ModelFile& model,
                                    const placement::Plan& plan, const Progress& progress);
 
   // The bytes of the file from `offset` on, which must be resident, and with them all resident
@@ -50,7 +50,7 @@ class WeightMemory {
   static std::vector<Extent> resident_extents(const placement::Plan& plan,
                                               const model::Weight& embedding, size_t page_bytes);
   const Extent* extent_of(uint64_t offset) const;
-  std::byte* place_of(uint64_t offset);
+  std::byte* place_of(uint64_t offset) const;  // in the region
   // The extents, out of the page cache; matrices take their form on the way.
   Result<void> copy_from_cache(ops::Ops& ops, const ModelFile& model, const Progress& progress);
   Result<void> map(memory::Budget& budget, const ModelFile& model, const placement::Plan& plan);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/check.h"
+#include "ops/cpu/half.h"
 
 namespace spillway::ops {
 namespace {
@@ -58,13 +59,6 @@ std::span<const Piece> pieces_of(DType dtype) {
 }
 
 template <typename T>
-T load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-template <typename T>
 void store(std::byte* to, T value) {
   std::memcpy(to, &value, sizeof(value));
 }
@@ -73,7 +67,7 @@ template <typename T>
 std::byte* interleave_units(const std::byte* from, size_t row_size, size_t count, std::byte* to) {
   for (size_t i = 0; i < count; ++i, from += sizeof(T)) {
     for (size_t row = 0; row < kInterleavedRows; ++row, to += sizeof(T))
-      store(to, load<T>(from + row * row_size));
+      store(to, cpu::load<T>(from + row * row_size));
   }
   return to;
 }
@@ -83,7 +77,7 @@ std::byte* interleave_nibbles(const std::byte* from, size_t row_size, std::byte*
   for (size_t four = 0; four < 8; ++four, to += sizeof(uint64_t)) {
     uint64_t bits = 0;
     for (size_t row = 0; row < kInterleavedRows; ++row) {
-      const uint64_t nibble = load<uint32_t>(from + row * row_size) >> (4 * four) & 15U;
+      const uint64_t nibble = cpu::load<uint32_t>(from + row * row_size) >> (4 * four) & 15U;
       bits |= nibble << (4 * row);
     }
     store(to, bits);
@@ -94,7 +88,7 @@ std::byte* interleave_nibbles(const std::byte* from, size_t row_size, std::byte*
 uint32_t extract_nibbles(const std::byte* group, size_t row) {
   uint32_t bits = 0;
   for (size_t four = 0; four < 8; ++four) {
-    const uint64_t nibble = load<uint64_t>(group + four * sizeof(uint64_t)) >> (4 * row) & 15U;
+    const uint64_t nibble = cpu::load<uint64_t>(group + four * sizeof(uint64_t)) >> (4 * row) & 15U;
     bits |= static_cast<uint32_t>(nibble) << (4 * four);
   }
   return bits;

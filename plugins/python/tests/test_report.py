@@ -174,6 +174,7 @@ def test_a_pass_ends_where_a_weight_comes_again():
             copied += 10
             passes.note(weight, copied, 2 * copied)
     assert passes.count == 3 and passes.seconds() == 2 and passes.streamed_bytes() == 20
+    assert passes.plain_bytes() == 40
 
 
 def test_a_text_that_gets_longer_while_it_is_asked_for_comes_whole():

@@ -2,32 +2,17 @@
 #include <cstring>
 #include <vector>
 
+#include "../../support/ops_storage.h"
 #include "../../support/random_weights.h"
 #include "ops_contract.h"
 
 namespace spillway::ops {
 namespace {
 
+using testing::KvPages;
+using testing::Prepared;
+using testing::prepared_storage;
 using testing::random_floats;
-
-// 64-byte aligned, as prepare_input wants it.
-std::span<std::byte> aligned(std::vector<std::byte>& storage) {
-  const size_t skew = reinterpret_cast<uintptr_t>(storage.data()) % 64;
-  return std::span(storage).subspan((64 - skew) % 64, storage.size() - 64);
-}
-
-struct Cache {
-  Cache(DType dtype, size_t kv_heads, size_t head_dim) {
-    const size_t half = row_bytes(dtype, kv_heads * kBlockTokens * head_dim);
-    for (std::vector<std::byte>& block : storage) block.resize(2 * half);
-    for (size_t i = 0; i < storage.size(); ++i) blocks[i] = storage[i].data();
-    layer = {blocks, 0, half, kBlockTokens, kv_heads, head_dim, dtype};
-  }
-  static constexpr size_t kBlockTokens = 4;
-  std::array<std::vector<std::byte>, 4> storage;
-  std::array<std::byte*, 4> blocks;
-  KvLayer layer;
-};
 
 }  // namespace
 
@@ -39,15 +24,15 @@ TEST_P(OpsContract, NormOfAnInputIsTheNormThenTheInput) {
       std::vector<float> normed(x.size());
       ops_->rms_norm(x, weight, 1e-5F, normed);
       const size_t bytes = ops_->prepared_bytes(DType::kQ4_K, tokens, columns);
-      std::vector<std::byte> expected(bytes + 64);
+      const Prepared expected = prepared_storage(bytes);
       MatmulInput of_normed{.tokens = tokens, .columns = columns, .floats = normed.data()};
-      ops_->prepare_input(DType::kQ4_K, aligned(expected), of_normed);
+      ops_->prepare_input(DType::kQ4_K, expected.bytes, of_normed);
 
       std::vector<float> out(x.size());
       const InputNorm norm{.weight = weight, .epsilon = 1e-5F, .out = out.data()};
-      std::vector<std::byte> storage(bytes + 64);
+      const Prepared prepared = prepared_storage(bytes);
       MatmulInput input{.tokens = tokens, .columns = columns, .floats = x.data(), .norm = &norm};
-      ops_->prepare_input(DType::kQ4_K, aligned(storage), input);
+      ops_->prepare_input(DType::kQ4_K, prepared.bytes, input);
       EXPECT_EQ(std::memcmp(input.quantised, of_normed.quantised, bytes), 0);
       // Float weights that use the same input find its norm.
       ops_->prepare_input(DType::kF16, {}, input);
@@ -67,11 +52,11 @@ TEST_P(OpsContract, StoringTurnedKeysIsTurningThenStoring) {
         std::vector<float> keys = random_floats(random_, tokens * kHeads * dim);
         const std::vector<float> values = random_floats(random_, keys.size());
         std::vector<float> turned = keys;
-        Cache expected(dtype, kHeads, dim);
+        KvPages expected(dtype, 15, 4, kHeads, dim);
         ops_->rope(turned, kHeads, dim, 5, rope);
         ops_->store_kv(turned, values, 5, expected.layer);
 
-        Cache cache(dtype, kHeads, dim);
+        KvPages cache(dtype, 15, 4, kHeads, dim);
         ops_->store_turned_kv({keys, values, rope}, 5, cache.layer);
         EXPECT_EQ(keys, turned);
         EXPECT_EQ(cache.storage, expected.storage);

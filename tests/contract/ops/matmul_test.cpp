@@ -1,6 +1,7 @@
 #include <array>
 #include <vector>
 
+#include "../../support/ops_storage.h"
 #include "../../support/random_weights.h"
 #include "ops/cpu/prepared.h"
 #include "ops_contract.h"
@@ -8,6 +9,8 @@
 namespace spillway::ops {
 namespace {
 
+using testing::Prepared;
+using testing::prepared_storage;
 using testing::random_floats;
 using testing::random_weights;
 
@@ -48,18 +51,6 @@ std::vector<double> product_in_double(Ops& ops, const MatmulInput& input,
     }
   }
   return y;
-}
-
-struct Prepared {
-  std::vector<std::byte> storage;
-  std::span<std::byte> bytes;
-};
-
-Prepared prepared_storage(size_t size) {
-  Prepared p{std::vector<std::byte>(size + 64), {}};
-  const size_t skew = reinterpret_cast<uintptr_t>(p.storage.data()) % 64;
-  p.bytes = std::span(p.storage).subspan((64 - skew) % 64, size);
-  return p;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../../support/ops_storage.h"
 #include "../../support/random_weights.h"
 #include "base/thread_pool.h"
 #include "ops/interleaved.h"
@@ -17,6 +18,7 @@
 namespace spillway::ops {
 namespace {
 
+using testing::KvPages;
 using testing::random_floats;
 using testing::random_weights;
 
@@ -52,10 +54,9 @@ void multiply(Ops& ops, std::span<const float> x, const WeightRows& weight, floa
               size_t y_stride) {
   MatmulInput input{
       .tokens = x.size() / weight.columns, .columns = weight.columns, .floats = x.data()};
-  std::vector<std::byte> storage(ops.prepared_bytes(weight.dtype, input.tokens, input.columns) +
-                                 64);
-  const size_t skew = (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
-  ops.prepare_input(weight.dtype, std::span(storage).subspan(skew), input);
+  const testing::Prepared prepared =
+      testing::prepared_storage(ops.prepared_bytes(weight.dtype, input.tokens, input.columns));
+  ops.prepare_input(weight.dtype, prepared.bytes, input);
   ops.matmul(input, weight, y, y_stride);
 }
 
@@ -179,18 +180,6 @@ TEST_F(OpsSiblings, GiveTheSameBits) {
   }
 }
 
-struct Cache {
-  Cache(DType dtype, size_t positions, size_t block_tokens, size_t kv_heads, size_t head_dim) {
-    const size_t half = row_bytes(dtype, kv_heads * block_tokens * head_dim);
-    storage.resize(positions / block_tokens + 1, std::vector<std::byte>(2 * half));
-    for (auto& block : storage) pointers.push_back(block.data());
-    layer = {pointers, 0, half, block_tokens, kv_heads, head_dim, dtype};
-  }
-  std::vector<std::vector<std::byte>> storage;
-  std::vector<std::byte*> pointers;
-  KvLayer layer;
-};
-
 TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
   for (int round = 0; round < 4 * kRounds; ++round) {
     const DType dtype = kKvDTypes[static_cast<size_t>(round) % kKvDTypes.size()];
@@ -210,12 +199,12 @@ TEST_P(OpsInvariance, AttentionDoesNotDependOnThreadsBatchesOrPages) {
     const std::vector<float> values = random_floats(random_, tokens * kv_heads * dim);
     const std::vector<float> q = random_floats(random_, tokens * heads * dim);
 
-    Cache whole(dtype, tokens, 256, kv_heads, dim);
+    KvPages whole(dtype, tokens, 256, kv_heads, dim);
     ops(1).store_kv(keys, values, 0, whole.layer);
     std::vector<float> expected(q.size());
     ops(1).attention(q, options, whole.layer, expected);
 
-    Cache paged(dtype, tokens, between(1, 70), kv_heads, dim);
+    KvPages paged(dtype, tokens, between(1, 70), kv_heads, dim);
     std::vector<float> out(q.size());
     size_t first = 0;
     for (const size_t end : cuts(tokens)) {

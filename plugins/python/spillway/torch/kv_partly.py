@@ -93,10 +93,12 @@ def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[
 
 def in_hbm(found: tuple, layer, tiers) -> tuple:
     """Keys and values of a layer in HBM, as they are where nothing of the model is the CPU's."""
+    if not takes_layer(layer):
+        return found
     streamer, attention = tiers.streamer(), tiers.cpu_attention
     shared = streamer is not None and streamer.cpu_rows is not None \
         or attention is not None and attention.is_beside(layer)
-    return partly(*found, InHbm(tiers.device)) if shared and takes_layer(layer) else found
+    return partly(*found, InHbm(tiers.device)) if shared else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:

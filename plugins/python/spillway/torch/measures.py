@@ -108,15 +108,18 @@ class Passes:
 
     def seconds(self) -> float | None:
         """None before the first pass has ended."""
-        taken = list(self._taken)
-        return statistics.median(seconds for seconds, _, _ in taken) if taken else None
+        return self._median(0)
 
     def streamed_bytes(self) -> int | None:
         """That the ring copied in a pass."""
-        taken = list(self._taken)
-        return int(statistics.median(copied for _, copied, _ in taken)) if taken else None
+        median = self._median(1)
+        return None if median is None else int(median)
 
     def plain_bytes(self) -> int | None:
         """That it would have copied without packing."""
+        median = self._median(2)
+        return None if median is None else int(median)
+
+    def _median(self, which: int) -> float | None:
         taken = list(self._taken)
-        return int(statistics.median(plain for _, _, plain in taken)) if taken else None
+        return statistics.median(one[which] for one in taken) if taken else None

@@ -155,13 +155,14 @@ class Ring:
 
     def keeps_up(self) -> bool:
         """Passes like the last ones take longer than copies of all weights as they are would."""
-        known, keeps_up = self._kept_up
-        if known != self.passes.count:
-            seconds, rate = self.passes.seconds(), self.times.bytes_per_second()
-            keeps_up = rate is not None and seconds is not None \
-                and self.passes.plain_bytes() / rate < KEEPING_UP * seconds
-            self._kept_up = self.passes.count, keeps_up
-        return keeps_up
+        with self._changed:
+            known, keeps_up = self._kept_up
+            if known != self.passes.count:
+                seconds, rate = self.passes.seconds(), self.times.bytes_per_second()
+                keeps_up = rate is not None and self.passes.plain_bytes() / rate \
+                    < KEEPING_UP * seconds
+                self._kept_up = self.passes.count, keeps_up
+            return keeps_up
 
     def _give_up(self, slot: _Slot) -> None:
         """What was to come did not."""

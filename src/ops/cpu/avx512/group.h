@@ -57,6 +57,21 @@ inline constexpr size_t kStepColumns = Format::kColumns == 256 ? 256 : kGroupCol
 template <class Format>
 inline constexpr size_t kStepBytes = kStepColumns<Format> / Format::kColumns* Format::kBytes;
 
+// Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
+// bytes: those that come later are called in now, in the order in which they lie. Calls into the
+// second-level cache (kFar ahead) are dropped while too many are under way (about a third of them,
+// where nothing is computed between them), so that what comes soon (kNear ahead) is called again,
+// into the first. Past the end of the weights this does nothing.
+template <size_t kBytes, size_t kFar, size_t kNear>
+HWY_INLINE void prefetch(const std::byte* from) {
+  const auto* at = reinterpret_cast<const char*>(from);
+  HWY_UNROLL(64)
+  for (size_t i = 0; i < kBytes; i += 64) {
+    _mm_prefetch(at + kFar + i, _MM_HINT_T1);
+    _mm_prefetch(at + kNear + i, _MM_HINT_T0);
+  }
+}
+
 // The first `count` of 16 lanes.
 HWY_INLINE __mmask16 first_lanes(size_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U);

@@ -12,16 +12,6 @@ namespace {
 inline constexpr size_t kStreamFarBytes = 16384;
 inline constexpr size_t kStreamNearBytes = 1024;
 
-template <size_t kBytes>
-HWY_INLINE void prefetch_stream(const std::byte* from) {
-  const auto* at = reinterpret_cast<const char*>(from);
-  HWY_UNROLL(64)
-  for (size_t i = 0; i < kBytes; i += 64) {
-    _mm_prefetch(at + kStreamFarBytes + i, _MM_HINT_T1);
-    _mm_prefetch(at + kStreamNearBytes + i, _MM_HINT_T0);
-  }
-}
-
 // Four of a token's values, for all rows.
 HWY_INLINE __m512i four_values(const int8_t* from) {
   int32_t four;
@@ -84,7 +74,7 @@ template <class Format, size_t kBlock, size_t kEnd>
 HWY_INLINE void add_blocks(const std::byte* at, const Token& token, size_t block,
                            __m512 (&sums)[4]) {
   constexpr size_t kPrefetched = Interleaved<Format>::kGroupBytes / kEnd;
-  prefetch_stream<kPrefetched>(at + kPrefetched * kBlock);
+  prefetch<kPrefetched, kStreamFarBytes, kStreamNearBytes>(at + kPrefetched * kBlock);
   sums[kBlock % 4] = add_block<Format, kBlock>(at, token, block + kBlock, sums[kBlock % 4]);
   if constexpr (kBlock + 1 < kEnd) add_blocks<Format, kBlock + 1, kEnd>(at, token, block, sums);
 }
@@ -101,7 +91,7 @@ HWY_INLINE __m512 multiply_interleaved_tile(const std::byte*& at, const Token& t
     for (; block < end; block += 8, at += kBytes) add_blocks<Format, 0, 8>(at, token, block, sums);
   } else {
     for (; block + 4 <= end; block += 4, at += 4 * kBytes) {
-      prefetch_stream<4 * kBytes>(at);
+      prefetch<4 * kBytes, kStreamFarBytes, kStreamNearBytes>(at);
       HWY_UNROLL(4)
       for (size_t i = 0; i < 4; ++i)
         sums[i] = add_block<Format, 0>(at + i * kBytes, token, block + i, sums[i]);

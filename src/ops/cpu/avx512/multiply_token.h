@@ -172,21 +172,6 @@ HWY_INLINE void add_groups(const Rows (&rows)[kFours], size_t half, const Token&
     sums[i] = add_group<Format>(rows[i], half, token, columns, x, sums[i]);
 }
 
-// Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
-// bytes: those that come later are called in now, in the order in which they lie. Calls into the
-// second-level cache are dropped while too many are under way (about a third of them, where nothing
-// is computed between them), so that what comes soon is called again. Past the end of the weights
-// this does nothing.
-template <size_t kBytes>
-HWY_INLINE void prefetch(const std::byte* from) {
-  const auto* at = reinterpret_cast<const char*>(from);
-  HWY_UNROLL(32)
-  for (size_t i = 0; i < kBytes; i += 64) {
-    _mm_prefetch(at + kFarBytes + i, _MM_HINT_T1);
-    _mm_prefetch(at + kNearBytes + i, _MM_HINT_T0);
-  }
-}
-
 // Rows [row, end), at most 4 × kFours of them.
 template <class Format, size_t kFours>
 void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
@@ -208,7 +193,7 @@ void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch<kAtOnce>(ahead);
+      prefetch<kAtOnce, kFarBytes, kNearBytes>(ahead);
       ahead += kAtOnce;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
