@@ -57,18 +57,27 @@ inline constexpr size_t kStepColumns = Format::kColumns == 256 ? 256 : kGroupCol
 template <class Format>
 inline constexpr size_t kStepBytes = kStepColumns<Format> / Format::kColumns* Format::kBytes;
 
+// How far ahead of its use memory is called in, in bytes; 0: not.
+struct Ahead {
+  size_t far = 0;   // into the second-level cache
+  size_t near = 0;  // into the first
+};
+
 // Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
 // bytes: those that come later are called in now, in the order in which they lie. Calls into the
-// second-level cache (kFar ahead) are dropped while too many are under way (about a third of them,
-// where nothing is computed between them), so that what comes soon (kNear ahead) is called again,
-// into the first. Past the end of the weights this does nothing.
-template <size_t kBytes, size_t kFar, size_t kNear>
-HWY_INLINE void prefetch(const std::byte* from) {
+// second-level cache are dropped while too many are under way (Intel: about a third of them, where
+// nothing is computed between them), so that what comes soon is called again, into the first. Past
+// the end of the weights this does nothing.
+template <size_t kBytes>
+HWY_INLINE void prefetch(const std::byte* from, Ahead ahead) {
   const auto* at = reinterpret_cast<const char*>(from);
-  HWY_UNROLL(64)
-  for (size_t i = 0; i < kBytes; i += 64) {
-    _mm_prefetch(at + kFar + i, _MM_HINT_T1);
-    _mm_prefetch(at + kNear + i, _MM_HINT_T0);
+  if (ahead.far > 0) {
+    HWY_UNROLL(64)
+    for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(at + ahead.far + i, _MM_HINT_T1);
+  }
+  if (ahead.near > 0) {
+    HWY_UNROLL(64)
+    for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(at + ahead.near + i, _MM_HINT_T0);
   }
 }
 

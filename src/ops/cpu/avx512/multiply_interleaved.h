@@ -8,9 +8,14 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-// Of the one stream that the rows are: into the second-level cache, and again into the first.
-inline constexpr size_t kStreamFarBytes = 16384;
-inline constexpr size_t kStreamNearBytes = 1024;
+// Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's Zen 5
+// follows a stream by itself, but not through a K format's block, of which several places are read
+// in turn; Intel's Sapphire Rapids reaches its rate by both calls alone.
+template <class Format>
+HWY_INLINE Ahead stream_ahead() {
+  if (!__builtin_cpu_is("amd")) return {.far = 16384, .near = 1024};
+  return Format::kColumns == 256 ? Ahead{.far = 8192, .near = 4096} : Ahead{.near = 4096};
+}
 
 // Four of a token's values, for all rows.
 HWY_INLINE __m512i four_values(const int8_t* from) {
@@ -71,12 +76,13 @@ HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t bloc
 // Likewise of all blocks of a format from kBlock on, up to kEnd, which are those of the token from
 // `block` on.
 template <class Format, size_t kBlock, size_t kEnd>
-HWY_INLINE void add_blocks(const std::byte* at, const Token& token, size_t block,
+HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token, size_t block,
                            __m512 (&sums)[4]) {
   constexpr size_t kPrefetched = Interleaved<Format>::kGroupBytes / kEnd;
-  prefetch<kPrefetched, kStreamFarBytes, kStreamNearBytes>(at + kPrefetched * kBlock);
+  prefetch<kPrefetched>(at + kPrefetched * kBlock, ahead);
   sums[kBlock % 4] = add_block<Format, kBlock>(at, token, block + kBlock, sums[kBlock % 4]);
-  if constexpr (kBlock + 1 < kEnd) add_blocks<Format, kBlock + 1, kEnd>(at, token, block, sums);
+  if constexpr (kBlock + 1 < kEnd)
+    add_blocks<Format, kBlock + 1, kEnd>(at, ahead, token, block, sums);
 }
 
 // One tile of 16 rows, at `at`, which moves on. Indices of sums are constants, so that they are
@@ -85,13 +91,15 @@ template <class Format>
 HWY_INLINE __m512 multiply_interleaved_tile(const std::byte*& at, const Token& token, size_t block,
                                             size_t end) {
   constexpr size_t kBytes = Interleaved<Format>::kGroupBytes;
+  const Ahead ahead = stream_ahead<Format>();
   __m512 sums[4];
   sums[0] = sums[1] = sums[2] = sums[3] = _mm512_setzero_ps();
   if constexpr (Format::kColumns == 256) {
-    for (; block < end; block += 8, at += kBytes) add_blocks<Format, 0, 8>(at, token, block, sums);
+    for (; block < end; block += 8, at += kBytes)
+      add_blocks<Format, 0, 8>(at, ahead, token, block, sums);
   } else {
     for (; block + 4 <= end; block += 4, at += 4 * kBytes) {
-      prefetch<4 * kBytes, kStreamFarBytes, kStreamNearBytes>(at);
+      prefetch<4 * kBytes>(at, ahead);
       HWY_UNROLL(4)
       for (size_t i = 0; i < 4; ++i)
         sums[i] = add_block<Format, 0>(at + i * kBytes, token, block + i, sums[i]);

@@ -8,9 +8,7 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-// Ahead of the end of the rows at hand: into the second-level cache, and into the first.
-inline constexpr size_t kFarBytes = 8192;
-inline constexpr size_t kNearBytes = 2048;
+inline constexpr Ahead kAhead = {.far = 8192, .near = 2048};  // of the end of the rows at hand
 
 HWY_INLINE __m512i dot_bytes(__m512i sums, __m512i bytes, __m512i integers) {
   return _mm512_dpbusd_epi32(sums, bytes, integers);
@@ -193,7 +191,7 @@ void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch<kAtOnce, kFarBytes, kNearBytes>(ahead);
+      prefetch<kAtOnce>(ahead, kAhead);
       ahead += kAtOnce;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
