@@ -129,6 +129,7 @@ Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId
   SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.run.shape.chunk &&
                  outputs <= p.run.shape.outputs && outputs <= ids.size());
   SPILLWAY_CHECK(position() + ids.size() <= p.kv.positions());
+  if (ids.size() == 1) p.memory.take_form(p.context.ops);
   const model::Batch batch{.ids = ids, .first_position = position(), .outputs = outputs};
   const model::KvBlocks kv{p.kv_layout, p.kv.blocks()};
   SPILLWAY_TRY(p.model.transformer.forward(batch, kv, p.context.ops, *p.weights, p.activations));
@@ -164,6 +165,9 @@ const RunShape& Engine::shape() const {
 }
 const placement::Plan& Engine::plan() const {
   return parts_->run.plan;
+}
+void Engine::take_form() {
+  while (!parts_->memory.has_form()) parts_->memory.take_form(parts_->context.ops);
 }
 bool Engine::mapped() const {
   return parts_->memory.mapped();

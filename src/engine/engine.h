@@ -49,10 +49,14 @@ class Engine {
   void restore(std::vector<formats::TokenId> tokens);
   DType kv_dtype() const;
 
+  // Weights take the form in which passes of one token are fastest now, instead of during the first
+  // of these: for measurements.
+  void take_form();
+
   const RunShape& shape() const;
   const placement::Plan& plan() const;
   Traffic traffic() const;
-  bool mapped() const;                   // the weights are the page cache's
+  bool mapped() const;                   // the file was mapped, not read
   std::string_view read_method() const;  // "io_uring", "threads", "none" where nothing streams
 
  private:

@@ -2,16 +2,19 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "base/check.h"
 #include "base/units.h"
+#include "ops/interleaved.h"
 
 namespace spillway::engine {
 namespace {
 
 constexpr size_t kReadBytes = kMiB;
 constexpr unsigned kReadDepth = 8;
+constexpr size_t kMoveBytes = 8 * kMiB;  // that lie in two places at once
 
 // Reads the extents with many reads in flight; every byte goes to its final place.
 class ExtentReader {
@@ -94,81 +97,89 @@ Result<std::unique_ptr<platform::FileMapping>> map_whole(const platform::File& f
 
 Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile& model,
                                         const placement::Plan& plan, const Progress& progress) {
-  platform::Platform& platform = context.platform;
-  memory::Budget& budget = context.budget;
-  ops::Ops& ops = context.ops;
   const platform::File& file = *model.file;
   WeightMemory memory;
   const bool all_stay = plan.cycle.empty() && plan.embedding_resident;
-  std::vector<const model::Weight*> interleaved;
   for (const model::Weight& weight : model.transformer.weights()) {
-    if (all_stay && ops.prefers_interleaved(weight.dtype, weight.rows))
-      interleaved.push_back(&weight);
-  }
-  const bool from_cache = all_stay && lies_in_page_cache(file);
-  if (from_cache && interleaved.empty()) {
-    SPILLWAY_TRY(memory.map(budget, model, plan));
-    return memory;
+    if (all_stay && context.ops.prefers_interleaved(weight.dtype, weight.rows))
+      memory.to_do_.push_back({weight, true});
   }
   // Direct reads may ask for more than a page.
-  const size_t grain = std::max(platform.page_bytes(), file.info().offset_alignment);
+  const size_t grain = std::max(context.platform.page_bytes(), file.info().offset_alignment);
   memory.extents_ = resident_extents(plan, model.transformer.embedding(), grain);
-  if (memory.extents_.empty()) return memory;
-  const Extent& last = memory.extents_.back();
-  const size_t bytes = last.place + (last.end - last.begin);
-  SPILLWAY_ASSIGN(memory.region_,
-                  memory::HostRegion::create(platform, budget, memory::Tag::kWeights,
-                                             "resident slices", bytes));
-  SPILLWAY_TRY(memory.region_->make_resident(0, bytes));
-  for (const model::Weight* weight : interleaved) memory.interleaved_.insert(weight->file_offset);
-  if (from_cache) {
-    SPILLWAY_TRY(memory.copy_from_cache(ops, model, progress));
+  if (all_stay && lies_in_page_cache(file)) {
+    SPILLWAY_TRY(memory.map(context, model, plan));
     return memory;
   }
+  if (memory.extents_.empty()) return memory;
+  SPILLWAY_TRY(memory.create_region(context));
   ExtentReader reader(file, memory.region_->bytes());
   for (const Extent& extent : memory.extents_) reader.add(extent.begin, extent.end, extent.place);
   SPILLWAY_TRY(reader.read(progress));
-  for (const model::Weight* weight : interleaved) {
-    std::byte* const place = memory.place_of(weight->file_offset);
-    ops.interleave({weight->dtype, place, weight->rows, weight->columns}, place);
-  }
   return memory;
 }
 
-Result<void> WeightMemory::map(memory::Budget& budget, const ModelFile& model,
-                               const placement::Plan& plan) {
-  SPILLWAY_ASSIGN(mapping_charge_, budget.reserve(plan.resident_bytes + plan.embedding_bytes,
-                                                  memory::Tag::kWeights, "mapped file"));
-  SPILLWAY_ASSIGN(mapping_, map_whole(*model.file));
-  return {};
+Result<void> WeightMemory::create_region(const Context& context) {
+  const Extent& last = extents_.back();
+  const size_t bytes = last.place + (last.end - last.begin);
+  SPILLWAY_ASSIGN(
+      region_, memory::HostRegion::create(context.platform, context.budget, memory::Tag::kWeights,
+                                          "resident slices", bytes));
+  return region_->make_resident(0, bytes);
 }
 
-Result<void> WeightMemory::copy_from_cache(ops::Ops& ops, const ModelFile& model,
-                                           const Progress& progress) {
-  SPILLWAY_ASSIGN(const auto mapping, map_whole(*model.file));
-  std::vector<const model::Weight*> weights = {&model.transformer.embedding()};
-  for (const model::Weight& weight : model.transformer.weights()) weights.push_back(&weight);
-  uint64_t total = 0;
-  for (const model::Weight* weight : weights) total += weight->size_bytes();
-  uint64_t done = 0;
-  for (const model::Weight* weight : weights) {
-    const std::byte* from = mapping->bytes().data() + weight->file_offset;
-    if (interleaved(weight->file_offset)) {
-      // An embedding table that is the output's matrix too comes with that.
-      if (weight != &model.transformer.embedding()) {
-        ops.interleave({weight->dtype, from, weight->rows, weight->columns},
-                       place_of(weight->file_offset));
-      }
+Result<void> WeightMemory::map(const Context& context, const ModelFile& model,
+                               const placement::Plan& plan) {
+  SPILLWAY_ASSIGN(mapping_, map_whole(*model.file));
+  mapped_ = true;
+  if (to_do_.empty()) {
+    SPILLWAY_ASSIGN(mapping_charge_,
+                    context.budget.reserve(plan.resident_bytes + plan.embedding_bytes,
+                                           memory::Tag::kWeights, "mapped file"));
+    return {};
+  }
+  // All of it moves, so that the mapping can go. What is not in the region yet is in the mapping:
+  // one charge is enough.
+  to_do_.clear();
+  for (const model::Weight& weight : model.transformer.weights())
+    to_do_.push_back({weight, context.ops.prefers_interleaved(weight.dtype, weight.rows)});
+  if (!model.transformer.tied_embedding()) to_do_.push_back({model.transformer.embedding(), false});
+  std::ranges::sort(to_do_, std::greater{}, [](const ToDo& one) { return one.weight.file_offset; });
+  return create_region(context);
+}
+
+void WeightMemory::take_form(ops::Ops& ops, size_t step_bytes) {
+  for (size_t done = 0; done < step_bytes && !to_do_.empty(); to_do_.pop_back()) {
+    const model::Weight& weight = to_do_.back().weight;
+    if (mapping_ != nullptr) {
+      move(to_do_.back(), ops);
     } else {
-      std::memcpy(place_of(weight->file_offset), from, weight->size_bytes());
+      std::byte* const place = place_of(weight.file_offset);
+      ops.interleave({weight.dtype, place, weight.rows, weight.columns}, place);
+    }
+    if (to_do_.back().interleaves) interleaved_.insert(weight.file_offset);
+    done += weight.size_bytes();
+  }
+  if (to_do_.empty() && mapping_charge_.bytes() == 0) mapping_.reset();
+}
+
+void WeightMemory::move(const ToDo& one, ops::Ops& ops) {
+  const model::Weight& weight = one.weight;
+  const size_t row = row_bytes(weight.dtype, weight.columns);
+  const size_t most = round_up(std::max<size_t>(1, kMoveBytes / row), ops::kInterleavedRows);
+  for (size_t first = 0; first < weight.rows; first += most) {
+    const size_t rows = std::min(most, weight.rows - first);
+    const uint64_t offset = weight.file_offset + first * row;
+    const std::byte* from = mapping_->bytes().data() + offset;
+    if (one.interleaves) {
+      ops.interleave({weight.dtype, from, rows, weight.columns}, place_of(offset));
+    } else {
+      std::memcpy(place_of(offset), from, rows * row);
     }
     // Pages that were read would count as this process's, beside their copy.
-    mapping->forget(weight->file_offset, weight->size_bytes());
-    done += weight->size_bytes();
-    if (progress && !progress(done, total))
-      return fail(ErrorCode::kInterrupted, "interrupted while loading");
+    mapping_->forget(offset, rows * row);
   }
-  return {};
+  moved_end_ = weight.file_offset + weight.size_bytes();
 }
 
 // Whole pages of what stays, neighbours joined.
@@ -210,7 +221,8 @@ const WeightMemory::Extent* WeightMemory::extent_of(uint64_t offset) const {
 }
 
 const std::byte* WeightMemory::at(uint64_t offset) const {
-  return mapped() ? mapping_->bytes().data() + offset : place_of(offset);
+  const bool moved = mapping_ == nullptr || offset < moved_end_;
+  return moved ? place_of(offset) : mapping_->bytes().data() + offset;
 }
 
 std::byte* WeightMemory::place_of(uint64_t offset) const {
@@ -220,7 +232,7 @@ std::byte* WeightMemory::place_of(uint64_t offset) const {
 }
 
 bool WeightMemory::resident(uint64_t offset, size_t size) const {
-  if (mapped()) return true;
+  if (mapping_ != nullptr) return true;
   const Extent* extent = extent_of(offset);
   return extent != nullptr && size <= extent->end - offset;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "engine/context.h"
 #include "engine/model_file.h"
 #include "memory/host_region.h"
@@ -24,17 +25,25 @@ using Progress = std::function<bool(uint64_t done, uint64_t total)>;
 
 class WeightMemory {
  public:
-  // Reads the plan's resident units; or maps the file where all of it may stay, it lies in the page
-  // cache, and its matrices are best as they are. Where all of it stays, matrices that the ops
-  // prefer interleaved become so. kBudget, kMachine, kBadFile (the file got shorter), kInterrupted.
+  static constexpr size_t kStepBytes = 256 * kMiB;
+
+  // Reads the plan's resident units; or maps the file where all of it may stay and it lies in the
+  // page cache. kBudget, kMachine, kBadFile (the file got shorter), kInterrupted.
   static Result<WeightMemory> load(const Context& context, const ModelFile& model,
                                    const placement::Plan& plan, const Progress& progress);
+
+  // Where all of the file stays, matrices that the ops prefer interleaved become so; of a mapped
+  // file all moves to memory that is charged since load(). Whole matrices of at least step_bytes
+  // each time: it is called before passes of one token, which gain by it, so that neither loading
+  // nor a prompt waits for it, and no token for all of it.
+  void take_form(ops::Ops& ops, size_t step_bytes = kStepBytes);
+  bool has_form() const { return to_do_.empty(); }  // nothing is left of that
 
   // The bytes of the file from `offset` on, which must be resident, and with them all resident
   // bytes that follow in the file without a gap.
   const std::byte* at(uint64_t offset) const;
   bool resident(uint64_t offset, size_t size) const;
-  bool mapped() const { return mapping_ != nullptr; }
+  bool mapped() const { return mapped_; }  // by load(), instead of reading it
   // Whether the matrix that begins there lies in interleaved rows (ops/interleaved.h).
   bool interleaved(uint64_t offset) const { return interleaved_.contains(offset); }
 
@@ -46,18 +55,29 @@ class WeightMemory {
     size_t place = 0;
   };
 
+  // A matrix that is left to change its form or its place.
+  struct ToDo {
+    model::Weight weight;
+    bool interleaves = false;
+  };
+
   WeightMemory() = default;
   static std::vector<Extent> resident_extents(const placement::Plan& plan,
                                               const model::Weight& embedding, size_t page_bytes);
   const Extent* extent_of(uint64_t offset) const;
   std::byte* place_of(uint64_t offset) const;  // in the region
-  // The extents, out of the page cache; matrices take their form on the way.
-  Result<void> copy_from_cache(ops::Ops& ops, const ModelFile& model, const Progress& progress);
-  Result<void> map(memory::Budget& budget, const ModelFile& model, const placement::Plan& plan);
+  // Charges and maps all of the file.
+  Result<void> map(const Context& context, const ModelFile& model, const placement::Plan& plan);
+  Result<void> create_region(const Context& context);
+  // Out of the mapping.
+  void move(const ToDo& one, ops::Ops& ops);
 
   std::vector<Extent> extents_;  // in file order, with gaps between them
   std::unique_ptr<memory::HostRegion> region_;
+  std::vector<ToDo> to_do_;                   // from the back
   std::unordered_set<uint64_t> interleaved_;  // offsets in the file
+  bool mapped_ = false;
+  uint64_t moved_end_ = 0;  // what the file has before this has left the mapping
   std::unique_ptr<platform::FileMapping> mapping_;
   memory::Reservation mapping_charge_;
 };

@@ -104,7 +104,12 @@ bool has_interleaved_form(DType dtype) {
   return !pieces_of(dtype).empty();
 }
 
-void interleave_group(DType dtype, size_t columns, const std::byte* rows, std::byte* group) {
+void interleave_words(const std::byte* rows, size_t row_bytes, size_t words, std::byte* to) {
+  interleave_units<uint32_t>(rows, row_bytes, words, to);
+}
+
+void interleave_group(DType dtype, size_t columns, const std::byte* rows, std::byte* group,
+                      InterleaveWords words) {
   SPILLWAY_CHECK(has_interleaved_form(dtype));
   const size_t row_size = row_bytes(dtype, columns);
   const size_t block = dtype_info(dtype).block_bytes;
@@ -114,7 +119,8 @@ void interleave_group(DType dtype, size_t columns, const std::byte* rows, std::b
       if (piece.unit == Unit::kHalf) {
         group = interleave_units<uint16_t>(first, row_size, piece.count, group);
       } else if (piece.unit == Unit::kWord) {
-        group = interleave_units<uint32_t>(first, row_size, piece.count, group);
+        words(first, row_size, piece.count, group);
+        group += piece.count * sizeof(uint32_t) * kInterleavedRows;
       } else {
         group = interleave_nibbles(first, row_size, group);
       }

@@ -21,8 +21,15 @@ inline constexpr size_t kInterleavedRows = 16;
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K.
 bool has_interleaved_form(DType dtype);
 
+// Word i of sixteen rows, which are row_bytes apart, side by side, for `words` words one behind the
+// other.
+using InterleaveWords = void (*)(const std::byte* rows, size_t row_bytes, size_t words,
+                                 std::byte* to);
+void interleave_words(const std::byte* rows, size_t row_bytes, size_t words, std::byte* to);
+
 // One group: rows of `columns`, one behind the other, into `group`. They do not overlap.
-void interleave_group(DType dtype, size_t columns, const std::byte* rows, std::byte* group);
+void interleave_group(DType dtype, size_t columns, const std::byte* rows, std::byte* group,
+                      InterleaveWords words = interleave_words);
 
 // Row `row` < 16 of a group, as it was.
 void extract_row(DType dtype, size_t columns, const std::byte* group, size_t row, std::byte* out);

@@ -55,7 +55,8 @@ void CpuOps::interleave(const WeightRows& weight, std::byte* to) {
                  std::copy_n(from, bytes, group.data());
                  from = group.data();
                }
-               interleave_group(weight.dtype, weight.columns, from, to + at);
+               interleave_group(weight.dtype, weight.columns, from, to + at,
+                                kernels_.interleave_words);
              }
            });
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "ops/cpu/prepared.h"
+#include "ops/interleaved.h"
 #include "ops/ops.h"
 #include "tensor/dtype.h"
 
@@ -79,6 +80,7 @@ struct CpuKernels {
   std::array<Dequantise, kDTypeSlots> dequantise = {};
   std::array<MatmulRows, kDTypeSlots> matmul = {};
   std::array<bool, kDTypeSlots> interleaved = {};  // whether matmul takes that form, and is faster
+  InterleaveWords interleave_words = ops::interleave_words;
   void (*rope)(const RopePairs& pairs);
   // One head's key or value on its way into a cache of the dtype.
   std::array<StoreKv, kDTypeSlots> store_kv = {};

@@ -116,6 +116,11 @@ TEST_P(OpsInvariance, InterleavedRowsGiveTheSameBits) {
 
       std::vector<std::byte> interleaved(weights.size());
       any_ops().interleave({dtype, weights.data(), rows, columns}, interleaved.data());
+      std::vector<std::byte> by_groups(weights.size());
+      const size_t group = kInterleavedRows * row_bytes(dtype, columns);
+      for (size_t at = 0; at < weights.size(); at += group)
+        interleave_group(dtype, columns, weights.data() + at, by_groups.data() + at);
+      ASSERT_EQ(interleaved, by_groups);
       std::vector<std::byte> in_place = weights;
       any_ops().interleave({dtype, in_place.data(), rows, columns}, in_place.data());
       ASSERT_EQ(in_place, interleaved);

@@ -14,6 +14,7 @@ bool amx_supported();
 
 void set_matmul_legacy(CpuKernels& kernels);  // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0
 void set_matmul_k(CpuKernels& kernels);       // Q2_K … Q6_K
+void set_interleave(CpuKernels& kernels);
 void set_matmul_legacy_amx(CpuKernels& kernels);
 void set_matmul_k_amx(CpuKernels& kernels);
 

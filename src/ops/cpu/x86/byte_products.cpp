@@ -23,6 +23,7 @@ std::vector<CpuKernels> with_byte_products(CpuKernels kernels, int64_t target) {
     avx2::set_matmul_vnni(result.back());
   }
   if (target == HWY_AVX3_DL && avx512::supported()) {
+    avx512::set_interleave(kernels);
     if (avx512::amx_supported()) {
       result.push_back(named(kernels, "AMX"));
       avx512::set_matmul_legacy_amx(result.back());

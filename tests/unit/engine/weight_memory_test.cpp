@@ -1,0 +1,107 @@
+// Weights take their form step by step: between the steps each of them is found, in its old form or
+// its new one.
+#include "engine/weight_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "ops/interleaved.h"
+#include "platform/simulated/simulated_platform.h"
+#include "support/engine_run.h"
+#include "support/tiny_llama.h"
+
+namespace spillway::test {
+namespace {
+
+const std::string kPath = "tiny";
+
+// The matrix's row as the file has it.
+std::vector<std::byte> row_of(const engine::WeightMemory& memory, const model::Weight& weight,
+                              size_t row) {
+  std::vector<std::byte> bytes(row_bytes(weight.dtype, weight.columns));
+  if (!memory.interleaved(weight.file_offset)) {
+    std::memcpy(bytes.data(), memory.at(weight.file_offset + row * bytes.size()), bytes.size());
+    return bytes;
+  }
+  const size_t group = round_down(row, ops::kInterleavedRows);
+  ops::extract_row(weight.dtype, weight.columns,
+                   memory.at(weight.file_offset + group * bytes.size()), row - group, bytes.data());
+  return bytes;
+}
+
+struct Case {
+  bool cached;  // the file lies in the page cache
+  bool tied;
+};
+
+class WeightsTakeForm : public ::testing::TestWithParam<Case> {
+ protected:
+  // Every row of every matrix, and of the embedding table.
+  void expect_all_there(const engine::WeightMemory& memory, const model::Transformer& transformer) {
+    std::vector<model::Weight> weights = transformer.weights();
+    weights.push_back(transformer.embedding());
+    for (const model::Weight& weight : weights) {
+      ASSERT_TRUE(memory.resident(weight.file_offset, weight.size_bytes()));
+      const size_t size = row_bytes(weight.dtype, weight.columns);
+      for (size_t row = 0; row < weight.rows; ++row) {
+        ASSERT_EQ(std::memcmp(row_of(memory, weight, row).data(),
+                              file_.data() + weight.file_offset + row * size, size),
+                  0)
+            << weight.name << ", row " << row;
+      }
+    }
+  }
+
+  std::vector<std::byte> file_;
+};
+
+TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
+  file_ = tiny_llama_file({.dtype = DType::kQ8_0, .tied = GetParam().tied, .layers = 3});
+  const auto platform = platform::make_simulated_platform({});
+  platform->put_file(kPath, file_);
+  if (GetParam().cached) {
+    const auto file = platform->open(kPath, {.caching = platform::Caching::kUse}).value();
+    std::vector<std::byte> all(file_.size());
+    ASSERT_TRUE(file->read(0, all).has_value());
+  }
+  ThreadPool pool(2);
+  const auto ops = ops::make_cpu_ops(pool);
+  auto model = engine::ModelFile::open(*platform, kPath, {}).value();
+  if (!ops->prefers_interleaved(DType::kQ8_0, 64)) GTEST_SKIP() << "no kernels for that form here";
+  const engine::Settings settings{.host_budget_bytes = kGiB, .threads = 2};
+  const auto run = engine::plan_run(model, *ops, settings,
+                                    engine::run_shape(model, *ops, settings, {8, 8, true}),
+                                    machine_with_disk(2e9))
+                       .value();
+  memory::Budget budget(memory::Tier::kHost, kGiB);
+  const engine::Context context{*platform, budget, *ops, nullptr};
+  {
+    auto memory = engine::WeightMemory::load(context, model, run.plan, {}).value();
+    EXPECT_EQ(memory.mapped(), GetParam().cached);
+    const uint64_t charged = budget.usage().bytes;
+    size_t steps = 0;
+    for (; !memory.has_form(); ++steps) {
+      expect_all_there(memory, model.transformer);
+      memory.take_form(*ops, 1);
+    }
+    expect_all_there(memory, model.transformer);
+    EXPECT_GE(steps, model.transformer.weights().size());
+    for (const model::Weight& weight : model.transformer.weights())
+      EXPECT_TRUE(memory.interleaved(weight.file_offset)) << weight.name;
+    memory.take_form(*ops);
+    EXPECT_EQ(budget.usage().peak_bytes, charged);
+  }
+  EXPECT_EQ(budget.usage().bytes, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, WeightsTakeForm,
+                         ::testing::Values(Case{false, false}, Case{false, true}, Case{true, false},
+                                           Case{true, true}),
+                         [](const auto& c) {
+                           return std::string(c.param.cached ? "Mapped" : "Read") +
+                                  (c.param.tied ? "Tied" : "Untied");
+                         });
+
+}  // namespace
+}  // namespace spillway::test
