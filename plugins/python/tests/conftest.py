@@ -1,8 +1,14 @@
 """A streamer on the device that tests run on: a CPU that stands in for the GPU, with the same ring,
 homes and patches, or by --device cuda a GPU."""
 import gc
+import os
 
 import pytest
+
+# On AMD's processors MKL's products of float32 depend on where matrices lie, unless it is told so
+# before it is loaded; in the tests a resident model's lie elsewhere than a slot.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+
 import torch
 
 from spillway import library

@@ -17,6 +17,7 @@ constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key e
 constexpr size_t kInterleaveBytes = 512 * kKiB;  // of weights that change their form
 constexpr size_t kRowsTogether = 8;              // that a kernel of matmul computes in one go
 constexpr size_t kPanelRows = 16;                // likewise, with several tokens, or interleaved
+constexpr size_t kManyRows = 64;                 // that share what is made ready of several tokens
 static_assert(kPanelRows == kInterleavedRows);
 constexpr size_t kAttentionRows = 48;  // likewise, of attention
 
@@ -116,7 +117,8 @@ void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products)
   });
 }
 
-CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& product, size_t begin) {
+CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& product,
+                                 size_t begin) const {
   const WeightRows& weight = product.weight;
   SPILLWAY_CHECK(input.columns == weight.columns && weight.columns > 0);
   SPILLWAY_CHECK(weight.columns % dtype_info(weight.dtype).block_elements == 0);
@@ -125,7 +127,10 @@ CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& produc
   const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
   SPILLWAY_CHECK(!weight.interleaved || weight.rows % kInterleavedRows == 0);
   const size_t together = input.tokens == 1 && !weight.interleaved ? kRowsTogether : kPanelRows;
-  const size_t rows = round_up(std::max<size_t>(1, kRangeWeightBytes / row_cost), together);
+  size_t rows = kRangeWeightBytes / row_cost;
+  if (input.tokens > 1)
+    rows = std::max(rows, std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
+  rows = round_up(std::max<size_t>(1, rows), together);
   return {.rows = rows, .begin = begin, .end = begin + (weight.rows + rows - 1) / rows};
 }
 

@@ -67,7 +67,7 @@ class CpuOps final : public Ops {
     size_t begin;
     size_t end;
   };
-  static Pieces pieces_of(const MatmulInput& input, const Product& product, size_t begin);
+  Pieces pieces_of(const MatmulInput& input, const Product& product, size_t begin) const;
 
   // Turns every head of x [tokens, heads, head_dim]; after(t) follows when token t is done, on the
   // same thread.

@@ -26,20 +26,19 @@ class alignas(64) DotsAmx {
   DotsAmx(const DotsAmx&) = delete;
   DotsAmx& operator=(const DotsAmx&) = delete;
 
-  template <class Format>
-  HWY_INLINE void take_panel(const Panel&, size_t) {
-    columns_ = Format::kScales == Per::k16 ? kSubColumns : kScaleColumns;
-  }
+  static constexpr bool kCentred = true;
 
-  template <size_t kTokens>
+  // One format in the life of an object.
+  template <class Format, size_t kTokens>
   HWY_INLINE void begin(const TokenTile<kTokens>&, size_t) {
     if (tokens_ == kTokens) return;
     tokens_ = kTokens;
+    constexpr size_t kColumns = Format::kScales == Per::k16 ? kSubColumns : kScaleColumns;
     TileShapes shapes;
     for (size_t i = 0; i < 2; ++i) {
       set(shapes, i, kTokens, 64);            // dots
-      set(shapes, 2 + i, kTokens, columns_);  // input
-      set(shapes, 4 + i, columns_ / 4, 64);   // weights
+      set(shapes, 2 + i, kTokens, kColumns);  // input
+      set(shapes, 4 + i, kColumns / 4, 64);   // weights
     }
     _tile_loadconfig(&shapes);
   }
@@ -130,8 +129,7 @@ class alignas(64) DotsAmx {
   }
 
   int32_t dots_[2][2][16][kPanelRows];
-  size_t columns_ = 0;  // of a tile product
-  size_t tokens_ = 0;   // that the tiles are shaped for
+  size_t tokens_ = 0;  // that the tiles are shaped for
 };
 
 }  // namespace

@@ -8,9 +8,9 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-// Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's Zen 5
-// follows a stream by itself, but not through a K format's block, of which several places are read
-// in turn; Intel's Sapphire Rapids reaches its rate by both calls alone.
+// Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's Zen
+// 5 follows a stream by itself, but not through a K format's block, of which several places are
+// read in turn; Intel's Sapphire Rapids reaches its rate by both calls alone.
 template <class Format>
 HWY_INLINE Ahead stream_ahead() {
   if (!__builtin_cpu_is("amd")) return {.far = 16384, .near = 1024};
@@ -131,18 +131,17 @@ void multiply_token_interleaved(const MatmulTask& task, size_t row, size_t end_r
   }
 }
 
-template <class Format, size_t kBlock, size_t kQuad>
+template <class Format, bool kCentred, size_t kBlock, size_t kQuad>
 HWY_INLINE void unpack_quads(const std::byte* at, size_t block, Panel& panel) {
-  const __m512i centre = _mm512_set1_epi8(static_cast<char>(Format::kCentre));
   const __m512i four = Interleaved<Format>::template quad<kBlock, kQuad>(at);
-  _mm512_store_si512(panel.values[block][kQuad][0], _mm512_sub_epi8(four, centre));
-  if constexpr (kQuad < 7) unpack_quads<Format, kBlock, kQuad + 1>(at, block, panel);
+  _mm512_store_si512(panel.values[block][kQuad][0], less_centre<Format, kCentred>(four));
+  if constexpr (kQuad < 7) unpack_quads<Format, kCentred, kBlock, kQuad + 1>(at, block, panel);
 }
 
 // Blocks of a format from kBlock on; of the panel from `block` on.
-template <class Format, size_t kBlock>
+template <class Format, bool kCentred, size_t kBlock>
 HWY_INLINE void unpack_blocks(const std::byte* at, size_t block, Panel& panel) {
-  unpack_quads<Format, kBlock, 0>(at, block + kBlock, panel);
+  unpack_quads<Format, kCentred, kBlock, 0>(at, block + kBlock, panel);
   const Scales scales = Interleaved<Format>::template scales<kBlock>(at);
   _mm512_store_ps(panel.scales[block + kBlock][0], scales.low);
   if constexpr (Format::kScales == Per::k16)
@@ -150,12 +149,12 @@ HWY_INLINE void unpack_blocks(const std::byte* at, size_t block, Panel& panel) {
   if constexpr (Format::kMinima != Per::kNone)
     _mm512_store_ps(panel.minima[block + kBlock][0], scales.minima_low);
   if constexpr ((kBlock + 1) * kScaleColumns < Format::kColumns)
-    unpack_blocks<Format, kBlock + 1>(at, block, panel);
+    unpack_blocks<Format, kCentred, kBlock + 1>(at, block, panel);
 }
 
 // A group's columns of one tile. Blocks behind the last of them are as they were: what is made of
 // them is not used.
-template <class Format>
+template <class Format, bool kCentred>
 void unpack_interleaved(const Part& part, Panel& panel) {
   constexpr size_t kBytes = Interleaved<Format>::kGroupBytes;
   const std::byte* at = part.weight.data +
@@ -163,7 +162,7 @@ void unpack_interleaved(const Part& part, Panel& panel) {
                         part.first_column / Format::kColumns * kBytes;
   const size_t blocks = part.columns / kScaleColumns;
   for (size_t block = 0; block < blocks; block += Format::kColumns / kScaleColumns, at += kBytes)
-    unpack_blocks<Format, 0>(at, block, panel);
+    unpack_blocks<Format, kCentred, 0>(at, block, panel);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // The product with several tokens: sixteen rows at a time are unpacked into a panel, which then
 // meets up to sixteen tokens at once. How the integer dot products of a block come about is the
 // business of a Dots class (dots_vnni.h, dots_amx.h), which has
-//   take_panel<Format>(panel, blocks): a panel is there
-//   begin(x, blocks): then some tokens
+//   kCentred: whether the panel's values are to be less the format's centre
+//   begin<Format>(x, blocks): some tokens are there
 //   pass<Format>(panel, pass, blocks, x, tile): adds up blocks pass, pass + 4 … for `tile`
 #pragma once
 
@@ -26,7 +26,8 @@ template <size_t kTokens>
 struct alignas(64) TokenTile {
   float scales[kTokens][kTileBlocks];
   float minima_sums[kTokens][2 * kTileBlocks];  // per block, or per half of it, for its minimum
-  const int8_t* values;  // of the first token, `stride` bytes before those of the next
+  const int8_t* values;     // of the first token, `stride` bytes before those of the next
+  const int16_t* totals16;  // likewise
   size_t stride;
 
   // `blocks` of 32 columns from first_column on.
@@ -36,7 +37,10 @@ struct alignas(64) TokenTile {
     stride = prepared_token_bytes(columns);
     for (size_t t = 0; t < kTokens; ++t) {
       const Token token = prepared_token(quantised, t, columns);
-      if (t == 0) values = token.values + first_column;
+      if (t == 0) {
+        values = token.values + first_column;
+        totals16 = token.totals16 + first_column / kSubColumns;
+      }
       copy(token.scales + first_column / kScaleColumns, blocks, scales[t]);
       if constexpr (Format::kMinima == Per::k32)
         copy(token.sums32 + first_column / kScaleColumns, blocks, minima_sums[t]);
@@ -89,59 +93,72 @@ struct TileSums {
 };
 
 template <class Format, class Dots, size_t kTokens>
-HWY_NOINLINE void multiply_tile(const Panel& panel, Dots& dots, const Part& part,
-                                const MatmulTask& task, size_t token) {
-  const size_t all = task.weight.columns;
-  const size_t blocks = part.columns / kScaleColumns;
-  TokenTile<kTokens> x;
-  x.template load<Format>(task.input.quantised + token * prepared_token_bytes(all), all,
-                          part.first_column, blocks);
+HWY_NOINLINE void multiply_tile(const Panel& panel, const Part& part, Dots& dots,
+                                const TokenTile<kTokens>& x, float* y, size_t y_stride) {
+  y += part.row;
   TileSums<kTokens> tile;
-  dots.template begin<kTokens>(x, blocks);
   for (size_t pass = 0; pass < kGroupBlocks; ++pass)
-    dots.template pass<Format, kTokens>(panel, pass, blocks, x, tile);
+    dots.template pass<Format, kTokens>(panel, pass, part.columns / kScaleColumns, x, tile);
   const __mmask16 lanes = first_lanes(part.end - part.row);
-  for (size_t t = 0; t < kTokens; ++t) {
-    float* y = task.y + (token + t) * task.y_stride + part.row;
+  for (size_t t = 0; t < kTokens; ++t, y += y_stride) {
     __m512 sums = _mm512_add_ps(tile.first[t], tile.second[t]);
     if (part.first_column > 0) sums = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), sums);
     _mm512_mask_storeu_ps(y, lanes, sums);
   }
 }
 
-template <class Format>
+template <class Format, bool kCentred>
 HWY_INLINE void unpack(const Part& part, Panel& panel) {
   if constexpr (HasInterleaved<Format>)
-    if (part.weight.interleaved) return unpack_interleaved<Format>(part, panel);
-  unpack_panel<Format>(part, panel);
+    if (part.weight.interleaved) return unpack_interleaved<Format, kCentred>(part, panel);
+  unpack_panel<Format, kCentred>(part, panel);
 }
 
-// Rows [row, end), at most 16, of all tokens.
+// Panels that meet a tile of tokens one after the other: making the tile ready costs a fifth of its
+// products with one of them.
+inline constexpr size_t kPanels = 4;
+
+// Rows of up to kPanels panels, and the columns of one tile, with all tokens.
 template <class Format, class Dots>
-void multiply_panel(const MatmulTask& task, size_t row, size_t end, Panel& panel, Dots& dots) {
-  const size_t tokens = task.input.tokens;
+void multiply_part(const MatmulTask& task, const Part& part, Panel (&panels)[kPanels], Dots& dots) {
+  const size_t count = (part.end - part.row + kPanelRows - 1) / kPanelRows;
+  const auto panel_part = [&](size_t i) {
+    const size_t row = part.row + i * kPanelRows;
+    return Part{part.weight, row, std::min(part.end, row + kPanelRows), part.first_column,
+                part.columns};
+  };
+  for (size_t i = 0; i < count; ++i) unpack<Format, Dots::kCentred>(panel_part(i), panels[i]);
   const size_t all = task.weight.columns;
-  for (size_t first = 0; first < all; first += kTileColumns) {
-    const Part part{task.weight, row, end, first, std::min(kTileColumns, all - first)};
-    unpack<Format>(part, panel);
-    dots.template take_panel<Format>(panel, part.columns / kScaleColumns);
-    const auto some = [&]<size_t kTokens>(size_t token) {
-      multiply_tile<Format, Dots, kTokens>(panel, dots, part, task, token);
-      return token + kTokens;
-    };
-    size_t token = 0;
-    while (token + 16 <= tokens) token = some.template operator()<16>(token);
-    while (token + 4 <= tokens) token = some.template operator()<4>(token);
-    while (token < tokens) token = some.template operator()<1>(token);
-  }
+  const auto some = [&]<size_t kTokens>(size_t token) {
+    const size_t blocks = part.columns / kScaleColumns;
+    TokenTile<kTokens> x;
+    x.template load<Format>(task.input.quantised + token * prepared_token_bytes(all), all,
+                            part.first_column, blocks);
+    dots.template begin<Format, kTokens>(x, blocks);
+    for (size_t i = 0; i < count; ++i)
+      multiply_tile<Format>(panels[i], panel_part(i), dots, x, task.y + token * task.y_stride,
+                            task.y_stride);
+    return token + kTokens;
+  };
+  const size_t tokens = task.input.tokens;
+  size_t token = 0;
+  while (token + 16 <= tokens) token = some.template operator()<16>(token);
+  while (token + 4 <= tokens) token = some.template operator()<4>(token);
+  while (token < tokens) token = some.template operator()<1>(token);
 }
 
 template <class Format, class Dots>
 void multiply_tokens(const MatmulTask& task, size_t row, size_t end_row) {
-  Panel panel;
+  Panel panels[kPanels];
   Dots dots;
-  for (; row < end_row; row += kPanelRows)
-    multiply_panel<Format>(task, row, std::min(end_row, row + kPanelRows), panel, dots);
+  const size_t all = task.weight.columns;
+  for (; row < end_row; row += kPanels * kPanelRows) {
+    const size_t end = std::min(end_row, row + kPanels * kPanelRows);
+    for (size_t first = 0; first < all; first += kTileColumns) {
+      const size_t columns = std::min(kTileColumns, all - first);
+      multiply_part<Format>(task, {task.weight, row, end, first, columns}, panels, dots);
+    }
+  }
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace spillway::ops::cpu::avx512 {
 inline constexpr size_t kPanelRows = 16;
 
 struct alignas(64) Panel {
-  // Columns 4 × quad … + 3 of every row of a block, less the format's centre.
+  // Columns 4 × quad … + 3 of every row of a block: less the format's centre, or as they are
+  // stored.
   int8_t values[kTileBlocks][8][kPanelRows][4];
   float scales[kTileBlocks][2][kPanelRows];  // the second: of a block's second 16 columns
   float minima[kTileBlocks][2][kPanelRows];
@@ -42,11 +43,17 @@ HWY_INLINE void transpose_lanes(__m512i (&v)[4]) {
   v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
+// What the values of a panel are less: nothing, if it is not centred.
+template <class Format, bool kCentred>
+HWY_INLINE __m512i less_centre(__m512i values) {
+  if constexpr (!kCentred || Format::kCentre == 0) return values;
+  return _mm512_sub_epi8(values, _mm512_set1_epi8(static_cast<char>(Format::kCentre)));
+}
+
 // One group of all rows.
-template <class Format>
+template <class Format, bool kCentred>
 HWY_INLINE void unpack_group(const Rows (&rows)[4], size_t half, size_t blocks, size_t block,
                              Panel& panel) {
-  const __m512i centre = _mm512_set1_epi8(static_cast<char>(Format::kCentre));
   __m512i low[4][4];  // [rows / 4][row, then quad]
   __m512i high[4][4];
   Scales scales[4];
@@ -55,8 +62,8 @@ HWY_INLINE void unpack_group(const Rows (&rows)[4], size_t half, size_t blocks, 
     HWY_UNROLL(4)
     for (size_t r = 0; r < 4; ++r) {
       const Bytes bytes = Format::bytes(rows[four].at[r], half, blocks);
-      low[four][r] = _mm512_sub_epi8(bytes.low, centre);
-      high[four][r] = _mm512_sub_epi8(bytes.high, centre);
+      low[four][r] = less_centre<Format, kCentred>(bytes.low);
+      high[four][r] = less_centre<Format, kCentred>(bytes.high);
     }
     transpose_lanes(low[four]);
     transpose_lanes(high[four]);
@@ -100,7 +107,7 @@ struct Part {
 
 // The last row stands in for those that are missing. Blocks behind the last are filled up to a
 // whole group.
-template <class Format>
+template <class Format, bool kCentred>
 void unpack_panel(const Part& part, Panel& panel) {
   const auto& [weight, row, end, first, columns] = part;
   const size_t row_size = weight.columns / Format::kColumns * Format::kBytes;
@@ -115,9 +122,10 @@ void unpack_panel(const Part& part, Panel& panel) {
     for (size_t half = 0; half < kStepColumns<Format> / kGroupColumns; ++half) {
       // A constant count lets the compiler drop the tests on it.
       if (blocks == kGroupBlocks) {
-        unpack_group<Format>(rows, half, kGroupBlocks, block + half * kGroupBlocks, panel);
+        unpack_group<Format, kCentred>(rows, half, kGroupBlocks, block + half * kGroupBlocks,
+                                       panel);
       } else {
-        unpack_group<Format>(rows, half, blocks, block, panel);
+        unpack_group<Format, kCentred>(rows, half, blocks, block, panel);
       }
     }
     for (Rows& four : rows) four = four.plus(kStepBytes<Format>);
