@@ -71,6 +71,10 @@ class KvLayer(DynamicLayer):
         """Of HBM that it takes more, with so many."""
         return sum(part.growth_bytes(tokens) for part in self._parts)
 
+    def has_room(self, tokens: int) -> bool:
+        """It is in HBM, with memory for so many."""
+        return all(part.given is None and part.has_room(tokens) for part in self._parts)
+
     @property
     def hbm_bytes(self) -> int:
         return sum(part.hbm_bytes for part in self._parts if part is not None)

@@ -98,7 +98,7 @@ def in_hbm(found: tuple, layer, tiers) -> tuple:
     streamer, attention = tiers.streamer(), tiers.cpu_attention
     shared = streamer is not None and streamer.cpu_rows is not None \
         or attention is not None and attention.is_beside(layer)
-    return partly(*found, InHbm(tiers.device)) if shared else found
+    return partly(*found, tiers.in_hbm) if shared else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:
