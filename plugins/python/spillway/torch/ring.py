@@ -223,12 +223,13 @@ class Ring:
     def _load(self, weight: Weight, part: bool, packed: bool, keep=(),
               asked=False) -> _Slot | None:
         """Over the oldest slots; None where they are in use or to be kept (weak references)."""
-        after = [self._made]
+        after = [] if self._made is None else [self._made]
         rows = weight.rows(part)
         size_bytes = weight.count(part) * weight.row_bytes
         slot = self._take(self._device.slot_bytes(size_bytes), keep, after)
         if slot is None:
             return None
+        self._made = None  # copies run one after the other
         version = weight.version
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
