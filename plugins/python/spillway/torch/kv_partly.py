@@ -92,11 +92,12 @@ def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[
 
 
 def in_hbm(found: tuple, layer, tiers) -> tuple:
-    """Keys and values of a layer in HBM, as they are where nothing of the model is the CPU's."""
+    """Keys and values of a layer in HBM, as they are where nothing is the CPU's: of the model, or
+    of its first layers."""
     if not takes_layer(layer):
         return found
     streamer, attention = tiers.streamer(), tiers.cpu_attention
-    shared = streamer is not None and streamer.cpu_rows is not None \
+    shared = streamer is not None and streamer.cpu_rows is not None and not layer.leads() \
         or attention is not None and attention.is_beside(layer)
     return partly(*found, tiers.in_hbm) if shared else found
 
