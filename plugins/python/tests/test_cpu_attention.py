@@ -17,8 +17,6 @@ from spillway.torch.cpu_rates import Rates
 transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache  # noqa: E402
 
-from spillway.torch.kv_partly import Partly  # noqa: E402
-
 from kv_models import LAYERS, answers, model_of, prompt, same  # noqa: E402
 
 GB = 1e9
@@ -126,20 +124,6 @@ def test_layers_in_hbm_have_the_same_kernel(attending, device, monkeypatch):
     layers[0].group.attends_elsewhere = True
     assert type(one_token(layers[1], device)[0][0]) is torch.Tensor
     assert not streamer.kv.cpu_attention.is_beside(layers[1])
-
-
-@torch.no_grad()
-def test_beside_cpu_rows_the_first_layers_have_torchs_own(stream, device):
-    streamer = stream(64 * MIB)
-    cache = DynamicCache()
-    new = torch.randn(1, 2, 1, 16, device=device)
-    for _ in range(2):  # the first time it is not known how many layers there are
-        kinds = [type(cache.update(new, new, index)[0]) for index in range(16)]
-    assert set(kinds) == {torch.Tensor}
-    streamer.cpu_rows = object()
-    kinds = [type(cache.update(new, new, index)[0]) for index in range(16)]
-    streamer.cpu_rows = None
-    assert kinds == [torch.Tensor] * 2 + [Partly] * 14
 
 
 @pytest.mark.parametrize("uses", ["eager", "padding", "beams", "prompt lookup", "autocast"])
