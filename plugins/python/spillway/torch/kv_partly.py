@@ -119,5 +119,4 @@ def _attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, s
         return None
     if query.dim() != 4 or not enable_gqa and query.shape[1] != key.shape[1]:
         return None
-    return key.use.attend(query, key.as_subclass(torch.Tensor), value.as_subclass(torch.Tensor),
-                          scale)
+    return key.use.attend(query, key, value, scale)  # results are tensors like any other here
