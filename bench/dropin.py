@@ -57,6 +57,7 @@ class Run:
         self.idle = self.where.idle_bytes()
         self.link = setup.link_rate(self.where, options.link_bytes)
         self.where.empty_cache()
+        self.after_round = lambda model, ids: None  # of decode
         self.host_before = setup.resident_set_bytes()
         self.say("link", f"{self.link / 1e9:.1f} GB/s", self.link)
 
@@ -117,6 +118,7 @@ def decode_rounds(run, model, ids, after=""):
         one, prompt = setup.decode_seconds(where.synchronize, model, ids, options.tokens)
         token.append(one)
         first.append(prompt)
+        run.after_round(model, ids)
     median = statistics.median(token)
     bound = max(1, setup.bytes_of(model) - (options.hbm_budget - GIB)) / run.link
     streamed = setup.streamed_bytes(model)
@@ -152,12 +154,14 @@ def decode(run):
             run.check("logits_equal_resident", equal(answers(model, ids), wanted))
         else:
             dropin_cpu.check_answers(run, model, ids, wanted)
+    if options.cpu_rows != "off":
+        run.after_round = rates = dropin_cpu.RatesOfRounds()
     median = decode_ways(run, model, ids)
     if wanted and options.cpu_rows == "off":
         run.check("logits_equal_resident_after", equal(answers(model, ids), wanted))
     if options.cpu_rows != "off":
         needed = max(0, setup.bytes_of(model) - (options.hbm_budget - GIB))
-        dropin_cpu.say_bound(run, median, needed)
+        dropin_cpu.say_bound(run, median, needed, rates.found[-options.rounds:])
         dropin_cpu.say_shares(run, model, ids, options.shares)
     run.check_memory()
     print(where.report())

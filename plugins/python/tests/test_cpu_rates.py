@@ -55,6 +55,20 @@ def test_more_tokens_only_while_the_cpu_is_no_slower_than_the_link_alone():
     assert found.most_tokens(0) == 0
 
 
+def test_a_job_that_had_to_wait_for_a_core_does_not_count():
+    class Jobs(cpu_rates._Work):
+        def __init__(self, rates):
+            self._rates, self.made = list(rates), 0
+
+        def __call__(self):
+            self.made += 1
+            self._rates.append(100.0)
+
+    jobs = Jobs([100.0, 7.0, 101.0, 3.0, 99.0])
+    assert jobs.rate == 99.0 and jobs.made == 0
+    assert jobs.rate == 100.0 and jobs.made == cpu_rates.LEAST_JOBS
+
+
 def held_bytes(streamer):
     """Of the host by the pool, and of HBM."""
     report = json.loads(streamer.pool.text("pool_report"))

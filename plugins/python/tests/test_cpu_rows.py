@@ -140,6 +140,28 @@ def whole_ones(model, x):
             if hasattr(p, "spillway_weight")]
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("made", ["first", "on the device"])
+def test_the_first_eighth_is_the_gpus_where_hbm_has_room_for_it(stream, with_rows, device, made):
+    def placed(streamer):
+        where = device if made == "on the device" else "cpu"
+        model = torch.nn.Sequential(*[torch.nn.Linear(WIDTH, WIDTH, device=where,
+                                                      dtype=torch.bfloat16) for _ in range(16)])
+        model.to(device)
+        x = torch.randn(1, WIDTH).to(device, torch.bfloat16)
+        for _ in range(2):
+            model(x)
+        return models.homes(model)
+
+    streamer, _ = with_rows(0.5)
+    streamer.hbm_bytes = 88 * MIB
+    with_cpu = placed(streamer)
+    streamer.cpu_rows = None
+    alone = placed(streamer)
+    assert not any(with_cpu[:2]) and any(with_cpu[2:4])
+    assert any(alone[:2]) and sum(alone) == sum(with_cpu)
+
+
 def test_which_weights_are_the_cpus_depends_on_the_model_alone(with_rows, device, monkeypatch):
     monkeypatch.setattr(cpu_rows, "MANY", 4)
     streamer, _ = with_rows(0.4)

@@ -113,7 +113,7 @@ class Machine(devices.Cpu):
         self.now = max(self.now, mark[0])
 
     def copy(self, target, source, after, done, sample=None):
-        self.link = max(self.link, *(mark[0] for mark in after)) + source.numel()
+        self.link = max([self.link, *(mark[0] for mark in after)]) + source.numel()
         done[0] = self.link
 
 

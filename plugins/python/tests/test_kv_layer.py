@@ -10,6 +10,8 @@ from models import MIB
 transformers = pytest.importorskip("transformers")
 from transformers.cache_utils import DynamicCache, DynamicLayer  # noqa: E402
 
+from spillway.torch.kv_partly import Partly  # noqa: E402
+
 
 class Twins:
     """A DynamicLayer, and one in tiers that is to be the same."""
@@ -103,3 +105,17 @@ def test_what_somebody_keeps_is_not_written_over(stream, device):
     for layer, one in zip(layers, new):
         layer.update(one, one)
     assert all(torch.equal(part, one) for parts, one in zip(kept, new) for part in parts)
+
+
+@torch.no_grad()
+def test_beside_cpu_rows_the_first_layers_have_torchs_own(stream, device):
+    streamer = stream(64 * MIB)
+    cache = DynamicCache()
+    new = torch.randn(1, 2, 1, 16, device=device)
+    for _ in range(2):  # the first time it is not known how many layers there are
+        kinds = [type(cache.update(new, new, index)[0]) for index in range(16)]
+    assert set(kinds) == {torch.Tensor}
+    streamer.cpu_rows = object()
+    kinds = [type(cache.update(new, new, index)[0]) for index in range(16)]
+    streamer.cpu_rows = None
+    assert kinds == [torch.Tensor] * 2 + [Partly] * 14

@@ -50,6 +50,18 @@ def test_large_weights_go_first_and_evenly():
     assert all(sum(goes[at:at + 6]) == 1 for at in range(0, len(goes), 6))
 
 
+def test_the_first_ones_stay_where_they_leave_room_for_others():
+    sizes = [10] * 32
+    for room, kept in ((320, 4), (200, 4), (79, 0), (0, 0)):
+        assert placement.keep_first(sizes, room) == kept
+    goes = placement.stream(sizes, 200, ring, kept=4)
+    assert not any(goes[:4]) and sum(goes) == sum(placement.stream(sizes, 200, ring))
+    assert abs(goes[4:18].count(True) - goes[18:].count(True)) <= 1  # the others lie evenly
+    near = placement.spread_near(sizes, 170, goes, kept=4)
+    assert near == goes
+    assert [index for index in range(20) if placement.leads(index, 20)] == [0, 1]
+
+
 def test_look_ups_leave_as_far_as_it_takes():
     assert placement.look_ups([5, 30, 10], 0) == [False, False, False]
     assert placement.look_ups([5, 30, 10], 8) == [False, True, False]

@@ -62,7 +62,7 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
     OutOfMemoryError. host_budget covers weights and KV caches whose home is the host. cpu_rows: the
     CPU multiplies a share of the weights that stream, for a few tokens at once and without
     gradients; results are then no longer the same bit for bit. 'auto' measures rates, which takes
-    half a second, and settles the share at the first use; a number above 0 and below 1 is the
+    a second, and settles the share at the first use; a number above 0 and below 1 is the
     share. cpu_attention: the CPU attends to a share of the tokens of KV caches that lie in the
     host, one new token at a time; values as for cpu_rows. cpu_threads: 0 is one less than there are
     cores. packing: bfloat16 weights that stream also lie packed in the host, as far as host_budget

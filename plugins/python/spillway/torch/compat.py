@@ -106,6 +106,15 @@ def find_set_allocator_settings() -> Callable[[str], None]:
         return lambda settings: None
 
 
+def find_flash_attention() -> Callable:
+    """Attention that tells the logarithms of its sums, too. Under torch.ops, where it is public,
+    looking for the function takes as long as a launch."""
+    try:
+        return _name("_scaled_dot_product_flash_attention")
+    except AttributeError:
+        return torch.ops.aten._scaled_dot_product_flash_attention
+
+
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).
 address_of = torch.Tensor.data_ptr
 storage_of = torch.Tensor.untyped_storage
@@ -114,6 +123,7 @@ observed = find_observers()
 storage_uses = find_storage_uses()
 storage_holders = find_storage_holders()
 raw_stream = find_raw_stream()
+flash_attention = find_flash_attention()
 in_backward = find_in_backward()
 at_end_of_backward = find_at_end_of_backward()
 allocator_settings = find_allocator_settings()

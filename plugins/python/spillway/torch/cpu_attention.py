@@ -119,7 +119,9 @@ class CpuAttention:
     def attend(self, query, keys, values, use, scale) -> torch.Tensor | None:
         """scaled_dot_product_attention(query, keys, values), nearly; None: not here. Keys and
         values before use.first are read in the host."""
-        lane = self._lanes.here() if _takes(self._device, query, keys) else None
+        lane = None
+        if _takes(query, keys) and not self._device.capturing() and not compat.observed():
+            lane = self._lanes.here()
         if lane is None:
             return None
         grouped, scale = _by_group(query, keys, scale)
@@ -171,21 +173,20 @@ class CpuAttention:
 
 def attend_in_hbm(device, query, keys, values, scale) -> torch.Tensor | None:
     """As CpuAttention.attend() where all keys and values are there: by the GPU's kernel of it."""
-    if not _takes(device, query, keys):
+    if not _takes(query, keys):
         return None
     grouped, scale = _by_group(query, keys, scale)
     found, _ = device.attend(grouped, keys, values, scale)
     return found.to(query.dtype).reshape(query.shape)
 
 
-def _takes(device, query, keys) -> bool:
+def _takes(query, keys) -> bool:
     batch, heads, tokens, dim = query.shape
     kv_heads = keys.shape[1]
     return tokens == 1 and query.dtype == keys.dtype and query.numel() <= MOST_FLOATS \
         and batch == keys.shape[0] and dim == keys.shape[-1] \
         and heads % kv_heads == 0 and heads // kv_heads <= MOST_GROUP \
-        and not torch.is_grad_enabled() and not torch.is_autocast_enabled(query.device.type) \
-        and not device.capturing() and not compat.observed()
+        and not torch.is_grad_enabled() and not torch.is_autocast_enabled(query.device.type)
 
 
 def takes_layer(layer) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -15,13 +16,18 @@ from spillway.torch.device import Keeper
 
 COLUMNS = 4096
 CHUNK_BYTES = 128 << 20  # that is copied or multiplied in one go
-CHUNKS = 3  # together more than a processor's caches, as a token's weights are
+# Together several times what a processor's caches hold, as a token's weights are. With a third
+# level of 300 MiB the CPU multiplied 384 MiB again and again at 125 to 161 GB/s, 1 GiB at 106 to
+# 117, and weights within a token at 105 to 115.
+CHUNKS = 8
+LEAST_CHUNKS = 3  # where the host budget has no room for them
 LINK_SECONDS = 0.2  # that the link is busy in a measurement
-# Of a product: x to the host, y from it, what Python takes to launch it and what lies around it.
-# On an H100 with a Llama of transformers, 69 products a token, a share of 0.6 was faster than those
-# of 0.50 to 0.54, which 280 us a product gave.
-HANDOVER_SECONDS = 30e-6
+# Of a product: x to the host, y from it, and what the GPU does around it beside reading its
+# weights. On an H100 with a Llama of transformers, 69 products a token, of which the CPU has 35 to
+# 40, it waits 13 to 18 ms a token for x.
+HANDOVER_SECONDS = 150e-6
 JOB_BYTES = 32 << 20  # of a product of the CPU's: starting its threads counts
+LEAST_JOBS = 5  # of which a rate is the median
 MOST_SHARE = 0.95
 LEAST_GAIN = 1.05  # in bytes a second, or the CPU stays out of it
 
@@ -69,77 +75,81 @@ def share_of(rates: Rates, amounts: Amounts) -> float:
     return min(MOST_SHARE, max(0.0, amounts.link / rates.link - between) / seconds)
 
 
-class Multiply:
-    """Each call is a product of the next chunk; `rate`: of the calls since it was last asked for,
-    of one that it makes where there were none."""
+class _Work:
+    """Each call is a job of the CPU's, on the next chunk. `rate`: bytes a second of the calls since
+    it was last asked for, LEAST_JOBS at least. Their median: where other threads are at work for a
+    moment, one of ours waits for a core, and a job of 0.3 ms takes 4."""
 
-    most_tokens = 8
-
-    def __init__(self, worker: RowWorker, chunks):
+    def __init__(self, worker: RowWorker, chunks, x_floats: int, y_floats: int):
         self.tokens = 1
         self._worker = worker
         self._chunks = itertools.cycle(reversed(chunks))  # copies go the other way
-        self._channel = worker.channel(8 * COLUMNS, 8 * len(chunks[0]))
-        ctypes.memset(self._channel.x, 0, 4 * 8 * COLUMNS)
+        self._channel = worker.channel(x_floats, y_floats)
+        ctypes.memset(self._channel.x, 0, 4 * x_floats)
+        self._rates = []
         self()
-        self._before = worker.statistics()
+        self._rates.clear()
 
     def __call__(self) -> None:
-        chunk = next(self._chunks)
-        self._channel.compute(Job(chunk.data_ptr(), tuple(chunk.shape), BF16, self.tokens))
+        job, before = self._job(next(self._chunks)), self._worker.statistics()
+        self._channel.compute(job)
+        self._rates.append(self._rate_between(before, self._worker.statistics()))
 
     @property
     def rate(self) -> float:
-        if self._worker.statistics().jobs == self._before.jobs:
+        while len(self._rates) < LEAST_JOBS:
             self()
-        before, self._before = self._before, self._worker.statistics()
-        return (self._before.bytes - before.bytes) / (
-            self._before.busy_seconds - before.busy_seconds)
+        rates, self._rates = self._rates, []
+        return statistics.median(rates)
 
     def close(self) -> None:
         self._channel.close()
 
 
-class Attend:
-    """As Multiply, of attention to the next chunk: half of it are keys."""
+class Multiply(_Work):
+    """Products."""
+
+    most_tokens = 8
+
+    def __init__(self, worker: RowWorker, chunks):
+        super().__init__(worker, chunks, 8 * COLUMNS, 8 * len(chunks[0]))
+
+    def _job(self, chunk) -> Job:
+        return Job(chunk.data_ptr(), tuple(chunk.shape), BF16, self.tokens)
+
+    @staticmethod
+    def _rate_between(before, after) -> float:
+        return (after.bytes - before.bytes) / (after.busy_seconds - before.busy_seconds)
+
+
+class Attend(_Work):
+    """Attention: half of a chunk are keys."""
 
     most_tokens = 1
     heads = 32, 8, 128  # of q, of keys and values, and their dimensions
 
     def __init__(self, worker: RowWorker, chunks):
-        self._worker = worker
-        self._chunks = itertools.cycle(reversed(chunks))
         q, _, dim = self.heads
-        self._channel = worker.channel(q * dim, q * (dim + 1))
-        ctypes.memset(self._channel.x, 0, 4 * q * dim)
-        self()
-        self._before = worker.statistics()
+        super().__init__(worker, chunks, q * dim, q * (dim + 1))
 
-    def __call__(self) -> None:
-        keys, values = next(self._chunks).chunk(2)
+    def _job(self, chunk) -> AttentionJob:
+        keys, values = chunk.chunk(2)
         tokens = keys.numel() // (self.heads[1] * self.heads[2])
-        self._channel.compute(AttentionJob([(keys.data_ptr(), values.data_ptr(), tokens)],
-                                           self.heads, BF16, 1.0))
+        return AttentionJob([(keys.data_ptr(), values.data_ptr(), tokens)], self.heads, BF16, 1.0)
 
-    @property
-    def rate(self) -> float:
-        if self._worker.statistics().attention_jobs == self._before.attention_jobs:
-            self()
-        before, self._before = self._before, self._worker.statistics()
-        return (self._before.attention_bytes - before.attention_bytes) / (
-            self._before.attention_seconds - before.attention_seconds)
-
-    def close(self) -> None:
-        self._channel.close()
+    @staticmethod
+    def _rate_between(before, after) -> float:
+        return (after.attention_bytes - before.attention_bytes) / (
+            after.attention_seconds - before.attention_seconds)
 
 
 def measure(device, pool: library.Pool, worker: RowWorker, work=Multiply) -> Rates:
-    """Takes half a second, and meanwhile 384 MiB in the host and 128 MiB in HBM. `work`: what the
-    CPU does, Multiply or Attend."""
-    keeper = Keeper(pool.host_region(CHUNKS * CHUNK_BYTES, "measuring"), device.synchronize)
-    rows = CHUNK_BYTES // 2 // COLUMNS
+    """Takes a second, and meanwhile 1 GiB in the host, or what the budget has room for, and 128 MiB
+    in HBM. `work`: what the CPU does, Multiply or Attend."""
+    keeper = Keeper(_region(pool), device.synchronize)
+    rows, count = CHUNK_BYTES // 2 // COLUMNS, keeper.region.size_bytes // CHUNK_BYTES
     with torch.inference_mode(False):
-        home = device.tensor(keeper, (CHUNKS * rows, COLUMNS), torch.bfloat16)
+        home = device.tensor(keeper, (count * rows, COLUMNS), torch.bfloat16)
         target = torch.empty((rows, COLUMNS), dtype=torch.bfloat16, device=device.device)
     home.zero_()
     device.synchronize()
@@ -150,7 +160,6 @@ def measure(device, pool: library.Pool, worker: RowWorker, work=Multiply) -> Rat
         link = _link_rate(device, chunks, target, job)
         cpu = {1: job.rate}
         for job.tokens in [count for count in (2, 4, 8) if count <= work.most_tokens]:
-            job()
             cpu[job.tokens] = job.rate
         half = rows // 2
         hbm = 2 * _hbm_rate(device, target[:half], target[half:])
@@ -160,6 +169,13 @@ def measure(device, pool: library.Pool, worker: RowWorker, work=Multiply) -> Rat
         job.close()
         del target
         torch.cuda.empty_cache()
+
+
+def _region(pool: library.Pool) -> library.HostRegion:
+    try:
+        return pool.host_region(CHUNKS * CHUNK_BYTES, "measuring")
+    except library.BudgetError:
+        return pool.host_region(LEAST_CHUNKS * CHUNK_BYTES, "measuring")
 
 
 def _link_rate(device, chunks, target, beside) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import weakref
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -155,11 +156,7 @@ class CpuRows:
 
     def _ours(self, x, bias, weight: Weight, ring: Ring, lane: _Lane) -> torch.Tensor:
         """By the GPU, once the link has brought its rows."""
-        self._device.mark_link(lane.channel, True)
-        try:
-            lease = ring.fetch(weight, part=True)
-        finally:
-            self._device.mark_link(lane.channel, False)
+        lease = ring.fetch(weight, part=True, tell=partial(self._device.mark_link, lane.channel))
         try:
             return functional.linear(x, lease.tensor, bias if bias is None else
                                      bias[:weight.gpu_rows])

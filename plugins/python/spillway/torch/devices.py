@@ -9,7 +9,7 @@ import weakref
 
 import torch
 
-from spillway.torch.compat import address_of, raw_stream
+from spillway.torch.compat import address_of, flash_attention, raw_stream
 from spillway.torch.device import Device, Keeper
 from spillway.torch.direct_file import Reader
 from spillway.torch.staging import Staging
@@ -181,8 +181,7 @@ class Cuda(Device):
     def attend(self, query, keys, values, scale):
         """Attention without a mask, and the logarithms of its sums, [batch, heads, tokens]."""
         if query.dtype != torch.float32 and self._has_flash:
-            return torch.ops.aten._scaled_dot_product_flash_attention(
-                query, keys, values, scale=scale)[:2]
+            return flash_attention(query, keys, values, scale=scale)[:2]
         found, log = torch.ops.aten._scaled_dot_product_efficient_attention(
             query, keys, values, None, True, scale=scale)[:2]
         return found, log[..., :query.shape[-2]]  # the kernel pads it

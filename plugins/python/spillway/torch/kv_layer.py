@@ -12,6 +12,7 @@ import weakref
 import torch
 from transformers.cache_utils import DynamicLayer
 
+from spillway.torch import placement
 from spillway.torch.kv_tensor import KvTensor
 from spillway.torch.weight import nothing
 
@@ -33,8 +34,14 @@ class KvGroup:
         alive = [layer() for layer in self._layers]
         return [layer for layer in alive if layer is not None]
 
-    def add(self, layer) -> None:
+    def add(self, layer) -> int:
+        """Which of its layers it is."""
         self._layers.append(weakref.ref(layer))
+        return len(self._layers) - 1
+
+    def leads(self, index: int) -> bool:
+        """The layer with this index is one of the first ones, in which nothing is the CPU's."""
+        return placement.leads(index, len(self._layers))
 
     def __deepcopy__(self, memo) -> KvGroup:
         return memo.setdefault(id(self), KvGroup(self.tiers))
@@ -50,7 +57,7 @@ class KvLayer(DynamicLayer):
         self.epoch = 0  # counts changes that are more than tokens coming or going at the end
         self.follows = nothing  # weak: the layer in the host that was used next
         self._parts = [None, None]
-        group.add(self)
+        self._index = group.add(self)
         super().__init__()
 
     def parts(self) -> list[KvTensor]:
@@ -62,6 +69,10 @@ class KvLayer(DynamicLayer):
         """In tokens."""
         return self._parts[0].length if self._parts[0] is not None else 0
 
+    def leads(self) -> bool:
+        """It is one of the first of its cache."""
+        return self.group.leads(self._index)
+
     @property
     def used_bytes(self) -> int:
         """Of the tokens that there are."""
@@ -70,6 +81,10 @@ class KvLayer(DynamicLayer):
     def growth_bytes(self, tokens: int) -> int:
         """Of HBM that it takes more, with so many."""
         return sum(part.growth_bytes(tokens) for part in self._parts)
+
+    def has_room(self, tokens: int) -> bool:
+        """It is in HBM, with memory for so many."""
+        return all(part.given is None and part.has_room(tokens) for part in self._parts)
 
     @property
     def hbm_bytes(self) -> int:

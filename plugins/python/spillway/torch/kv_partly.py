@@ -92,13 +92,14 @@ def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[
 
 
 def in_hbm(found: tuple, layer, tiers) -> tuple:
-    """Keys and values of a layer in HBM, as they are where nothing of the model is the CPU's."""
+    """Keys and values of a layer in HBM, as they are where nothing is the CPU's: of the model, or
+    of its first layers."""
     if not takes_layer(layer):
         return found
     streamer, attention = tiers.streamer(), tiers.cpu_attention
-    shared = streamer is not None and streamer.cpu_rows is not None \
+    shared = streamer is not None and streamer.cpu_rows is not None and not layer.leads() \
         or attention is not None and attention.is_beside(layer)
-    return partly(*found, InHbm(tiers.device)) if shared else found
+    return partly(*found, tiers.in_hbm) if shared else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:
@@ -118,5 +119,4 @@ def _attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, s
         return None
     if query.dim() != 4 or not enable_gqa and query.shape[1] != key.shape[1]:
         return None
-    return key.use.attend(query, key.as_subclass(torch.Tensor), value.as_subclass(torch.Tensor),
-                          scale)
+    return key.use.attend(query, key, value, scale)  # results are tensors like any other here

@@ -16,7 +16,7 @@ import weakref
 import torch
 
 from spillway.torch import compat
-from spillway.torch.kv_partly import Use, in_hbm, partly
+from spillway.torch.kv_partly import InHbm, Use, in_hbm, partly
 from spillway.torch.kv_planning import limit_bytes
 from spillway.torch.kv_ring import KvRing
 from spillway.torch.kv_tensor import by_batch, by_token
@@ -33,8 +33,9 @@ class KvTiers:
         self.pool = streamer.pool
         self.up, self.down = self.device.new_stream(), self.device.new_stream()
         self.cpu_attention = None  # a CpuAttention, where the CPU takes part
+        self.in_hbm = InHbm(self.device)
         self.streamer = weakref.ref(streamer)
-        self._ring: KvRing | None = None
+        self.ring: KvRing | None = None
         self._groups = weakref.WeakSet()
         self._homed = weakref.WeakSet()  # layers
         self._uses = 0
@@ -55,8 +56,8 @@ class KvTiers:
 
     def is_ours(self, device: torch.device) -> bool:
         """Caches there are in tiers."""
-        ours = self.device.device
-        return device.type == ours.type and device.index in (None, ours.index)
+        return device.type == self.device.device.type \
+            and device.index in (None, self.device.device.index)
 
     def fits(self, layer, *states: torch.Tensor) -> bool:
         """They can follow what the layer has."""
@@ -64,14 +65,10 @@ class KvTiers:
                                         else part.fits(new))
                    for part, new in zip(layer.parts(), states))
 
-    def is_shared(self, memory: torch.Tensor) -> bool:
-        """Somebody has a view of it."""
+    def is_shared(self, memory: torch.Tensor, views: int = 0) -> bool:
+        """Somebody has a view of it, beside so many."""
         uses = compat.storage_uses(compat.storage_of(memory))
-        return uses is not None and uses > STORAGE_USES
-
-    @property
-    def ring(self) -> KvRing | None:
-        return self._ring
+        return uses is not None and uses > STORAGE_USES + views
 
     def layers(self) -> list:
         """That have been used and are alive."""
@@ -96,7 +93,8 @@ class KvTiers:
             tokens = layer.length + states[0].shape[-2]
             if layer.in_host and self._returns(layer):
                 self._bring_back(layer)
-            self._take_in(layer, states, tokens)
+            if len(self._homed) or not layer.has_room(tokens):
+                self._take_in(layer, states, tokens)
             if layer.in_host:
                 return self._through_ring(layer, states, tokens)
             found = tuple(part.append(new) for part, new in zip(layer.parts(), states))
@@ -105,11 +103,11 @@ class KvTiers:
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""
         with self.lock:
-            if self._ring is not None:
-                self._ring.release()
+            if self.ring is not None:
+                self.ring.release()
 
     def _through_ring(self, layer, states, tokens: int):
-        ring, slot = self._ring, self._ring.fetch(layer, tokens)
+        ring, slot = self.ring, self.ring.fetch(layer, tokens)
         before, found, first = layer.length, [], self.cpu_tokens(layer)
         if first == 0:
             ring.complete(slot)
@@ -162,8 +160,8 @@ class KvTiers:
             self.release()
             for part in layer.parts():
                 part.crop(length)
-            if self._ring is not None:
-                self._ring.crop(layer)
+            if self.ring is not None:
+                self.ring.crop(layer)
 
     def reset(self, layer) -> None:
         """Nothing of it is anywhere any more."""
@@ -257,9 +255,9 @@ class KvTiers:
     def _ring_growth(self, layer, tokens: int) -> int:
         if not layer.in_host and not len(self._homed):
             return 0
-        if self._ring is None:
-            self._ring = KvRing(self)
-        return self._ring.growth(layer, tokens)
+        if self.ring is None:
+            self.ring = KvRing(self)
+        return self.ring.growth(layer, tokens)
 
     def _next_to_go(self, layer):
         """None where nothing more can."""
@@ -286,7 +284,7 @@ class KvTiers:
     def _drop_ring(self) -> None:
         """When no layer is in the host any more, the slots go; not in a process that was forked."""
         if os.getpid() == self._process and not list(self._homed):
-            self._ring = None
+            self.ring = None
 
 
 def _in_order_of_leaving(layers: list) -> list:

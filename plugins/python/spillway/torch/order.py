@@ -80,7 +80,7 @@ class Order:
         now = [weight_of(p) is not None for p in parameters]
         resident = sum(size for size, in_host in zip(sizes, now) if not in_host)
         room = streamer.hbm_bytes - streamer.allocated_bytes() + resident
-        wanted = placement.spread_near(sizes, room, now)
+        wanted = placement.spread_near(sizes, room, now, streamer.keep_first(sizes, room))
         changes = [p for p, here, there in zip(parameters, now, wanted) if here != there]
         out = [p for p in changes if weight_of(p) is None]
         streamer.device.synchronize()

@@ -20,7 +20,8 @@ from spillway.torch.weight import Weight
 
 IN_PLACE, STAGED = "in place", "staged"
 WAYS = (STAGED, IN_PLACE)  # the first is what "on" means: measured faster
-STAGING_BYTES = 16 << 20  # of HBM, from `work`
+# Of HBM, from `work`: a weight comes in pieces of half of it, with six calls of the driver each.
+STAGING_BYTES = 64 << 20
 BLOCKS = {IN_PLACE: 8, STAGED: 16}  # of a kernel: enough for a link, few of a GPU's
 # In a product. Kernels that unpack wait for a place beside those that multiply so many, and the
 # link for them: 4,096 took 246 ms where copies of weights as they are take 207 (13B, H100).

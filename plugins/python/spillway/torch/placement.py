@@ -3,6 +3,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+# Where the CPU multiplies, too, the first part of so many of a model is left to the GPU: what is
+# rounded otherwise anywhere makes all that comes after it differ, however little of that is the
+# CPU's. Of 40 layers, 5: logits differ by 0.0077 of their norm instead of 0.011 (13B shape, H100).
+LEADING_PART = 8
+
+
+def leads(index: int, count: int) -> bool:
+    """Of `count` weights or layers in the order of their use, the one with this index is among the
+    first ones, of which the CPU is to have nothing."""
+    return index < count // LEADING_PART
+
+
+def keep_first(sizes: Sequence[int], hbm_bytes: int) -> int:
+    """How many of the first weights are to stay in HBM as the CPU is to have nothing of them: none
+    where they would take more than half of it."""
+    count = len(sizes) // LEADING_PART
+    return count if 2 * sum(sizes[:count]) <= hbm_bytes else 0
+
 
 def spread(sizes: Sequence[int], hbm_bytes: int, phase: float = 0) -> list[bool]:
     """Of weights in the order of their use: True where the home is the host.
@@ -50,13 +68,16 @@ def _diffuse(sizes: Sequence[int], kept_bytes: int, phase: float) -> list[bool]:
     return goes
 
 
-def stream(sizes: Sequence[int], hbm_bytes: int,
-           ring_bytes: Callable[[int], int]) -> list[bool]:
+def stream(sizes: Sequence[int], hbm_bytes: int, ring_bytes: Callable[[int], int],
+           kept: int = 0) -> list[bool]:
     """As spread(), where the ring takes its part of hbm_bytes: ring_bytes(size) if the largest
     weight that streams is of that size. A few large weights (the head of a model) would make the
-    ring larger than what they leave in HBM: the largest stay there, as long as the others do."""
+    ring larger than what they leave in HBM: the largest stay there, as long as the others do. The
+    first `kept` stay as well."""
     if not sizes or sum(sizes) <= hbm_bytes:
         return [False] * len(sizes)
+    if kept:
+        return [False] * kept + stream(sizes[kept:], hbm_bytes - sum(sizes[:kept]), ring_bytes)
     taken = {}  # of HBM, by the largest size that streams: the ring, and what is larger and stays
     for size in sorted(sizes):
         taken[size] = ring_bytes(size) + sum(other for other in sizes if other > size)
@@ -81,8 +102,14 @@ def look_ups(sizes: Sequence[int], over_bytes: int) -> list[bool]:
     return in_host
 
 
-def spread_near(sizes: Sequence[int], hbm_bytes: int, now: Sequence[bool]) -> list[bool]:
-    """As spread(), with the phase for which the fewest bytes move from where they are now."""
+def spread_near(sizes: Sequence[int], hbm_bytes: int, now: Sequence[bool],
+                kept: int = 0) -> list[bool]:
+    """As spread(), with the phase for which the fewest bytes move from where they are now. The
+    first `kept` stay in HBM."""
+    if kept:
+        return [False] * kept + spread_near(sizes[kept:], hbm_bytes - sum(sizes[:kept]),
+                                            now[kept:])
+
     def moved(in_host: list[bool]) -> int:
         return sum(size for size, here, there in zip(sizes, now, in_host) if here != there)
     return min((spread(sizes, hbm_bytes, phase / 8) for phase in range(8)), key=moved)

@@ -128,7 +128,7 @@ def _on_paper(hbm_bytes: int, live: Streamer | None) -> Streamer:
     ring = live.ring
     taken = live.allocated_bytes() - (ring.size_bytes if ring else 0)
     streamer = Streamer(Paper(taken, live.device), None, hbm_bytes)
-    streamer.ring = ring
+    streamer.ring, streamer.cpu_rows = ring, live.cpu_rows
     return streamer
 
 

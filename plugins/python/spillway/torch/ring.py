@@ -92,9 +92,8 @@ class Ring:
         self._spare = []  # slots that are nowhere
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
-        self._made = device.new_mark()  # torch may have taken the memory from work under way
-        device.mark(self._made)
-        self._written = device.new_mark()
+        self._made, self._written = device.new_mark(), device.new_mark()
+        device.mark(self._made)  # torch may have taken the memory from work under way
         self._here = threading.local()  # of this thread: its history, and slots it holds
         self._recent = History()  # the one that was added to last
         self.counts = Counts()
@@ -102,10 +101,11 @@ class Ring:
         self.passes = Passes()
         self._kept_up = 0, False  # after so many passes
 
-    def fetch(self, weight: Weight, part: bool = False, packed: bool = True) -> Lease:
+    def fetch(self, weight: Weight, part: bool = False, packed: bool = True, tell=None) -> Lease:
         """The weight in the device's memory, for the current stream; release() it there. `part`:
         only the GPU's rows of it, and then of what comes next as well. `packed`: so, too, it comes
-        by way of packed copies where there are any.
+        by way of packed copies where there are any. `tell(True)` and `tell(False)` are called
+        around the wait of the current stream for a copy that has not come yet.
 
         Where other threads have all slots it waits for one. They hold theirs only while they tell
         the device what to compute; who holds one already never waits, and reads the weight at home.
@@ -134,13 +134,21 @@ class Ring:
             self._here.held = held + 1
             self.times.use(slot.sample)
         try:
-            self._device.wait(slot.ready)  # without the lock: a disk takes its time
+            self._wait(slot, tell)  # without the lock: a disk takes its time
         except OSError:
             self._give_up(slot)
             raise
         rows = weight.count(part)
         tensor = slot.tensor if slot.rows == rows else slot.tensor[:rows]
         return Lease(weight, slot, tensor, part, packed)
+
+    def _wait(self, slot: _Slot, tell) -> None:
+        if tell is None:
+            self._device.wait(slot.ready)
+        elif not self._device.passed(slot.ready):
+            tell(True)
+            self._device.wait(slot.ready)
+            tell(False)
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
@@ -190,8 +198,7 @@ class Ring:
         uses = ahead.uses
         while ahead.loaded < len(uses):
             use = uses[ahead.loaded]
-            if not self._has(use, part) \
-                    and self._load(use(), part, packed, ahead.wanted) is None:
+            if not self._has(use, part) and not self._load(use(), part, packed, ahead.wanted):
                 break
             ahead.loaded += 1
 
@@ -216,19 +223,19 @@ class Ring:
 
     def _find(self, weight: Weight, part: bool) -> _Slot | None:
         slot = self._places.get(id(weight))
-        found = slot is not None and slot.holds() is weight and slot.version == weight.version \
-            and slot.rows >= weight.count(part)
-        return slot if found else None
+        found = slot and slot.holds() is weight and slot.version == weight.version
+        return slot if found and slot.rows >= weight.count(part) else None
 
     def _load(self, weight: Weight, part: bool, packed: bool, keep=(),
               asked=False) -> _Slot | None:
         """Over the oldest slots; None where they are in use or to be kept (weak references)."""
-        after = [self._made]
+        after = [] if self._made is None else [self._made]
         rows = weight.rows(part)
         size_bytes = weight.count(part) * weight.row_bytes
         slot = self._take(self._device.slot_bytes(size_bytes), keep, after)
         if slot is None:
             return None
+        self._made = None  # copies run one after the other
         version = weight.version
         if weight.copied_version != version:  # the current stream may still write it
             self._device.mark(self._written)
@@ -265,9 +272,8 @@ class Ring:
 
     def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
         """A slot of that size, in the place of those that are there. `after` gets the marks of
-        their last uses. (A slot that is taken in part only leaves bytes without marks: what is
-        copied there comes after all the same, as copies run one after the other, or are dropped.)
-        """
+        their last uses. (A slot that is taken in part only leaves bytes without marks: what comes
+        there comes after all the same, as copies run one after the other, or are dropped.)"""
         begin, once_around = self._next, False
         while True:
             if begin + size_bytes > self.size_bytes:

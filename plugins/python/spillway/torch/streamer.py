@@ -66,10 +66,15 @@ class Streamer:
         in_host = dict(zip(looked_up, placement.look_ups(list(looked_up.values()), -room)))
         room += sum(size for name, size in looked_up.items() if in_host[name])
         room += sum(streams.values())
-        goes = placement.stream(list(streams.values()), room, self.ring_growth)
+        sizes = list(streams.values())
+        goes = placement.stream(sizes, room, self.ring_growth, self.keep_first(sizes, room))
         if any(goes):
             self.ring_for(max(size for size, goes in zip(streams.values(), goes) if goes))
         return {**in_host, **dict(zip(streams, goes))}
+
+    def keep_first(self, sizes: list[int], hbm_bytes: int) -> int:
+        """Of weights in the order of their use: how many stay in HBM, as they come first."""
+        return 0 if self.cpu_rows is None else placement.keep_first(sizes, hbm_bytes)
 
     @contextlib.contextmanager
     def planned(self):
