@@ -32,78 +32,75 @@ Result<void> add_bias(const std::string& text, std::map<formats::TokenId, double
   return {};
 }
 
-void add_sampling(CLI::App& command, engine::SamplingOptions& sampling) {
+void add_sampling(Command& command, engine::SamplingOptions& sampling) {
   command.add_option("--temperature,--temp", sampling.temperature, "0: the likeliest token always")
-      ->capture_default_str();
-  command.add_option("--top-k", sampling.top_k, "the k likeliest tokens; 0: all")
-      ->capture_default_str();
+      .show_default();
+  command.add_option("--top-k", sampling.top_k, "the k likeliest tokens; 0: all").show_default();
   command.add_option("--top-p", sampling.top_p, "the fewest tokens that reach p together")
-      ->capture_default_str();
+      .show_default();
   command
       .add_option("--min-p", sampling.min_p, "tokens at least p times as likely as the likeliest")
-      ->capture_default_str();
+      .show_default();
   command.add_option("--repeat-penalty", sampling.repeat_penalty, "of the last tokens; 1: none")
-      ->capture_default_str();
+      .show_default();
   command
       .add_option("--presence-penalty", sampling.presence_penalty,
                   "taken from the logits of tokens that the answer has already")
-      ->capture_default_str();
+      .show_default();
   command
       .add_option("--frequency-penalty", sampling.frequency_penalty,
                   "the same, for every time that it has them")
-      ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "of the dice")->capture_default_str();
+      .show_default();
+  command.add_option("--seed", sampling.seed, "of the dice").show_default();
 }
 
-void add_grammar(CLI::App& command, AnswerOptions& options) {
-  auto* group = command.add_option_group("form", "the form of the answer");
-  group->require_option(0, 1);
+void add_grammar(Command& command, AnswerOptions& options) {
+  Command group = command.add_exclusive_group("form", "the form of the answer");
   group
-      ->add_option("--grammar,--grammar-string", options.grammar,
-                   "the answer is a text of this grammar (GBNF), or of the one in this file")
-      ->type_name("GBNF|FILE");
-  group->add_option("--grammar-file", options.grammar_file, "the same, of a file")
-      ->type_name("FILE");
+      .add_option("--grammar,--grammar-string", options.grammar,
+                  "the answer is a text of this grammar (GBNF), or of the one in this file")
+      .type_name("GBNF|FILE");
+  group.add_option("--grammar-file", options.grammar_file, "the same, of a file").type_name("FILE");
   group
-      ->add_option("--json-schema,-j", options.json_schema,
-                   "the answer is JSON that is valid under this schema, or the one in this file")
-      ->type_name("JSON|FILE");
-  group->add_option("--json-schema-file", options.json_schema_file, "the same, of a file")
-      ->type_name("FILE");
+      .add_option("--json-schema,-j", options.json_schema,
+                  "the answer is JSON that is valid under this schema, or the one in this file")
+      .type_name("JSON|FILE");
+  group.add_option("--json-schema-file", options.json_schema_file, "the same, of a file")
+      .type_name("FILE");
 }
 
-void add_speculation(CLI::App& command, AnswerOptions& options) {
-  auto* lookup =
+void add_speculation(Command& command, AnswerOptions& options) {
+  const Option lookup =
       command
           .add_option("--lookup", options.lookup,
                       "guess so many tokens from what followed earlier in the text, and check them "
                       "in one pass: same answer, sooner where it repeats; 0: none")
-          ->check(CLI::Range(0, 64))
-          ->capture_default_str();
+          .range(0, 64)
+          .show_default();
   command
       .add_option("--draft,--model-draft", options.draft,
                   "guess tokens with this smaller model of the same vocabulary: same answer")
-      ->type_name("FILE")
-      ->excludes(lookup);
+      .type_name("FILE")
+      .excludes(lookup);
   command.add_option("--draft-max", options.draft_max, "tokens that it guesses at once, at most")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
+      .range(1, 64)
+      .show_default();
   command
       .add_option("--draft-p-min", options.draft_least_probability,
                   "it stops guessing where it is less sure than this")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+      .range(0.0, 1.0)
+      .show_default();
 }
 
-void add_sessions(CLI::App& command, AnswerOptions& options) {
+void add_sessions(Command& command, AnswerOptions& options) {
   command
       .add_option("--load-session", options.load_session,
                   "go on with a text that was saved; what it computed is not computed again")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--save-session", options.save_session,
                   "save the text, the answer included, and what was computed for it")
-      ->type_name("FILE");
+      .type_name("FILE");
 }
 
 bool is_file(const std::string& text, bool looks_like_content) {
@@ -113,28 +110,28 @@ bool is_file(const std::string& text, bool looks_like_content) {
 
 }  // namespace
 
-void AnswerOptions::add_to(CLI::App& command) {
+void AnswerOptions::add_to(Command& command) {
   command.add_option("-n,--predict", max_tokens, "tokens of an answer, at most")
-      ->check(CLI::Range(size_t{1}, size_t{1} << 24))
-      ->capture_default_str();
+      .range(1, 1 << 24)
+      .show_default();
   command.add_option("--system,-s", system, "a system message in front");
   command.add_flag("--ignore-eos", ignore_end, "go on behind the model's end tokens");
   add_sampling(command, sampling);
   command
       .add_option("--repeat-last-n", repeat_window,
                   "tokens that --repeat-penalty looks at; -1: all, 0: none")
-      ->check(CLI::Range(-1L, 1L << 24))
-      ->capture_default_str();
+      .range(-1, 1 << 24)
+      .show_default();
   command
       .add_option("--logit-bias,-l", bias,
                   "ID+V or ID-V: added to a token's logit; ID-inf: never that token")
-      ->type_name("ID±V")
-      ->allow_extra_args(false);
+      .type_name("ID±V")
+      .one_value();
   command
       .add_option("--stop,--reverse-prompt,-r", stop,
                   "a string that ends the answer and is not printed; may be given several times")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
+      .type_name("TEXT")
+      .one_value();
   add_grammar(command, *this);
   add_speculation(command, *this);
   add_sessions(command, *this);

@@ -2,12 +2,12 @@
 // thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/command_line.h"
 #include "engine/generate.h"
 #include "formats/grammar.h"
 
@@ -32,7 +32,7 @@ struct AnswerOptions {
   std::string save_session;
   std::string load_session;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
   // Fills in the parts of `sampling` that take several flags. kUsage: a value that makes no sense.
   Result<void> check();
   // None where none was asked for. kUsage: it cannot be read.

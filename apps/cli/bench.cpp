@@ -1,4 +1,5 @@
 // spillway bench decode | prefill: a speed, its bound measured in the same run, the share reached.
+#include <fmt/format.h>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -190,40 +191,40 @@ Result<void> bench(const BenchOptions& options) {
   return {};
 }
 
-void add_speed_bench(CLI::App& parent, Action& chosen, bool prefill) {
+void add_speed_bench(Command& parent, bool prefill) {
   auto options = std::make_shared<BenchOptions>();
   options->prefill = prefill;
   options->prompt_tokens = prefill ? 512 : 16;
-  CLI::App* command = prefill ? parent.add_subcommand("prefill", "tokens a second of a prompt")
-                              : parent.add_subcommand("decode", "tokens a second of an answer");
-  options->model.add_to(*command);
-  command->add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+  Command command = prefill ? parent.add_command("prefill", "tokens a second of a prompt")
+                            : parent.add_command("decode", "tokens a second of an answer");
+  options->model.add_to(command);
+  command.add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
+      .range(1, 1 << 20)
+      .show_default();
   if (!prefill) {
-    command->add_option("-n,--predict", options->max_tokens, "tokens a round")
-        ->check(CLI::Range(1, 1 << 20))
-        ->capture_default_str();
+    command.add_option("-n,--predict", options->max_tokens, "tokens a round")
+        .range(1, 1 << 20)
+        .show_default();
   } else {
     options->max_tokens = 1;
   }
-  command->add_option("--rounds", options->rounds, "each with sweeps of the disk before it")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return bench(*options); }; });
+  command.add_option("--rounds", options->rounds, "each with sweeps of the disk before it")
+      .range(1, 1000)
+      .show_default();
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return bench(*options); });
 }
 
 }  // namespace
 
-void add_bench(CLI::App& app, Action& chosen) {
-  CLI::App* command =
-      app.add_subcommand("bench", "measures a speed, its bound, and the share reached");
-  command->require_subcommand(1);
-  add_speed_bench(*command, chosen, false);
-  add_speed_bench(*command, chosen, true);
-  add_disk_bench(*command, chosen);
-  add_memory_bench(*command, chosen);
+void add_bench(Command& program) {
+  Command command =
+      program.add_command("bench", "measures a speed, its bound, and the share reached");
+  command.require_command();
+  add_speed_bench(command, false);
+  add_speed_bench(command, true);
+  add_disk_bench(command);
+  add_memory_bench(command);
 }
 
 }  // namespace spillway::cli

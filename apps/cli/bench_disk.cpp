@@ -66,16 +66,16 @@ std::string describe(const DiskBound& disk) {
       disk.direct_rate() / 1e9, disk.buffered_rate() / 1e9, disk.share_of_unlimited());
 }
 
-void add_disk_bench(CLI::App& parent, Action& chosen) {
+void add_disk_bench(Command& parent) {
   auto options = std::make_shared<DiskOptions>();
-  CLI::App* command = parent.add_subcommand("disk", "bytes a second that a file can be read at");
-  command->add_option("FILE", options->file, "a large file on the disk in question")->required();
-  add_size(*command, "--staging", options->staging, "most bytes in flight; default 16MiB");
-  command->add_option("--rounds", options->rounds, "sweeps of each kind")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return bench_disk(*options); }; });
+  Command command = parent.add_command("disk", "bytes a second that a file can be read at");
+  command.add_option("FILE", options->file, "a large file on the disk in question").required();
+  command.add_size("--staging", options->staging, "most bytes in flight; default 16MiB");
+  command.add_option("--rounds", options->rounds, "sweeps of each kind")
+      .range(1, 1000)
+      .show_default();
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return bench_disk(*options); });
 }
 
 }  // namespace spillway::cli

@@ -98,33 +98,34 @@ Result<void> bench_memory(Flags flags) {
 
 }  // namespace
 
-void add_memory_bench(CLI::App& parent, Action& chosen) {
+void add_memory_bench(Command& parent) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command =
-      parent.add_subcommand("memory", "GPU memory and host memory: moves, new memory, allocations");
-  command->add_option("--device", flags->measure.device, "the GPU's number")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_size(*command, "--bytes", flags->bytes, "that a measurement moves or makes; default 4GiB");
-  add_size(*command, "--moving", flags->moving_bytes,
-           "the region that moves at random, a third of it in HBM; default 3 times --bytes");
-  add_size(*command, "--pinned", flags->pinned_bytes,
-           "pinned memory that is made at once; default --bytes");
-  command->add_option("--seconds", flags->measure.seconds, "of moving at random")
-      ->check(CLI::Range(0.1, 3600.0))
-      ->capture_default_str();
-  command->add_option("--rounds", flags->measure.rounds, "of each measurement")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  add_size(*command, "--simulated", flags->simulated_bytes,
-           "on a simulated GPU with so much memory: shows that it works, not how fast");
+  Command command =
+      parent.add_command("memory", "GPU memory and host memory: moves, new memory, allocations");
+  command.add_option("--device", flags->measure.device, "the GPU's number")
+      .range(0, 255)
+      .show_default();
+  command.add_size("--bytes", flags->bytes, "that a measurement moves or makes; default 4GiB");
+  command.add_size(
+      "--moving", flags->moving_bytes,
+      "the region that moves at random, a third of it in HBM; default 3 times --bytes");
+  command.add_size("--pinned", flags->pinned_bytes,
+                   "pinned memory that is made at once; default --bytes");
+  command.add_option("--seconds", flags->measure.seconds, "of moving at random")
+      .range(0.1, 3600.0)
+      .show_default();
+  command.add_option("--rounds", flags->measure.rounds, "of each measurement")
+      .range(1, 1000)
+      .show_default();
+  command.add_size("--simulated", flags->simulated_bytes,
+                   "on a simulated GPU with so much memory: shows that it works, not how fast");
   std::vector<std::string> names;
   names.reserve(kParts.size());
   for (const Part& part : kParts) names.emplace_back(part.name);
-  command->add_option("--only", flags->only, "these measurements; moves have a bound after copies")
-      ->check(CLI::IsMember(names));
-  command->add_flag("--json", flags->json, "for programs");
-  command->callback([flags, &chosen] { chosen = [flags] { return bench_memory(*flags); }; });
+  command.add_option("--only", flags->only, "these measurements; moves have a bound after copies")
+      .one_of(names);
+  command.add_flag("--json", flags->json, "for programs");
+  command.on_chosen([flags] { return bench_memory(*flags); });
 }
 
 }  // namespace spillway::cli

@@ -1,10 +1,10 @@
 // spillway bench memory.
 #pragma once
 
-#include "cli/commands.h"
+#include "cli/command_line.h"
 
 namespace spillway::cli {
 
-void add_memory_bench(CLI::App& parent, Action& chosen);
+void add_memory_bench(Command& parent);
 
 }  // namespace spillway::cli

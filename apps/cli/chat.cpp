@@ -252,13 +252,13 @@ Result<void> chat(ChatOptions& options) {
 
 }  // namespace
 
-void add_chat(CLI::App& app, Action& chosen) {
+void add_chat(Command& program) {
   auto options = std::make_shared<ChatOptions>();
   options->answer.max_tokens = size_t{1} << 24;
-  CLI::App* command = app.add_subcommand("chat", "a conversation, with /commands");
-  options->model.add_to(*command);
-  options->answer.add_to(*command);
-  command->callback([options, &chosen] { chosen = [options] { return chat(*options); }; });
+  Command command = program.add_command("chat", "a conversation, with /commands");
+  options->model.add_to(command);
+  options->answer.add_to(command);
+  command.on_chosen([options] { return chat(*options); });
 }
 
 }  // namespace spillway::cli

@@ -48,17 +48,17 @@ Result<void> convert(const ConvertOptions& options) {
 
 }  // namespace
 
-void add_convert(CLI::App& app, Action& chosen) {
+void add_convert(Command& program) {
   auto options = std::make_shared<ConvertOptions>();
-  CLI::App* command = app.add_subcommand(
+  Command command = program.add_command(
       "convert", "makes a Hugging Face folder of a GGUF file, or the other way round");
   command
-      ->add_option("IN", options->in,
-                   "a GGUF file, or a folder with config.json, tokenizer.json and safetensors")
-      ->required();
-  command->add_option("OUT", options->out, "the folder or the GGUF file to make")->required();
-  options->writer.add_to(*command);
-  command->callback([options, &chosen] { chosen = [options] { return convert(*options); }; });
+      .add_option("IN", options->in,
+                  "a GGUF file, or a folder with config.json, tokenizer.json and safetensors")
+      .required();
+  command.add_option("OUT", options->out, "the folder or the GGUF file to make").required();
+  options->writer.add_to(command);
+  command.on_chosen([options] { return convert(*options); });
 }
 
 }  // namespace spillway::cli

@@ -59,12 +59,12 @@ Result<void> examine(bool json) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Action& chosen) {
+void add_doctor(Command& program) {
   auto json = std::make_shared<bool>(false);
-  CLI::App* command = app.add_subcommand(
+  Command command = program.add_command(
       "doctor", "says what on this machine will hurt, and the command that mends it");
-  command->add_flag("--json", *json, "for programs");
-  command->callback([json, &chosen] { chosen = [json] { return examine(*json); }; });
+  command.add_flag("--json", *json, "for programs");
+  command.on_chosen([json] { return examine(*json); });
 }
 
 }  // namespace spillway::cli

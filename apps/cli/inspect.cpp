@@ -1,4 +1,5 @@
 // spillway inspect: what a model's file says about itself.
+#include <fmt/format.h>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <type_traits>
@@ -160,12 +161,12 @@ Result<void> inspect(const InspectOptions& options) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Action& chosen) {
+void add_inspect(Command& program) {
   auto options = std::make_shared<InspectOptions>();
-  CLI::App* command = app.add_subcommand("inspect", "says what a model's file holds");
-  command->add_option("MODEL", options->model, "a GGUF file or a Hugging Face folder")->required();
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
+  Command command = program.add_command("inspect", "says what a model's file holds");
+  command.add_option("MODEL", options->model, "a GGUF file or a Hugging Face folder").required();
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return inspect(*options); });
 }
 
 }  // namespace spillway::cli

@@ -88,18 +88,18 @@ Result<void> show_machine(const MachineOptions& options) {
 
 }  // namespace
 
-void add_machine(CLI::App& app, Action& chosen) {
+void add_machine(Command& program) {
   auto options = std::make_shared<MachineOptions>();
-  CLI::App* command =
-      app.add_subcommand("machine", "says what this machine has and how fast it measured");
-  command->add_option("FILE", options->file, "a large file: the disk that it lies on is measured");
-  command->add_option("--threads,-t", options->threads, "processors that compute; default all")
-      ->check(CLI::Range(1U, 1024U));
-  command->add_flag("--measure", options->again, "measure again what is known");
-  command->add_option("--save", options->save, "keep the description; 'plan --machine' reads it")
-      ->type_name("FILE");
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return show_machine(*options); }; });
+  Command command =
+      program.add_command("machine", "says what this machine has and how fast it measured");
+  command.add_option("FILE", options->file, "a large file: the disk that it lies on is measured");
+  command.add_option("--threads,-t", options->threads, "processors that compute; default all")
+      .range(1, 1024);
+  command.add_flag("--measure", options->again, "measure again what is known");
+  command.add_option("--save", options->save, "keep the description; 'plan --machine' reads it")
+      .type_name("FILE");
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return show_machine(*options); });
 }
 
 }  // namespace spillway::cli

@@ -13,21 +13,17 @@ constexpr const char* kExitCodes =
     "failed (disk, driver), 130 interrupted.";
 
 int run_program(int argc, char** argv) {
-  CLI::App app("Runs language models larger than the memory they were given.", "spillway");
-  app.require_subcommand(1);
-  app.footer(kExitCodes);
-  app.set_version_flag("--version", SPILLWAY_VERSION);
-  Action chosen;
+  CommandLine line("Runs language models larger than the memory they were given.", "spillway");
+  line.set_footer(kExitCodes);
+  line.set_version(SPILLWAY_VERSION);
+  Command program = line.root();
+  program.require_command();
   for (const auto add : {add_run, add_chat, add_plan, add_machine, add_doctor, add_inspect,
                          add_tokenize, add_perplexity, add_quantize, add_convert, add_bench}) {
-    add(app, chosen);
+    add(program);
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(ErrorCode::kUsage);
-  }
-  const Result<void> result = chosen();
+  if (const auto exit_code = line.parse(argc, argv)) return *exit_code;
+  const Result<void> result = line.chosen()();
   if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && result) {
     std::fprintf(stderr, "spillway: standard output could not be written; is the disk full?\n");
     return static_cast<int>(ErrorCode::kMachine);

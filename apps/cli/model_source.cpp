@@ -36,7 +36,7 @@ Result<ModelSource> open_folder(platform::Platform& platform, const std::string&
 Result<ModelSource> ModelSource::open(platform::Platform& platform, const std::string& path,
                                       uint64_t header_limit) {
   return engine::is_model_folder(path) ? open_folder(platform, path, header_limit)
-                                                 : open_file(platform, path, header_limit);
+                                       : open_file(platform, path, header_limit);
 }
 
 }  // namespace spillway::cli

@@ -1,5 +1,6 @@
 #include "cli/model_writer.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -65,7 +66,7 @@ Result<void> write_text(platform::Platform& platform, const std::string& path,
 
 }  // namespace
 
-void WriterOptions::add_to(CLI::App& command) {
+void WriterOptions::add_to(Command& command) {
   HostOptions::add_to(command);
   command.add_flag("--force", force, "replace what is at OUT");
 }

@@ -2,7 +2,6 @@
 // is said on the way. One thread.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -20,7 +19,7 @@ namespace spillway::cli {
 struct WriterOptions : HostOptions {
   bool force = false;
 
-  void add_to(CLI::App& command);
+  void add_to(Command& command);
 };
 
 class ModelWriter {

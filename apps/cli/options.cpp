@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/units.h"
 #include "ops/ops.h"
@@ -10,12 +11,14 @@ namespace {
 
 // What the default leaves to everybody else.
 constexpr double kDefaultShare = 0.9;
-constexpr unsigned kMostThreads = 1024;
-constexpr size_t kMostChunk = 1 << 16;
+constexpr int kMostThreads = 1024;
+constexpr int kMostChunk = 1 << 16;
 
 // "q8_0"
 std::string kv_name(DType dtype) {
-  return CLI::detail::to_lower(std::string(dtype_info(dtype).name));
+  std::string name(dtype_info(dtype).name);
+  for (char& letter : name) letter = static_cast<char>(std::tolower(letter));
+  return name;
 }
 
 std::vector<std::string> kv_names() {
@@ -27,25 +30,11 @@ std::vector<std::string> kv_names() {
 
 }  // namespace
 
-void add_size(CLI::App& command, const std::string& flag, std::optional<uint64_t>& target,
-              const std::string& help) {
-  command
-      .add_option_function<std::string>(
-          flag,
-          [&target, flag](const std::string& text) {
-            const auto size = parse_size(text);
-            if (!size) throw CLI::ValidationError(flag, size.error().message);
-            target = *size;
-          },
-          help)
-      ->type_name("SIZE");
-}
-
-void HostOptions::add_to(CLI::App& command) {
-  add_size(command, "--host-budget", host_budget,
-           "host memory that the run may hold, all told; default 0.9 of what is free");
+void HostOptions::add_to(Command& command) {
+  command.add_size("--host-budget", host_budget,
+                   "host memory that the run may hold, all told; default 0.9 of what is free");
   command.add_option("--threads,-t", threads, "processors that compute; default all")
-      ->check(CLI::Range(1U, kMostThreads));
+      .range(1, kMostThreads);
 }
 
 Result<uint64_t> HostOptions::budget_bytes(const platform::Platform& platform) const {
@@ -58,25 +47,23 @@ unsigned HostOptions::thread_count(const platform::Platform& platform) const {
   return threads > 0 ? threads : std::max(1U, platform.processor().cores);
 }
 
-void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL", model, "a GGUF file or a Hugging Face folder")->required();
+void ModelOptions::add_to(Command& command) {
+  command.add_option("MODEL", model, "a GGUF file or a Hugging Face folder").required();
   HostOptions::add_to(command);
-  add_size(command, "--weights-budget", weights_budget, "a cap on the weights within it");
-  add_size(command, "--hbm-budget", hbm_budget, "GPU memory that the run may hold");
+  command.add_size("--weights-budget", weights_budget, "a cap on the weights within it");
+  command.add_size("--hbm-budget", hbm_budget, "GPU memory that the run may hold");
   command
       .add_option("--prompt-chunk", prompt_chunk,
                   "prompt tokens that one pass over the weights processes, at most")
-      ->check(CLI::Range(size_t{1}, kMostChunk))
-      ->capture_default_str();
-  command.add_option("--kv", kv, "number format of the KV cache")
-      ->check(CLI::IsMember(kv_names()))
-      ->capture_default_str();
+      .range(1, kMostChunk)
+      .show_default();
+  command.add_option("--kv", kv, "number format of the KV cache").one_of(kv_names()).show_default();
   command.add_option("--context,-c", context, "positions, at most; default the model's")
-      ->check(CLI::Range(2, 1 << 24));
+      .range(2, 1 << 24);
   command
       .add_option("--machine", machine,
                   "rates from FILE instead of measuring this machine ('spillway machine --save')")
-      ->type_name("FILE");
+      .type_name("FILE");
 }
 
 Result<engine::Settings> ModelOptions::settings(const platform::Platform& platform) const {

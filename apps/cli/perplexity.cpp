@@ -70,16 +70,16 @@ Result<void> perplexity(const PerplexityFlags& options) {
 
 }  // namespace
 
-void add_perplexity(CLI::App& app, Action& chosen) {
+void add_perplexity(Command& program) {
   auto options = std::make_shared<PerplexityFlags>();
-  CLI::App* command =
-      app.add_subcommand("perplexity", "measures how well the model foresees a text");
-  options->model.add_to(*command);
-  command->add_option("FILE", options->text, "a text")->required();
-  command->add_option("--chunks", options->chunks, "of the context's length; default all")
-      ->check(CLI::Range(1, 1 << 24));
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return perplexity(*options); }; });
+  Command command =
+      program.add_command("perplexity", "measures how well the model foresees a text");
+  options->model.add_to(command);
+  command.add_option("FILE", options->text, "a text").required();
+  command.add_option("--chunks", options->chunks, "of the context's length; default all")
+      .range(1, 1 << 24);
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return perplexity(*options); });
 }
 
 }  // namespace spillway::cli

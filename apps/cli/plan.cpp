@@ -35,19 +35,19 @@ Result<void> plan(const PlanOptions& options) {
 
 }  // namespace
 
-void add_plan(CLI::App& app, Action& chosen) {
+void add_plan(Command& program) {
   auto options = std::make_shared<PlanOptions>();
-  CLI::App* command =
-      app.add_subcommand("plan", "says what would live where, why, and how fast; loads nothing");
-  options->model.add_to(*command);
-  command->add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
-      ->check(CLI::Range(1, 1 << 24))
-      ->capture_default_str();
-  command->add_option("-n,--predict", options->max_tokens, "tokens of the answer")
-      ->check(CLI::Range(1, 1 << 24))
-      ->capture_default_str();
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, &chosen] { chosen = [options] { return plan(*options); }; });
+  Command command =
+      program.add_command("plan", "says what would live where, why, and how fast; loads nothing");
+  options->model.add_to(command);
+  command.add_option("-p,--prompt-tokens", options->prompt_tokens, "length of the prompt")
+      .range(1, 1 << 24)
+      .show_default();
+  command.add_option("-n,--predict", options->max_tokens, "tokens of the answer")
+      .range(1, 1 << 24)
+      .show_default();
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options] { return plan(*options); });
 }
 
 }  // namespace spillway::cli

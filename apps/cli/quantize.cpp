@@ -68,20 +68,19 @@ Result<void> quantize(const QuantizeOptions& options) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app, Action& chosen) {
+void add_quantize(Command& program) {
   auto options = std::make_shared<QuantizeOptions>();
-  CLI::App* command = app.add_subcommand("quantize", "writes a model in a smaller format");
-  command
-      ->add_option("IN", options->in, "a GGUF file in F32, F16 or BF16, or a Hugging Face folder")
-      ->required();
-  command->add_option("OUT", options->out, "the GGUF file to write")->required();
-  command->add_option("TYPE", options->type, model::file_type_names())->required();
-  options->writer.add_to(*command);
-  command->add_flag("--pure", options->pure, "all matrices in one format, none kept finer");
-  command->add_flag("--allow-requantize", options->requantise,
-                    "from a file that is quantised already, too");
-  command->add_flag("--dry-run", options->dry_run, "say what would come of it; write nothing");
-  command->callback([options, &chosen] { chosen = [options] { return quantize(*options); }; });
+  Command command = program.add_command("quantize", "writes a model in a smaller format");
+  command.add_option("IN", options->in, "a GGUF file in F32, F16 or BF16, or a Hugging Face folder")
+      .required();
+  command.add_option("OUT", options->out, "the GGUF file to write").required();
+  command.add_option("TYPE", options->type, model::file_type_names()).required();
+  options->writer.add_to(command);
+  command.add_flag("--pure", options->pure, "all matrices in one format, none kept finer");
+  command.add_flag("--allow-requantize", options->requantise,
+                   "from a file that is quantised already, too");
+  command.add_flag("--dry-run", options->dry_run, "say what would come of it; write nothing");
+  command.on_chosen([options] { return quantize(*options); });
 }
 
 }  // namespace spillway::cli

@@ -1,5 +1,7 @@
 #include "cli/report.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/units.h"
 
 namespace spillway::cli {

@@ -1,7 +1,7 @@
 // What a run tells about itself when it is done. Pure functions; any thread.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "engine/generate.h"

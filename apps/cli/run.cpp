@@ -1,6 +1,7 @@
 // spillway run: a question in, an answer out.
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/answerer.h"
@@ -148,18 +149,17 @@ Result<void> run(RunOptions& options) {
 
 }  // namespace
 
-void add_run(CLI::App& app, Action& chosen) {
+void add_run(Command& program) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* command = app.add_subcommand("run", "answers a question");
-  options->model.add_to(*command);
-  command->add_option("PROMPT", options->prompt, "the question")->required();
-  options->answer.add_to(*command);
-  command->add_flag("--raw", options->raw, "no chat template: the prompt as it is");
-  command->add_option("--stats", options->stats, "what the run measured, as JSON")
-      ->type_name("FILE");
-  command->add_option("--dump-logits", options->logits, "float32 [positions, vocabulary]")
-      ->type_name("FILE");
-  command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+  Command command = program.add_command("run", "answers a question");
+  options->model.add_to(command);
+  command.add_option("PROMPT", options->prompt, "the question").required();
+  options->answer.add_to(command);
+  command.add_flag("--raw", options->raw, "no chat template: the prompt as it is");
+  command.add_option("--stats", options->stats, "what the run measured, as JSON").type_name("FILE");
+  command.add_option("--dump-logits", options->logits, "float32 [positions, vocabulary]")
+      .type_name("FILE");
+  command.on_chosen([options] { return run(*options); });
 }
 
 }  // namespace spillway::cli

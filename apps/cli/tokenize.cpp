@@ -82,23 +82,23 @@ Result<void> tokenize(const TokenizeOptions& options) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, Action& chosen) {
+void add_tokenize(Command& program) {
   auto options = std::make_shared<TokenizeOptions>();
-  CLI::App* command = app.add_subcommand("tokenize", "shows a text as the model sees it");
-  command->add_option("MODEL", options->model, "a GGUF file, or a folder with a tokenizer.json")
-      ->required();
-  auto* text = command->add_option("TEXT", options->text, "the text");
-  auto* file = command->add_option("--file", options->file, "a file with the text; - is stdin");
-  text->excludes(file);
-  command->add_flag("--special", options->special,
-                    "the text of control tokens becomes those tokens");
-  command->add_flag("--no-bos", options->no_bos, "without the tokens around a text (BOS, EOS)");
-  command->add_flag("--show-count", options->count, "only how many tokens there are");
-  command->add_flag("--json", options->json, "for programs");
-  command->callback([options, text, file, &chosen] {
-    if (text->count() + file->count() != 1)
-      throw CLI::ValidationError("tokenize", "give either TEXT or --file");
-    chosen = [options] { return tokenize(*options); };
+  Command command = program.add_command("tokenize", "shows a text as the model sees it");
+  command.add_option("MODEL", options->model, "a GGUF file, or a folder with a tokenizer.json")
+      .required();
+  Option text = command.add_option("TEXT", options->text, "the text");
+  Option file = command.add_option("--file", options->file, "a file with the text; - is stdin");
+  text.excludes(file);
+  command.add_flag("--special", options->special,
+                   "the text of control tokens becomes those tokens");
+  command.add_flag("--no-bos", options->no_bos, "without the tokens around a text (BOS, EOS)");
+  command.add_flag("--show-count", options->count, "only how many tokens there are");
+  command.add_flag("--json", options->json, "for programs");
+  command.on_chosen([options, text, file]() -> Result<void> {
+    if (text.given() == file.given())
+      return fail(ErrorCode::kUsage, "tokenize: give either TEXT or --file");
+    return tokenize(*options);
   });
 }
 

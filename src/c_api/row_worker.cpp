@@ -1,4 +1,5 @@
 // Row workers in C.
+#include <fmt/format.h>
 #include <algorithm>
 #include <utility>
 

@@ -1,5 +1,7 @@
 #include "formats/chat_template.h"
 
+#include <nlohmann/json.hpp>
+
 namespace spillway::formats {
 
 Result<std::string> render_chat(const JinjaTemplate& chat_template,

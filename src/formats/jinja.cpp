@@ -1,5 +1,7 @@
 #include "formats/jinja.h"
 
+#include <nlohmann/json.hpp>
+
 #include "formats/jinja/evaluator.h"
 #include "formats/jinja/json.h"
 #include "formats/jinja/lexer.h"

@@ -1,6 +1,7 @@
 // One file: its header against its size.
 #include "formats/safetensors.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <bit>

@@ -1,4 +1,5 @@
 // Finding the weights of a model among the tensors of its files.
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 

@@ -1,5 +1,6 @@
 #include "ops/pattern_kernels.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <atomic>

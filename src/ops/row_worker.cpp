@@ -1,5 +1,6 @@
 #include "ops/row_worker.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <chrono>
 #include <new>

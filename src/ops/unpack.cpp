@@ -1,5 +1,6 @@
 #include "ops/unpack.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <bit>

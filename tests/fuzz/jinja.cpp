@@ -3,6 +3,7 @@
 //   build/fuzz/bin/fuzz_jinja -dict=tests/fuzz/jinja.dict -max_len=8192 CORPUS…
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/check.h"

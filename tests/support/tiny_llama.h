@@ -49,10 +49,10 @@ inline void add_tiny_vocabulary(const TinyLlama& tiny, const formats::TokenizerD
   file.add("tokenizer.ggml.eos_token_id", static_cast<uint32_t>(tiny.eos.value_or(*d.eos)));
 }
 
-inline std::vector<std::byte> tiny_llama_file(const TinyLlama& tiny) {
+// Shape and architecture.
+inline void add_tiny_metadata(const TinyLlama& tiny, const model::Architecture& kind,
+                              GgufBuilder& file) {
   using T = TinyLlama;
-  const model::Architecture& kind = *model::find_architecture(tiny.architecture);
-  GgufBuilder file;
   file.add("general.architecture", tiny.architecture);
   const auto add = [&](const char* key, auto value) {
     file.add(fmt::format("{}.{}", tiny.architecture, key), value);
@@ -68,56 +68,79 @@ inline std::vector<std::byte> tiny_llama_file(const TinyLlama& tiny) {
     add("attention.sliding_window", uint32_t{6});
     add("attention.sliding_window_pattern", uint32_t{2});
   }
-  const auto description = tiny.family == "llama" ? sentencepiece_description(some_pieces())
-                                                  : byte_level_description("gpt-2", some_merges());
-  add_tiny_vocabulary(tiny, description, file);
+}
 
-  std::mt19937 random(tiny.seed);
-  const auto matrix = [&](const std::string& name, uint64_t rows, uint64_t columns) {
-    file.add_tensor(name, tiny.dtype, {columns, rows},
-                    testing::random_weights(random, tiny.dtype, rows * columns));
-  };
-  const auto vector = [&](const std::string& name, uint64_t size, float mean) {
-    std::vector<float> values = testing::random_floats(random, size, 0.2F);
+// Puts random weights into a file. One seed gives the same weights in the same order of calls.
+class TinyWeights {
+ public:
+  TinyWeights(const TinyLlama& tiny, GgufBuilder& file)
+      : dtype_(tiny.dtype), file_(file), random_(tiny.seed) {}
+
+  void matrix(const std::string& name, uint64_t rows, uint64_t columns) {
+    file_.add_tensor(name, dtype_, {columns, rows},
+                     testing::random_weights(random_, dtype_, rows * columns));
+  }
+  void vector(const std::string& name, uint64_t size, float mean) {
+    std::vector<float> values = testing::random_floats(random_, size, 0.2F);
     GgufBytes bytes;
     for (const float value : values) bytes.number(mean + value);
-    file.add_tensor(name, DType::kF32, {size}, bytes.bytes());
-  };
-  const auto norm = [&](const std::string& name) { vector(name, T::kDim, 1.0F); };
-  const uint64_t vocabulary = description.tokens.size();
-  const uint64_t kv_dim = T::kDim / T::kHeads * T::kKvHeads;
-  matrix("token_embd.weight", vocabulary, T::kDim);
-  for (uint32_t layer = 0; layer < tiny.layers; ++layer) {
-    const std::string prefix = fmt::format("blk.{}.", layer);
-    norm(prefix + "attn_norm.weight");
-    if (kind.fused) {
-      matrix(prefix + "attn_qkv.weight", T::kDim + 2 * kv_dim, T::kDim);
-    } else {
-      matrix(prefix + "attn_q.weight", T::kDim, T::kDim);
-      matrix(prefix + "attn_k.weight", kv_dim, T::kDim);
-      matrix(prefix + "attn_v.weight", kv_dim, T::kDim);
-    }
-    if (kind.qkv_bias) {
-      vector(prefix + "attn_q.bias", T::kDim, 0.0F);
-      vector(prefix + "attn_k.bias", kv_dim, 0.0F);
-      vector(prefix + "attn_v.bias", kv_dim, 0.0F);
-    }
-    if (kind.qk_norm) {
-      vector(prefix + "attn_q_norm.weight", T::kDim / T::kHeads, 1.0F);
-      vector(prefix + "attn_k_norm.weight", T::kDim / T::kHeads, 1.0F);
-    }
-    if (kind.post_norms) {
-      norm(prefix + "post_attention_norm.weight");
-      norm(prefix + "post_ffw_norm.weight");
-    }
-    matrix(prefix + "attn_output.weight", T::kDim, T::kDim);
-    norm(prefix + "ffn_norm.weight");
-    if (!kind.fused) matrix(prefix + "ffn_gate.weight", T::kFfnDim, T::kDim);
-    matrix(prefix + "ffn_up.weight", (kind.fused ? 2 : 1) * T::kFfnDim, T::kDim);
-    matrix(prefix + "ffn_down.weight", T::kDim, T::kFfnDim);
+    file_.add_tensor(name, DType::kF32, {size}, bytes.bytes());
   }
-  norm("output_norm.weight");
-  if (!tiny.tied) matrix("output.weight", vocabulary, T::kDim);
+  void norm(const std::string& name, uint64_t size = TinyLlama::kDim) { vector(name, size, 1.0F); }
+
+ private:
+  DType dtype_;
+  GgufBuilder& file_;
+  std::mt19937 random_;
+};
+
+// `prefix`: "blk.0.".
+inline void add_tiny_layer(const model::Architecture& kind, const std::string& prefix,
+                           TinyWeights& weights) {
+  using T = TinyLlama;
+  const uint64_t kv_dim = T::kDim / T::kHeads * T::kKvHeads;
+  weights.norm(prefix + "attn_norm.weight");
+  if (kind.fused) {
+    weights.matrix(prefix + "attn_qkv.weight", T::kDim + 2 * kv_dim, T::kDim);
+  } else {
+    weights.matrix(prefix + "attn_q.weight", T::kDim, T::kDim);
+    weights.matrix(prefix + "attn_k.weight", kv_dim, T::kDim);
+    weights.matrix(prefix + "attn_v.weight", kv_dim, T::kDim);
+  }
+  if (kind.qkv_bias) {
+    weights.vector(prefix + "attn_q.bias", T::kDim, 0.0F);
+    weights.vector(prefix + "attn_k.bias", kv_dim, 0.0F);
+    weights.vector(prefix + "attn_v.bias", kv_dim, 0.0F);
+  }
+  if (kind.qk_norm) {
+    weights.norm(prefix + "attn_q_norm.weight", T::kDim / T::kHeads);
+    weights.norm(prefix + "attn_k_norm.weight", T::kDim / T::kHeads);
+  }
+  if (kind.post_norms) {
+    weights.norm(prefix + "post_attention_norm.weight");
+    weights.norm(prefix + "post_ffw_norm.weight");
+  }
+  weights.matrix(prefix + "attn_output.weight", T::kDim, T::kDim);
+  weights.norm(prefix + "ffn_norm.weight");
+  if (!kind.fused) weights.matrix(prefix + "ffn_gate.weight", T::kFfnDim, T::kDim);
+  weights.matrix(prefix + "ffn_up.weight", (kind.fused ? 2 : 1) * T::kFfnDim, T::kDim);
+  weights.matrix(prefix + "ffn_down.weight", T::kDim, T::kFfnDim);
+}
+
+inline std::vector<std::byte> tiny_llama_file(const TinyLlama& tiny) {
+  const model::Architecture& kind = *model::find_architecture(tiny.architecture);
+  const auto description = tiny.family == "llama" ? sentencepiece_description(some_pieces())
+                                                  : byte_level_description("gpt-2", some_merges());
+  GgufBuilder file;
+  add_tiny_metadata(tiny, kind, file);
+  add_tiny_vocabulary(tiny, description, file);
+  const uint64_t vocabulary = description.tokens.size();
+  TinyWeights weights(tiny, file);
+  weights.matrix("token_embd.weight", vocabulary, TinyLlama::kDim);
+  for (uint32_t layer = 0; layer < tiny.layers; ++layer)
+    add_tiny_layer(kind, fmt::format("blk.{}.", layer), weights);
+  weights.norm("output_norm.weight");
+  if (!tiny.tied) weights.matrix("output.weight", vocabulary, TinyLlama::kDim);
   return file.build();
 }
 

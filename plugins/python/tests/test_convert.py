@@ -17,7 +17,7 @@ import spillway  # noqa: E402
 from spillway import convert, convert_config  # noqa: E402
 
 PACKAGE = Path(spillway.__file__).parents[1]
-ENGINES = [smollm2.ROOT / "build" / preset / "bin" / "spillway" for preset in ("dev", "release")]
+ENGINES = [smollm2.ROOT / "build" / preset / "bin" / "spillway" for preset in ("release", "dev")]
 TEXTS = ["The year 2026 had 365 days.", "  two  spaces\n\nand\tmore", "naïve Größe 数字 12345 🙂",
          "def f(x):\n    return x**2  # it's fine", ""]
 
@@ -27,7 +27,7 @@ def engine():
     for path in ENGINES:
         if path.is_file():
             return path
-    pytest.skip("the engine is not built: tools/build dev spillway")
+    pytest.skip("the engine is not built: tools/build release spillway")
 
 
 def tiny(path, **changes):

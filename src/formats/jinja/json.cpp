@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "formats/jinja/compare.h"
 #include "formats/jinja/numbers.h"

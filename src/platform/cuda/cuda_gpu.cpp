@@ -1,5 +1,6 @@
 #include "platform/cuda_gpu.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>

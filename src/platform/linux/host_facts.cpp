@@ -78,7 +78,8 @@ std::string read_memory_policy(const std::string& root) {
 
 // Lines of version: "NVRM version: NVIDIA UNIX … Kernel Module for x86_64  580.65.06  Release …".
 std::string module_version(const std::string& text) {
-  for (const std::string_view word : split(text.substr(0, text.find('\n')), ' ')) {
+  const std::string_view line = std::string_view(text).substr(0, text.find('\n'));
+  for (const std::string_view word : split(line, ' ')) {
     const bool starts = word.front() >= '0' && word.front() <= '9';
     if (starts && word.find('.') != std::string_view::npos) return std::string(word);
   }

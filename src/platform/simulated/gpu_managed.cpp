@@ -1,5 +1,6 @@
 // Managed memory of a simulated GPU: pages that the CPU and the stand-ins both reach, with books of
 // where they lie. What touches them does not move them: tests bring them by prefetch().
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <cerrno>

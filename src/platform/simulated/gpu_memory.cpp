@@ -1,6 +1,7 @@
 #include "platform/simulated/gpu_memory.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

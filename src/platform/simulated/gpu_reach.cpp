@@ -1,5 +1,6 @@
 // What a simulated GPU reaches for copies and fills: mapped handles, registered host memory and
 // managed memory.
+#include <fmt/format.h>
 #include <algorithm>
 
 #include "base/result.h"

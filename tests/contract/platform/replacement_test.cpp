@@ -1,5 +1,5 @@
 // Files that take another's place: whole, or not at all.
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "environment.h"
 

@@ -2,6 +2,7 @@
 // tools/make_jinja_golden.py.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <sstream>

@@ -1,6 +1,7 @@
 // What a hostile template must not do: run on, nest deep, or fill memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "formats/jinja.h"
 

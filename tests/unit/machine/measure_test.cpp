@@ -1,5 +1,4 @@
 // Measurements on a simulated machine find the rates that it was made with.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/units.h"

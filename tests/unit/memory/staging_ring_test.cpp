@@ -2,7 +2,6 @@
 // tests/contract/memory.
 #include "memory/staging_ring.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "../../support/pattern.h"

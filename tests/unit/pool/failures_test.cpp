@@ -1,5 +1,5 @@
 // What is left after a call that failed.
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <future>
 #include <limits>

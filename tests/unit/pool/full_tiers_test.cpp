@@ -1,5 +1,5 @@
 // What a pool does when a tier is full: who gives way, and who waits for whom.
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include <future>
 #include <limits>

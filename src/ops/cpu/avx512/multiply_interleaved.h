@@ -8,8 +8,8 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-// Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's Zen
-// 5 follows a stream by itself, but not through a K format's block, of which several places are
+// Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's
+// Zen 5 follows a stream by itself, but not through a K format's block, of which several places are
 // read in turn; Intel's Sapphire Rapids reaches its rate by both calls alone.
 template <class Format>
 HWY_INLINE Ahead stream_ahead() {

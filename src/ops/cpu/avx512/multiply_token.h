@@ -21,7 +21,14 @@ concept Crossed = requires {
   requires Format::kCrossed;
 };
 
-// A group's columns of the token, in halves of its blocks (maybe crossed), or of formats with a
+// A group's columns of the token: `blocks` of 32, at most four.
+struct Columns {
+  const Token& token;
+  size_t first;
+  size_t blocks;
+};
+
+// What they hold, in halves of its blocks (maybe crossed), or of formats with a
 // scale per 16 columns in order: blocks 0 and 1, then 2 and 3. The starts are what the weights'
 // centre contributes, negated.
 struct Input {
@@ -32,9 +39,9 @@ struct Input {
   __m512 scale;  // lane 4 × block + row
 };
 
-// `blocks` of 32 columns, at most four.
 template <class Format>
-HWY_INLINE Input load_input(const Token& token, size_t column, size_t blocks) {
+HWY_INLINE Input load_input(const Columns& columns) {
+  const auto& [token, column, blocks] = columns;
   const int8_t* values = token.values + column;
   const float* scales = token.scales + column / kScaleColumns;
   __m512i first;
@@ -93,8 +100,8 @@ HWY_INLINE __m512i sums_of_quarters(const __m512i (&rows)[4]) {
 
 // Σ input of the blocks, or of their halves, for lanes 4 × block + row.
 template <class Format>
-HWY_INLINE __m512 add_minima(const Token& token, size_t column, size_t blocks, const Scales& scales,
-                             __m512 sums) {
+HWY_INLINE __m512 add_minima(const Columns& columns, const Scales& scales, __m512 sums) {
+  const auto& [token, column, blocks] = columns;
   const __mmask16 lanes = first_lanes(blocks);
   if constexpr (Format::kMinima == Per::k32) {
     const float* x = token.sums32 + column / kScaleColumns;
@@ -114,12 +121,6 @@ HWY_INLINE __m512 add_minima(const Token& token, size_t column, size_t blocks, c
   return sums;
 }
 
-// A group's columns.
-struct Columns {
-  size_t first;
-  size_t blocks;
-};
-
 template <class Format>
 HWY_INLINE Bytes bytes_of_row(const std::byte* row, size_t half, size_t blocks) {
   if constexpr (Crossed<Format>) {
@@ -130,11 +131,11 @@ HWY_INLINE Bytes bytes_of_row(const std::byte* row, size_t half, size_t blocks) 
 }
 
 template <class Format>
-HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
-                            const Columns& columns, const Input& x, __m512 sums) {
-  const auto [column, blocks] = columns;
+HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Columns& columns, const Input& x,
+                            __m512 sums) {
+  const size_t blocks = columns.blocks;
   const Scales scales = Format::scales(rows, half, blocks);
-  sums = add_minima<Format>(token, column, blocks, scales, sums);
+  sums = add_minima<Format>(columns, scales, sums);
   __m512i low[4];
   [[maybe_unused]] __m512i high[4];
   HWY_UNROLL(4)
@@ -162,12 +163,12 @@ HWY_INLINE __m512 add_group(const Rows& rows, size_t half, const Token& token,
 }
 
 template <class Format, size_t kFours>
-HWY_INLINE void add_groups(const Rows (&rows)[kFours], size_t half, const Token& token,
-                           const Columns& columns, __m512 (&sums)[kFours]) {
-  const Input x = load_input<Format>(token, columns.first, columns.blocks);
+HWY_INLINE void add_groups(const Rows (&rows)[kFours], size_t half, const Columns& columns,
+                           __m512 (&sums)[kFours]) {
+  const Input x = load_input<Format>(columns);
   HWY_UNROLL(2)
   for (size_t i = 0; i < kFours; ++i)
-    sums[i] = add_group<Format>(rows[i], half, token, columns, x, sums[i]);
+    sums[i] = add_group<Format>(rows[i], half, columns, x, sums[i]);
 }
 
 // Rows [row, end), at most 4 × kFours of them.
@@ -195,11 +196,11 @@ void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
       ahead += kAtOnce;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
-        add_groups<Format>(rows, half, token, {column + half * kGroupColumns, kGroupBlocks}, sums);
+        add_groups<Format>(rows, half, {token, column + half * kGroupColumns, kGroupBlocks}, sums);
       for (Rows& four : rows) four = four.plus(kStepBytes<Format>);
     }
     if (column < end_column)
-      add_groups<Format>(rows, 0, token, {column, (end_column - column) / kScaleColumns}, sums);
+      add_groups<Format>(rows, 0, {token, column, (end_column - column) / kScaleColumns}, sums);
     for (size_t i = 0; i < kFours; ++i) {
       const __m128 tile = sum_of_quarters(sums[i]);
       totals[i] = first == 0 ? tile : _mm_add_ps(totals[i], tile);
