@@ -141,6 +141,7 @@ def whole_ones(model, x):
 
 
 @torch.no_grad()
+@pytest.mark.standin("so small a budget is counted beside what a GPU holds of its own")
 @pytest.mark.parametrize("made", ["first", "on the device"])
 def test_the_first_eighth_is_the_gpus_where_hbm_has_room_for_it(stream, with_rows, device, made):
     def placed(streamer):
@@ -249,7 +250,8 @@ def test_beside_small_weights_only_the_parts_of_large_ones_come(with_rows, devic
         model(x)
     assert jobs() > done
     parts = sum(weight.count(True) * weight.row_bytes for weight in weights)
-    assert 0.8 * parts < counts.bytes - before <= parts  # a few were still there
+    # The ring is as far ahead afterwards as it was before, or by a few weights more or less.
+    assert 0.8 * parts < counts.bytes - before < 1.2 * parts
 
 
 @pytest.mark.standin("a larger ring would take more of HBM than the larger weight does")
