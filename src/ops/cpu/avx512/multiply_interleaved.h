@@ -19,7 +19,7 @@ HWY_INLINE Ahead stream_ahead() {
 
 // Four of a token's values, for all rows.
 HWY_INLINE __m512i four_values(const int8_t* from) {
-  int32_t four;
+  int32_t four = 0;
   std::memcpy(&four, from, sizeof(four));
   return _mm512_set1_epi32(four);
 }
@@ -27,7 +27,7 @@ HWY_INLINE __m512i four_values(const int8_t* from) {
 // What the centre contributes to the products of 32 columns, negated, or to those of 16 of them.
 template <class Format>
 HWY_INLINE __m512i centre_of(const Token& token, size_t block, int first, int second) {
-  int32_t totals;
+  int32_t totals = 0;
   std::memcpy(&totals, token.totals16 + 2 * block, sizeof(totals));
   const auto negated = [](int times) { return static_cast<uint16_t>(-Format::kCentre * times); };
   const auto factors = static_cast<int32_t>(negated(first) | uint32_t{negated(second)} << 16);

@@ -26,17 +26,19 @@ template <size_t kTokens>
 struct alignas(64) TokenTile {
   float scales[kTokens][kTileBlocks];
   float minima_sums[kTokens][2 * kTileBlocks];  // per block, or per half of it, for its minimum
+  size_t first;                                 // of the batch's tokens
   const int8_t* values;     // of the first token, `stride` bytes before those of the next
   const int16_t* totals16;  // likewise
   size_t stride;
 
-  // `blocks` of 32 columns from first_column on.
+  // Tokens from `first_token` on, `blocks` of 32 columns from first_column on.
   template <class Format>
-  HWY_INLINE void load(const std::byte* quantised, size_t columns, size_t first_column,
+  HWY_INLINE void load(const MatmulInput& input, size_t first_token, size_t first_column,
                        size_t blocks) {
-    stride = prepared_token_bytes(columns);
+    first = first_token;
+    stride = prepared_token_bytes(input.columns);
     for (size_t t = 0; t < kTokens; ++t) {
-      const Token token = prepared_token(quantised, t, columns);
+      const Token token = prepared_token(input.quantised, first + t, input.columns);
       if (t == 0) {
         values = token.values + first_column;
         totals16 = token.totals16 + first_column / kSubColumns;
@@ -94,13 +96,13 @@ struct TileSums {
 
 template <class Format, class Dots, size_t kTokens>
 HWY_NOINLINE void multiply_tile(const Panel& panel, const Part& part, Dots& dots,
-                                const TokenTile<kTokens>& x, float* y, size_t y_stride) {
-  y += part.row;
+                                const TokenTile<kTokens>& x, const MatmulTask& task) {
+  float* y = task.y + x.first * task.y_stride + part.row;
   TileSums<kTokens> tile;
   for (size_t pass = 0; pass < kGroupBlocks; ++pass)
     dots.template pass<Format, kTokens>(panel, pass, part.columns / kScaleColumns, x, tile);
   const __mmask16 lanes = first_lanes(part.end - part.row);
-  for (size_t t = 0; t < kTokens; ++t, y += y_stride) {
+  for (size_t t = 0; t < kTokens; ++t, y += task.y_stride) {
     __m512 sums = _mm512_add_ps(tile.first[t], tile.second[t]);
     if (part.first_column > 0) sums = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y), sums);
     _mm512_mask_storeu_ps(y, lanes, sums);
@@ -128,16 +130,13 @@ void multiply_part(const MatmulTask& task, const Part& part, Panel (&panels)[kPa
                 part.columns};
   };
   for (size_t i = 0; i < count; ++i) unpack<Format, Dots::kCentred>(panel_part(i), panels[i]);
-  const size_t all = task.weight.columns;
   const auto some = [&]<size_t kTokens>(size_t token) {
     const size_t blocks = part.columns / kScaleColumns;
     TokenTile<kTokens> x;
-    x.template load<Format>(task.input.quantised + token * prepared_token_bytes(all), all,
-                            part.first_column, blocks);
+    x.template load<Format>(task.input, token, part.first_column, blocks);
     dots.template begin<Format, kTokens>(x, blocks);
     for (size_t i = 0; i < count; ++i)
-      multiply_tile<Format>(panels[i], panel_part(i), dots, x, task.y + token * task.y_stride,
-                            task.y_stride);
+      multiply_tile<Format>(panels[i], panel_part(i), dots, x, task);
     return token + kTokens;
   };
   const size_t tokens = task.input.tokens;
