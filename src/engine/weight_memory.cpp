@@ -100,10 +100,7 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
   const platform::File& file = *model.file;
   WeightMemory memory;
   const bool all_stay = plan.cycle.empty() && plan.embedding_resident;
-  for (const model::Weight& weight : model.transformer.weights()) {
-    if (all_stay && context.ops.prefers_interleaved(weight.dtype, weight.rows))
-      memory.to_do_.push_back({weight, true});
-  }
+  if (all_stay) memory.rest_ = changes_of(model.transformer, context.ops);
   // Direct reads may ask for more than a page.
   const size_t grain = std::max(context.platform.page_bytes(), file.info().offset_alignment);
   memory.extents_ = resident_extents(plan, model.transformer.embedding(), grain);
@@ -132,46 +129,53 @@ Result<void> WeightMemory::map(const Context& context, const ModelFile& model,
                                const placement::Plan& plan) {
   SPILLWAY_ASSIGN(mapping_, map_whole(*model.file));
   mapped_ = true;
-  if (to_do_.empty()) {
+  if (rest_.empty()) {
     SPILLWAY_ASSIGN(mapping_charge_,
                     context.budget.reserve(plan.resident_bytes + plan.embedding_bytes,
                                            memory::Tag::kWeights, "mapped file"));
     return {};
   }
-  // All of it moves, so that the mapping can go. What is not in the region yet is in the mapping:
-  // one charge is enough.
-  to_do_.clear();
-  for (const model::Weight& weight : model.transformer.weights())
-    to_do_.push_back({weight, context.ops.prefers_interleaved(weight.dtype, weight.rows)});
-  if (!model.transformer.tied_embedding()) to_do_.push_back({model.transformer.embedding(), false});
-  std::ranges::sort(to_do_, std::greater{}, [](const ToDo& one) { return one.weight.file_offset; });
+  // What is not in the region yet is in the mapping: one charge is enough.
   return create_region(context);
 }
 
+std::vector<WeightMemory::Change> WeightMemory::changes_of(const model::Transformer& transformer,
+                                                           const ops::Ops& ops) {
+  std::vector<Change> changes;
+  for (const model::Weight& weight : transformer.weights())
+    changes.push_back({weight, ops.prefers_interleaved(weight.dtype, weight.rows)});
+  if (std::ranges::none_of(changes, &Change::interleaves)) return {};
+  if (!transformer.tied_embedding()) changes.push_back({transformer.embedding(), false});
+  std::ranges::sort(changes, std::greater{},
+                    [](const Change& change) { return change.weight.file_offset; });
+  return changes;
+}
+
 void WeightMemory::take_form(ops::Ops& ops, size_t step_bytes) {
-  for (size_t done = 0; done < step_bytes && !to_do_.empty(); to_do_.pop_back()) {
-    const model::Weight& weight = to_do_.back().weight;
+  if (rest_.empty()) return;
+  for (size_t done = 0; done < step_bytes && !rest_.empty(); rest_.pop_back()) {
+    const auto& [weight, interleaves] = rest_.back();
     if (mapping_ != nullptr) {
-      move(to_do_.back(), ops);
-    } else {
+      move(rest_.back(), ops);
+    } else if (interleaves) {
       std::byte* const place = place_of(weight.file_offset);
       ops.interleave({weight.dtype, place, weight.rows, weight.columns}, place);
     }
-    if (to_do_.back().interleaves) interleaved_.insert(weight.file_offset);
+    if (interleaves) interleaved_.insert(weight.file_offset);
     done += weight.size_bytes();
   }
-  if (to_do_.empty() && mapping_charge_.bytes() == 0) mapping_.reset();
+  if (rest_.empty()) mapping_.reset();
 }
 
-void WeightMemory::move(const ToDo& one, ops::Ops& ops) {
-  const model::Weight& weight = one.weight;
+void WeightMemory::move(const Change& change, ops::Ops& ops) {
+  const model::Weight& weight = change.weight;
   const size_t row = row_bytes(weight.dtype, weight.columns);
   const size_t most = round_up(std::max<size_t>(1, kMoveBytes / row), ops::kInterleavedRows);
   for (size_t first = 0; first < weight.rows; first += most) {
     const size_t rows = std::min(most, weight.rows - first);
     const uint64_t offset = weight.file_offset + first * row;
     const std::byte* from = mapping_->bytes().data() + offset;
-    if (one.interleaves) {
+    if (change.interleaves) {
       ops.interleave({weight.dtype, from, rows, weight.columns}, place_of(offset));
     } else {
       std::memcpy(place_of(offset), from, rows * row);

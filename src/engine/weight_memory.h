@@ -37,7 +37,7 @@ class WeightMemory {
   // each time: it is called before passes of one token, which gain by it, so that neither loading
   // nor a prompt waits for it, and no token for all of it.
   void take_form(ops::Ops& ops, size_t step_bytes = kStepBytes);
-  bool has_form() const { return to_do_.empty(); }  // nothing is left of that
+  bool has_form() const { return rest_.empty(); }  // nothing is left of that
 
   // The bytes of the file from `offset` on, which must be resident, and with them all resident
   // bytes that follow in the file without a gap.
@@ -55,8 +55,8 @@ class WeightMemory {
     size_t place = 0;
   };
 
-  // A matrix that is left to change its form or its place.
-  struct ToDo {
+  // A matrix that changes its form or, out of a mapping, its place.
+  struct Change {
     model::Weight weight;
     bool interleaves = false;
   };
@@ -70,11 +70,13 @@ class WeightMemory {
   Result<void> map(const Context& context, const ModelFile& model, const placement::Plan& plan);
   Result<void> create_region(const Context& context);
   // Out of the mapping.
-  void move(const ToDo& one, ops::Ops& ops);
+  void move(const Change& change, ops::Ops& ops);
+  // Of all matrices, the last in the file first; none where none takes another form.
+  static std::vector<Change> changes_of(const model::Transformer& transformer, const ops::Ops& ops);
 
   std::vector<Extent> extents_;  // in file order, with gaps between them
   std::unique_ptr<memory::HostRegion> region_;
-  std::vector<ToDo> to_do_;                   // from the back
+  std::vector<Change> rest_;                  // of take_form(), from the back
   std::unordered_set<uint64_t> interleaved_;  // offsets in the file
   bool mapped_ = false;
   uint64_t moved_end_ = 0;  // what the file has before this has left the mapping

@@ -8,16 +8,6 @@ HWY_PUSH_ATTRIBUTES(SPILLWAY_AVX512_TARGET)
 namespace spillway::ops::cpu::avx512 {
 namespace {
 
-// Adds the products of four columns of every row and four of a token's values. GCC 12 never makes
-// one instruction of a broadcast and this product.
-HWY_INLINE __m512i add_dots(__m512i sums, __m512i weights, const int8_t* four) {
-  using Word [[gnu::may_alias]] = int32_t;
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0"
-          : "+v"(sums)
-          : "v"(weights), "m"(*reinterpret_cast<const Word*>(four)));
-  return sums;
-}
-
 class alignas(64) DotsVnni {
  public:
   static constexpr bool kCentred = false;
@@ -53,7 +43,8 @@ class alignas(64) DotsVnni {
         HWY_UNROLL(8)
         for (size_t quad = 0; quad < 8; ++quad) {
           __m512i& to = dots[Format::kScales == Per::k16 ? quad / 4 : 0];
-          to = add_dots(to, w[quad], x_[t] + b * kScaleColumns + 4 * quad);
+          const int8_t* four = x_[t] + b * kScaleColumns + 4 * quad;
+          to = _mm512_dpbusd_epi32(to, w[quad], four_values(four));
         }
         x.template add<Format>(panel, b, t, {dots[0], dots[1]}, sums[t]);
       }
