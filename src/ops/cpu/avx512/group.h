@@ -67,17 +67,20 @@ struct Ahead {
 // bytes: those that come later are called in now, in the order in which they lie. Calls into the
 // second-level cache are dropped while too many are under way (Intel: about a third of them, where
 // nothing is computed between them), so that what comes soon is called again, into the first. Past
-// the end of the weights this does nothing.
-template <size_t kBytes>
+// the end of the weights this does nothing. Of the lines at `from` those that begin from byte kFrom
+// on, before kEnd: as many as take what is computed meanwhile, since a burst of more than the
+// processor keeps under way (Intel: 16) holds up all loads behind it.
+template <size_t kFrom, size_t kEnd>
 HWY_INLINE void prefetch(const std::byte* from, Ahead ahead) {
+  constexpr size_t kFirst = round_up(kFrom, 64);
   const auto* at = reinterpret_cast<const char*>(from);
   if (ahead.far > 0) {
     HWY_UNROLL(64)
-    for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(at + ahead.far + i, _MM_HINT_T1);
+    for (size_t i = kFirst; i < kEnd; i += 64) _mm_prefetch(at + ahead.far + i, _MM_HINT_T1);
   }
   if (ahead.near > 0) {
     HWY_UNROLL(64)
-    for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(at + ahead.near + i, _MM_HINT_T0);
+    for (size_t i = kFirst; i < kEnd; i += 64) _mm_prefetch(at + ahead.near + i, _MM_HINT_T0);
   }
 }
 

@@ -10,10 +10,11 @@ namespace {
 
 // Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's
 // Zen 5 follows a stream by itself, but not through a K format's block, of which several places are
-// read in turn; Intel's Sapphire Rapids reaches its rate by both calls alone.
+// read in turn; Intel's Sapphire and Emerald Rapids reach their rate by both calls alone. A K
+// format's block has up to 3,360 bytes, of which the last are read with the first.
 template <class Format>
 HWY_INLINE Ahead stream_ahead() {
-  if (!__builtin_cpu_is("amd")) return {.far = 16384, .near = 1024};
+  if (!__builtin_cpu_is("amd")) return {.far = 16384, .near = 4096};
   return Format::kColumns == 256 ? Ahead{.far = 8192, .near = 4096} : Ahead{.near = 4096};
 }
 
@@ -73,14 +74,22 @@ HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t bloc
   return _mm512_fmadd_ps(products, _mm512_set1_ps(token.scales[block]), sums);
 }
 
-// Likewise of all blocks of a format from kBlock on, up to kEnd, which are those of the token from
-// `block` on.
+// Bytes of 32 columns of 16 rows.
+template <class Format>
+inline constexpr size_t kBlockBytes = Interleaved<Format>::kGroupBytes /
+                                      (Format::kColumns / kScaleColumns);
+
+// Likewise of 32 columns kBlock up to kEnd; those of the token are from `block` on. They are blocks
+// of the format, or all of one of its blocks.
 template <class Format, size_t kBlock, size_t kEnd>
 HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token, size_t block,
                            __m512 (&sums)[4]) {
-  constexpr size_t kPrefetched = Interleaved<Format>::kGroupBytes / kEnd;
-  prefetch<kPrefetched>(at + kPrefetched * kBlock, ahead);
-  sums[kBlock % 4] = add_block<Format, kBlock>(at, token, block + kBlock, sums[kBlock % 4]);
+  constexpr size_t kBytes = kBlockBytes<Format>;
+  constexpr bool kOwn = Format::kColumns == kScaleColumns;
+  prefetch<kBlock * kBytes, (kBlock + 1) * kBytes>(at, ahead);
+  sums[kBlock % 4] = add_block < Format, kOwn ? 0
+                                              : kBlock > (kOwn ? at + kBlock * kBytes : at, token,
+                                                          block + kBlock, sums[kBlock % 4]);
   if constexpr (kBlock + 1 < kEnd)
     add_blocks<Format, kBlock + 1, kEnd>(at, ahead, token, block, sums);
 }
@@ -90,20 +99,14 @@ HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token,
 template <class Format>
 HWY_INLINE __m512 multiply_interleaved_tile(const std::byte*& at, const Token& token, size_t block,
                                             size_t end) {
-  constexpr size_t kBytes = Interleaved<Format>::kGroupBytes;
+  constexpr size_t kStep = Format::kColumns == 256 ? 8 : 4;
+  constexpr size_t kBytes = kBlockBytes<Format>;
   const Ahead ahead = stream_ahead<Format>();
   __m512 sums[4];
   sums[0] = sums[1] = sums[2] = sums[3] = _mm512_setzero_ps();
-  if constexpr (Format::kColumns == 256) {
-    for (; block < end; block += 8, at += kBytes)
-      add_blocks<Format, 0, 8>(at, ahead, token, block, sums);
-  } else {
-    for (; block + 4 <= end; block += 4, at += 4 * kBytes) {
-      prefetch<4 * kBytes>(at, ahead);
-      HWY_UNROLL(4)
-      for (size_t i = 0; i < 4; ++i)
-        sums[i] = add_block<Format, 0>(at + i * kBytes, token, block + i, sums[i]);
-    }
+  for (; block + kStep <= end; block += kStep, at += kStep * kBytes)
+    add_blocks<Format, 0, kStep>(at, ahead, token, block, sums);
+  if constexpr (Format::kColumns != 256) {
     const size_t rest = end - block;
     if (rest > 0) sums[0] = add_block<Format, 0>(at, token, block, sums[0]);
     if (rest > 1) sums[1] = add_block<Format, 0>(at + kBytes, token, block + 1, sums[1]);
