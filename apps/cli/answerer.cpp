@@ -148,10 +148,14 @@ Result<void> Answerer::save(const std::string& path, const std::string& note) {
                               {.tokens = text_, .note = note});
 }
 
+double Answerer::load_seconds() const {
+  return load_seconds_ + engine_->traffic().loading_seconds;
+}
+
 Result<std::string> Answerer::summary(const engine::Generation& g, size_t prompt_tokens) const {
   SPILLWAY_ASSIGN(const platform::HostMemory memory, session_.platform->host_memory());
   std::string text = fmt::format("{}, loaded in {:.2f} s ({}), {} tokens, ended by: {}\n",
-                                 prompt_text(g, prompt_tokens), load_seconds_,
+                                 prompt_text(g, prompt_tokens), load_seconds(),
                                  engine_->mapped() ? "mapped" : "read", g.ids.size(),
                                  engine::stop_reason_name(g.reason));
   if (g.reason == engine::StopReason::kContextFull) {
@@ -176,7 +180,7 @@ Result<nlohmann::ordered_json> Answerer::statistics(
       {"passes", g.passes},
       {"drafted_tokens", g.drafted},
       {"accepted_tokens", g.accepted},
-      {"load_seconds", load_seconds_},
+      {"load_seconds", load_seconds()},
       {"prefill_seconds", g.prefill_seconds},
       {"prefill_bytes_by_tier", {{"host", g.prefill.host_bytes}, {"disk", g.prefill.disk_bytes}}},
       {"peak_host_bytes", budget_.usage().peak_bytes},

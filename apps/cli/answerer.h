@@ -58,6 +58,7 @@ class Answerer {
   Result<void> prepare_grammar();
   Result<engine::RunPlan> plan(engine::RunLength length, const machine::Machine& machine);
   Result<void> check_session_path(const std::string& path);
+  double load_seconds() const;  // waiting for weights within passes included
 
   Session session_;
   const AnswerOptions& options_;
@@ -69,7 +70,7 @@ class Answerer {
   std::unique_ptr<engine::GrammarConstraint> constraint_;
   memory::Reservation constraint_charge_;
   std::vector<formats::TokenId> text_;  // the last prompt and its answer
-  double load_seconds_ = 0;
+  double load_seconds_ = 0;             // until the first pass could begin
   uint64_t answers_ = 0;
 };
 

@@ -129,6 +129,7 @@ class Bench {
       if (!fits) turns_.reset();
     }
     SPILLWAY_ASSIGN(engine_, session_.load(budget_, std::move(run)));
+    SPILLWAY_TRY(engine_->finish_loading());
     if (!options_.prefill) engine_->take_form();
     rates_.emplace(session_, *engine_, std::move(machine), prompt_.size() + options_.max_tokens / 2,
                    turns_ ? &*turns_ : nullptr);

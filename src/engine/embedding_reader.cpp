@@ -50,7 +50,7 @@ uint64_t EmbeddingReader::row_offset(int32_t id) const {
   return table_.file_offset + static_cast<size_t>(id) * row_bytes_;
 }
 
-Result<void> EmbeddingReader::read(std::span<const int32_t> ids, const WeightMemory& memory,
+Result<void> EmbeddingReader::read(std::span<const int32_t> ids, WeightMemory& memory,
                                    ops::Ops& ops, std::span<float> out) {
   SPILLWAY_CHECK(out.size() == ids.size() * table_.columns);
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -66,6 +66,7 @@ Result<void> EmbeddingReader::read(std::span<const int32_t> ids, const WeightMem
       continue;
     }
     if (memory.resident(offset, row_bytes_)) {
+      SPILLWAY_TRY(memory.await(offset + row_bytes_));
       ops.dequantise_row(table_.dtype, memory.at(offset),
                          out.subspan(i * table_.columns, table_.columns));
       continue;

@@ -25,7 +25,7 @@ class EmbeddingReader {
                                         const platform::File& file, const model::Weight& table);
 
   // out [ids.size(), columns]; ids in [0, rows).
-  Result<void> read(std::span<const int32_t> ids, const WeightMemory& memory, ops::Ops& ops,
+  Result<void> read(std::span<const int32_t> ids, WeightMemory& memory, ops::Ops& ops,
                     std::span<float> out);
   uint64_t bytes_read() const { return bytes_read_; }
 

@@ -10,8 +10,8 @@
 namespace spillway::engine {
 
 Traffic operator-(const Traffic& a, const Traffic& b) {
-  return {a.disk_bytes - b.disk_bytes, a.host_bytes - b.host_bytes,
-          a.wait_seconds - b.wait_seconds};
+  return {a.disk_bytes - b.disk_bytes, a.host_bytes - b.host_bytes, a.wait_seconds - b.wait_seconds,
+          a.loading_seconds - b.loading_seconds};
 }
 
 // Members are destroyed in reverse: the ring waits for its reads before the memory goes.
@@ -129,10 +129,11 @@ Result<std::span<const float>> Engine::evaluate(std::span<const formats::TokenId
   SPILLWAY_CHECK(!ids.empty() && ids.size() <= p.run.shape.chunk &&
                  outputs <= p.run.shape.outputs && outputs <= ids.size());
   SPILLWAY_CHECK(position() + ids.size() <= p.kv.positions());
-  if (ids.size() == 1) p.memory.take_form(p.context.ops);
+  if (ids.size() == 1 && !p.memory.loading()) p.memory.take_form(p.context.ops);
   const model::Batch batch{.ids = ids, .first_position = position(), .outputs = outputs};
   const model::KvBlocks kv{p.kv_layout, p.kv.blocks()};
   SPILLWAY_TRY(p.model.transformer.forward(batch, kv, p.context.ops, *p.weights, p.activations));
+  SPILLWAY_TRY(p.memory.finish_loading());
   tokens_.insert(tokens_.end(), ids.begin(), ids.end());
   return std::span<const float>(p.activations.logits)
       .first(outputs * p.model.transformer.config().vocabulary);
@@ -166,6 +167,9 @@ const RunShape& Engine::shape() const {
 const placement::Plan& Engine::plan() const {
   return parts_->run.plan;
 }
+Result<void> Engine::finish_loading() {
+  return parts_->memory.finish_loading();
+}
 void Engine::take_form() {
   while (!parts_->memory.has_form()) parts_->memory.take_form(parts_->context.ops);
 }
@@ -178,7 +182,8 @@ std::string_view Engine::read_method() const {
 
 Traffic Engine::traffic() const {
   Traffic traffic{.disk_bytes = parts_->embedding.bytes_read(),
-                  .host_bytes = parts_->weights->host_bytes()};
+                  .host_bytes = parts_->weights->host_bytes(),
+                  .loading_seconds = parts_->memory.loading_seconds()};
   if (parts_->ring) {
     traffic.disk_bytes += parts_->ring->statistics().bytes_read;
     traffic.wait_seconds = parts_->ring->statistics().wait_seconds;

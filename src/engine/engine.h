@@ -17,15 +17,17 @@ namespace spillway::engine {
 
 // Bytes that passed, since loading.
 struct Traffic {
-  uint64_t disk_bytes = 0;  // read, padding and embedding rows included
-  uint64_t host_bytes = 0;  // resident weights used in place
-  double wait_seconds = 0;  // that computing waited for the ring
+  uint64_t disk_bytes = 0;     // read, padding and embedding rows included
+  uint64_t host_bytes = 0;     // resident weights used in place
+  double wait_seconds = 0;     // that computing waited for the ring
+  double loading_seconds = 0;  // and for weights that stay and were still to come
 };
 Traffic operator-(const Traffic& a, const Traffic& b);
 
 class Engine {
  public:
-  // Reserves, reads what stays, and starts the ring. kBudget, kMachine, kBadFile, kInterrupted.
+  // Reserves, begins to read what stays, and starts the ring. Passes wait for what has not come:
+  // the first one has `progress` called, and returns when all has. kBudget, kMachine, kBadFile.
   // The model outlives the engine; its small tensors are filled.
   static Result<std::unique_ptr<Engine>> load(const Context& context, ModelFile& model,
                                               const Settings& settings, RunPlan run,
@@ -36,7 +38,8 @@ class Engine {
 
   // Appends ids to the sequence: at most shape().chunk of them, the last `outputs` (at most
   // shape().outputs) give logits: [outputs, vocabulary], valid until the next call. After
-  // kInterrupted the sequence is what it was; after another error the engine cannot go on.
+  // kInterrupted the sequence is what it was; after another error (kMachine, kBadFile: reading
+  // failed) the engine cannot go on.
   Result<std::span<const float>> evaluate(std::span<const formats::TokenId> ids, size_t outputs);
   // Forgets all but the first `tokens` of the sequence; not more than there are.
   void rewind(size_t tokens);
@@ -49,8 +52,10 @@ class Engine {
   void restore(std::vector<formats::TokenId> tokens);
   DType kv_dtype() const;
 
-  // Weights take the form in which passes of one token are fastest now, instead of during the first
-  // of these: for measurements.
+  // Waits for all weights that stay, instead of in the first pass: for measurements.
+  Result<void> finish_loading();
+  // Then: weights take the form in which passes of one token are fastest now, instead of during the
+  // first of these: for measurements.
   void take_form();
 
   const RunShape& shape() const;

@@ -177,9 +177,9 @@ Result<Generation> generate(Engine& engine, const Context& context,
   Generation result = answer.finish();
   if (interrupted) result.reason = StopReason::kInterrupted;
   result.reused = prompted.reused;
-  result.prefill_seconds = prompt_done - started;
   result.decode_seconds = clock.seconds() - prompt_done;
   result.prefill = after_prompt - at_start;
+  result.prefill_seconds = prompt_done - started - result.prefill.loading_seconds;
   result.decode = engine.traffic() - after_prompt;
   return result;
 }

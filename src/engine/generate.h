@@ -45,13 +45,13 @@ struct Generation {
   std::vector<formats::TokenId> ids;  // the answer, its end token and stop string included
   std::string text;                   // all that on_text got
   StopReason reason = StopReason::kLength;
-  size_t reused = 0;    // tokens of the prompt that the engine's sequence began with already
-  size_t passes = 0;    // of decoding
-  size_t decoded = 0;   // tokens of these passes
-  size_t drafted = 0;   // tokens that were guessed
-  size_t accepted = 0;  // of them, those that the model chose as well
-  double prefill_seconds = 0;
-  double decode_seconds = 0;  // of the passes after the prompt's
+  size_t reused = 0;           // tokens of the prompt that the engine's sequence began with already
+  size_t passes = 0;           // of decoding
+  size_t decoded = 0;          // tokens of these passes
+  size_t drafted = 0;          // tokens that were guessed
+  size_t accepted = 0;         // of them, those that the model chose as well
+  double prefill_seconds = 0;  // without waiting for weights that were still loading
+  double decode_seconds = 0;   // of the passes after the prompt's
   Traffic prefill;
   Traffic decode;
 };

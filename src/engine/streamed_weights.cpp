@@ -53,6 +53,13 @@ Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
     SPILLWAY_TRY(skip_from(products.front().weight));
     return fail(ErrorCode::kInterrupted, "interrupted");
   }
+  for (const model::Product& product : products) {
+    const model::Weight& weight = parts_.weights[product.weight];
+    auto come = parts_.memory.await(weight.file_offset + weight.size_bytes());
+    if (come) continue;
+    SPILLWAY_TRY(skip_from(products.front().weight));
+    return come;
+  }
   prepare_input(products, parts_.weights, parts_.ops, parts_.prepared, input);
   if (std::all_of(products.begin(), products.end(),
                   [&](const model::Product& product) { return resident(product.weight); })) {

@@ -25,7 +25,7 @@ class StreamedWeights final : public model::WeightSource {
   struct Parts {
     const std::vector<model::Weight>& weights;
     const placement::Plan& plan;
-    const WeightMemory& memory;
+    WeightMemory& memory;
     memory::StagingRing* ring;  // null where nothing streams
     EmbeddingReader& embedding;
     ops::Ops& ops;

@@ -12,72 +12,7 @@
 namespace spillway::engine {
 namespace {
 
-constexpr size_t kReadBytes = kMiB;
-constexpr unsigned kReadDepth = 8;
 constexpr size_t kMoveBytes = 8 * kMiB;  // that lie in two places at once
-
-// Reads the extents with many reads in flight; every byte goes to its final place.
-class ExtentReader {
- public:
-  ExtentReader(const platform::File& file, std::span<std::byte> target)
-      : file_(file), target_(target) {}
-
-  // The file from `begin` to `end`, to `place` in the target.
-  void add(uint64_t begin, uint64_t end, size_t place) {
-    for (uint64_t at = begin; at < end; at += kReadBytes) {
-      const size_t size = std::min<uint64_t>(kReadBytes, end - at);
-      pieces_.push_back({at, target_.subspan(place + (at - begin), size)});
-      total_ += wanted(pieces_.back());
-    }
-  }
-
-  Result<void> read(const Progress& progress) {
-    SPILLWAY_ASSIGN(const auto queue, file_.open_queue(kReadDepth));
-    size_t next = 0;
-    uint64_t done = 0;
-    while (next < pieces_.size() || queue->in_flight() > 0) {
-      while (next < pieces_.size() && queue->in_flight() < queue->depth()) {
-        SPILLWAY_TRY(queue->submit({pieces_[next].offset, pieces_[next].target, next}));
-        ++next;
-      }
-      SPILLWAY_ASSIGN(const platform::ReadCompletion completion, queue->wait());
-      SPILLWAY_TRY(check(completion));
-      done += *completion.bytes;
-      if (progress && !progress(done, total_))
-        return fail(ErrorCode::kInterrupted, "interrupted while loading");
-    }
-    return {};
-  }
-
- private:
-  struct Piece {
-    uint64_t offset = 0;
-    std::span<std::byte> target;
-  };
-
-  // Bytes of a piece that the file has: its last page is not whole.
-  uint64_t wanted(const Piece& piece) const {
-    return std::min<uint64_t>(piece.target.size(), file_.info().size_bytes - piece.offset);
-  }
-
-  Result<void> check(const platform::ReadCompletion& completion) const {
-    const platform::FileInfo& info = file_.info();
-    if (!completion.bytes) return fail_within(info.path, completion.bytes.error());
-    const Piece& piece = pieces_[completion.id];
-    if (*completion.bytes < wanted(piece)) {
-      return fail(
-          ErrorCode::kBadFile,
-          "{}: the file ends at {}; it was {} bytes long when it was opened. Was it truncated?",
-          info.path, piece.offset + *completion.bytes, info.size_bytes);
-    }
-    return {};
-  }
-
-  const platform::File& file_;
-  std::span<std::byte> target_;
-  std::vector<Piece> pieces_;
-  uint64_t total_ = 0;
-};
 
 // Reading what the page cache holds would only copy it; a little may be missing.
 bool lies_in_page_cache(const platform::File& file) {
@@ -110,14 +45,33 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
   }
   if (memory.extents_.empty()) return memory;
   SPILLWAY_TRY(memory.create_region(context));
-  ExtentReader reader(file, memory.region_->bytes());
-  for (const Extent& extent : memory.extents_) reader.add(extent.begin, extent.end, extent.place);
-  SPILLWAY_TRY(reader.read(progress));
+  SPILLWAY_ASSIGN(memory.reader_,
+                  WeightReader::start(file, memory.region_->bytes(), memory.extents_));
+  memory.progress_ = progress;
+  memory.clock_ = &context.platform.clock();
   return memory;
 }
 
+Result<void> WeightMemory::await(uint64_t file_end) {
+  if (reader_ == nullptr) return {};
+  const auto next = std::ranges::lower_bound(extents_, file_end, {}, &Stretch::begin);
+  if (next == extents_.begin()) return {};
+  const Stretch& last = *std::prev(next);
+  const double started = clock_->seconds();
+  auto come = reader_->await(last.place + (std::min(file_end, last.end) - last.begin), progress_);
+  loading_seconds_ += clock_->seconds() - started;
+  return come;
+}
+
+Result<void> WeightMemory::finish_loading() {
+  if (reader_ == nullptr) return {};
+  SPILLWAY_TRY(await(extents_.back().end));
+  reader_.reset();
+  return {};
+}
+
 Result<void> WeightMemory::create_region(const Context& context) {
-  const Extent& last = extents_.back();
+  const Stretch& last = extents_.back();
   const size_t bytes = last.place + (last.end - last.begin);
   SPILLWAY_ASSIGN(
       region_, memory::HostRegion::create(context.platform, context.budget, memory::Tag::kWeights,
@@ -152,6 +106,7 @@ std::vector<WeightMemory::Change> WeightMemory::changes_of(const model::Transfor
 }
 
 void WeightMemory::take_form(ops::Ops& ops, size_t step_bytes) {
+  SPILLWAY_CHECK(!loading());
   if (rest_.empty()) return;
   for (size_t done = 0; done < step_bytes && !rest_.empty(); rest_.pop_back()) {
     const auto& [weight, interleaves] = rest_.back();
@@ -187,10 +142,10 @@ void WeightMemory::move(const Change& change, ops::Ops& ops) {
 }
 
 // Whole pages of what stays, neighbours joined.
-std::vector<WeightMemory::Extent> WeightMemory::resident_extents(const placement::Plan& plan,
-                                                                 const model::Weight& embedding,
-                                                                 size_t page_bytes) {
-  std::vector<Extent> extents;
+std::vector<Stretch> WeightMemory::resident_extents(const placement::Plan& plan,
+                                                    const model::Weight& embedding,
+                                                    size_t page_bytes) {
+  std::vector<Stretch> extents;
   const auto add = [&](uint64_t offset, uint64_t size) {
     extents.push_back({round_down(offset, page_bytes), round_up(offset + size, page_bytes)});
   };
@@ -199,9 +154,9 @@ std::vector<WeightMemory::Extent> WeightMemory::resident_extents(const placement
   }
   if (plan.embedding_resident) add(embedding.file_offset, embedding.size_bytes());
   std::sort(extents.begin(), extents.end(),
-            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
-  std::vector<Extent> joined;
-  for (const Extent& extent : extents) {
+            [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  std::vector<Stretch> joined;
+  for (const Stretch& extent : extents) {
     if (joined.empty() || extent.begin > joined.back().end) {
       joined.push_back(extent);
     } else {
@@ -209,7 +164,7 @@ std::vector<WeightMemory::Extent> WeightMemory::resident_extents(const placement
     }
   }
   size_t place = 0;
-  for (Extent& extent : joined) {
+  for (Stretch& extent : joined) {
     extent.place = place;
     place += extent.end - extent.begin;
   }
@@ -217,10 +172,10 @@ std::vector<WeightMemory::Extent> WeightMemory::resident_extents(const placement
 }
 
 // Null where none holds the offset.
-const WeightMemory::Extent* WeightMemory::extent_of(uint64_t offset) const {
-  const auto next = std::ranges::upper_bound(extents_, offset, {}, &Extent::begin);
+const Stretch* WeightMemory::extent_of(uint64_t offset) const {
+  const auto next = std::ranges::upper_bound(extents_, offset, {}, &Stretch::begin);
   if (next == extents_.begin()) return nullptr;
-  const Extent& extent = *std::prev(next);
+  const Stretch& extent = *std::prev(next);
   return offset < extent.end ? &extent : nullptr;
 }
 
@@ -230,14 +185,14 @@ const std::byte* WeightMemory::at(uint64_t offset) const {
 }
 
 std::byte* WeightMemory::place_of(uint64_t offset) const {
-  const Extent* extent = extent_of(offset);
+  const Stretch* extent = extent_of(offset);
   SPILLWAY_CHECK(extent != nullptr);
   return region_->bytes().data() + extent->place + (offset - extent->begin);
 }
 
 bool WeightMemory::resident(uint64_t offset, size_t size) const {
   if (mapping_ != nullptr) return true;
-  const Extent* extent = extent_of(offset);
+  const Stretch* extent = extent_of(offset);
   return extent != nullptr && size <= extent->end - offset;
 }
 

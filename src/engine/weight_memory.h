@@ -3,7 +3,6 @@
 // Owned by the engine; const members are thread-safe.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <unordered_set>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "base/units.h"
 #include "engine/context.h"
 #include "engine/model_file.h"
+#include "engine/weight_reader.h"
 #include "memory/host_region.h"
 #include "ops/ops.h"
 #include "placement/plan.h"
@@ -20,22 +20,26 @@
 
 namespace spillway::engine {
 
-// Bytes done and bytes in all. Returns whether to go on.
-using Progress = std::function<bool(uint64_t done, uint64_t total)>;
-
 class WeightMemory {
  public:
   static constexpr size_t kStepBytes = 256 * kMiB;
 
-  // Reads the plan's resident units; or maps the file where all of it may stay and it lies in the
-  // page cache. kBudget, kMachine, kBadFile (the file got shorter), kInterrupted.
+  // Begins to read the plan's resident units; or maps the file where all of it may stay and it lies
+  // in the page cache. kBudget, kMachine, kBadFile (the file got shorter).
   static Result<WeightMemory> load(const Context& context, const ModelFile& model,
                                    const placement::Plan& plan, const Progress& progress);
 
-  // Where all of the file stays, matrices that the ops prefer interleaved become so; of a mapped
-  // file all moves to memory that is charged since load(). Whole matrices of at least step_bytes
-  // each time: it is called before passes of one token, which gain by it, so that neither loading
-  // nor a prompt waits for it, and no token for all of it.
+  // Waits until all that stays of the file before `file_end` has come. kBadFile (the file got
+  // shorter), kMachine, kInterrupted (`progress` said so; it may be called again).
+  Result<void> await(uint64_t file_end);
+  Result<void> finish_loading();  // likewise all
+  bool loading() const { return reader_ != nullptr; }
+  double loading_seconds() const { return loading_seconds_; }  // that await() has taken
+
+  // After loading. Where all of the file stays, matrices that the ops prefer interleaved become so;
+  // of a mapped file all moves to memory that is charged since load(). Whole matrices of at least
+  // step_bytes each time: it is called before passes of one token, which gain by it, so that
+  // neither loading nor a prompt waits for it, and no token for all of it.
   void take_form(ops::Ops& ops, size_t step_bytes = kStepBytes);
   bool has_form() const { return rest_.empty(); }  // nothing is left of that
 
@@ -48,13 +52,6 @@ class WeightMemory {
   bool interleaved(uint64_t offset) const { return interleaved_.contains(offset); }
 
  private:
-  // A stretch of the file and where it lies in the region.
-  struct Extent {
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    size_t place = 0;
-  };
-
   // A matrix that changes its form or, out of a mapping, its place.
   struct Change {
     model::Weight weight;
@@ -62,9 +59,9 @@ class WeightMemory {
   };
 
   WeightMemory() = default;
-  static std::vector<Extent> resident_extents(const placement::Plan& plan,
-                                              const model::Weight& embedding, size_t page_bytes);
-  const Extent* extent_of(uint64_t offset) const;
+  static std::vector<Stretch> resident_extents(const placement::Plan& plan,
+                                               const model::Weight& embedding, size_t page_bytes);
+  const Stretch* extent_of(uint64_t offset) const;
   std::byte* place_of(uint64_t offset) const;  // in the region
   // Charges and maps all of the file.
   Result<void> map(const Context& context, const ModelFile& model, const placement::Plan& plan);
@@ -74,7 +71,7 @@ class WeightMemory {
   // Of all matrices, the last in the file first; none where none takes another form.
   static std::vector<Change> changes_of(const model::Transformer& transformer, const ops::Ops& ops);
 
-  std::vector<Extent> extents_;  // in file order, with gaps between them
+  std::vector<Stretch> extents_;  // in file order, with gaps between them
   std::unique_ptr<memory::HostRegion> region_;
   std::vector<Change> rest_;                  // of take_form(), from the back
   std::unordered_set<uint64_t> interleaved_;  // offsets in the file
@@ -82,6 +79,10 @@ class WeightMemory {
   uint64_t moved_end_ = 0;  // what the file has before this has left the mapping
   std::unique_ptr<platform::FileMapping> mapping_;
   memory::Reservation mapping_charge_;
+  Progress progress_;
+  const platform::Clock* clock_ = nullptr;
+  double loading_seconds_ = 0;
+  std::unique_ptr<WeightReader> reader_;  // until all has come
 };
 
 }  // namespace spillway::engine

@@ -78,6 +78,7 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   const engine::Context context{*platform, budget, *ops, nullptr};
   {
     auto memory = engine::WeightMemory::load(context, model, run.plan, {}).value();
+    ASSERT_TRUE(memory.finish_loading().has_value());
     EXPECT_EQ(memory.mapped(), GetParam().cached);
     const uint64_t charged = budget.usage().bytes;
     size_t steps = 0;
