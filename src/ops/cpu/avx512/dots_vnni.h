@@ -37,16 +37,14 @@ class alignas(64) DotsVnni {
       __m512i w[8];
       HWY_UNROLL(8)
       for (size_t quad = 0; quad < 8; ++quad) w[quad] = _mm512_load_si512(panel.values[b][quad]);
-      HWY_UNROLL(16)
-      for (size_t t = 0; t < kTokens; ++t) {
-        __m512i dots[2] = {start<Format>(t, b, 0), start<Format>(t, b, 1)};
-        HWY_UNROLL(8)
-        for (size_t quad = 0; quad < 8; ++quad) {
-          __m512i& to = dots[Format::kScales == Per::k16 ? quad / 4 : 0];
-          const int8_t* four = x_[t] + b * kScaleColumns + 4 * quad;
-          to = _mm512_dpbusd_epi32(to, w[quad], four_values(four));
-        }
-        x.template add<Format>(panel, b, t, {dots[0], dots[1]}, sums[t]);
+      constexpr size_t kTogether = std::min<size_t>(kTokens, 4);
+      HWY_UNROLL(4)
+      for (size_t t = 0; t < kTokens; t += kTogether) {
+        BlockDots dots[kTogether];
+        multiply_block<Format>(w, b, t, dots);
+        HWY_UNROLL(4)
+        for (size_t i = 0; i < kTogether; ++i)
+          x.template add<Format>(panel, b, t + i, dots[i], sums[t + i]);
       }
     }
     HWY_UNROLL(16)
@@ -55,6 +53,31 @@ class alignas(64) DotsVnni {
 
  private:
   static constexpr size_t kStarts = 2 * kTileBlocks;
+
+  // Block b of tokens from t on. Each product waits for the one before it with the same sum: tokens
+  // and halves of the block take turns, so that eight are under way.
+  template <class Format, size_t kTokens>
+  HWY_INLINE void multiply_block(const __m512i (&w)[8], size_t b, size_t t,
+                                 BlockDots (&dots)[kTokens]) const {
+    constexpr bool kHalves = Format::kScales == Per::k16;
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < kTokens; ++i) {
+      dots[i].low = start<Format>(t + i, b, 0);
+      dots[i].high = kHalves ? start<Format>(t + i, b, 1) : _mm512_setzero_si512();
+    }
+    HWY_UNROLL(4)
+    for (size_t quad = 0; quad < 4; ++quad) {
+      HWY_UNROLL(4)
+      for (size_t i = 0; i < kTokens; ++i) {
+        const int8_t* four = x_[t + i] + b * kScaleColumns + 4 * quad;
+        dots[i].low = _mm512_dpbusd_epi32(dots[i].low, w[quad], four_values(four));
+        dots[i].high = _mm512_dpbusd_epi32(dots[i].high, w[quad + 4], four_values(four + 16));
+      }
+    }
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < kTokens; ++i)
+      if constexpr (!kHalves) dots[i].low = _mm512_add_epi32(dots[i].low, dots[i].high);
+  }
 
   // −centre × Σ input, of each block or of each half of one; totals: int16 [2 × blocks].
   template <class Format>
