@@ -114,6 +114,7 @@ class Channel:
         self._start = {kind: function("row_channel_start" + name, pointer, pointer, pointer)
                        for kind, name in _KINDS.items()}
         self._join = function("row_channel_join", pointer, pointer)
+        self._multiply = function("row_channel_multiply", *[pointer] * 5)
         self._mark_link = function("row_channel_mark_link", pointer, ctypes.c_int32, pointer)
 
     def start(self, job: Job | AttentionJob, stream: int | None) -> None:
@@ -125,6 +126,13 @@ class Channel:
     def join(self, stream: int | None) -> None:
         """The stream waits for y. Once after each start()."""
         self._check(self._join(self._handle, stream))
+
+    def multiply(self, job: Job, x: int, y: int, stream: int | None) -> None:
+        """Both at once, with x and y of the weight's dtype at these addresses of the GPU's memory.
+        Error, and nothing was started, where the library was built without kernels."""
+        with self._turn:
+            status = self._multiply(self._handle, ctypes.addressof(job), x, y, stream)
+        self._check(status)
 
     def mark_link(self, waits: bool, stream: int | None) -> None:
         """From here on the stream waits for the link, or no longer: for link_seconds."""

@@ -9,6 +9,9 @@ import weakref
 
 import torch
 
+from spillway import library
+from spillway.packed import MOST_EVENTS
+from spillway.torch import compat
 from spillway.torch.compat import address_of, flash_attention, raw_stream
 from spillway.torch.device import Device, Keeper
 from spillway.torch.direct_file import Reader
@@ -36,6 +39,8 @@ class Cuda(Device):
         self._staging = Staging(self)
         # Of high priority: kernels that unpack get their place beside those of the computation.
         self._copies = torch.cuda.Stream(self.device, priority=-1)
+        self._copies_raw = self._copies.cuda_stream
+        self._has_kernels = True  # the library, as far as is known
         self._streams = {}  # that were current, by what the driver calls them
         self._departures = torch.cuda.Stream(self.device)
         self._has_flash = torch.cuda.get_device_capability(self.device)[0] >= 8
@@ -123,14 +128,32 @@ class Cuda(Device):
 
     def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
         """As copy(), of the first elements of a packed copy (packing.Copy)."""
-        for mark in after:
-            self._copies.wait_event(mark)
         if sample is not None:
+            for mark in after:
+                self._copies.wait_event(mark)
             sample.start.record(self._copies)
-        packed.start(target.numel(), address_of(target), self._copies.cuda_stream)
-        done.record(self._copies)
+            after = ()
+        for mark in after[MOST_EVENTS:]:
+            self._copies.wait_event(mark)
+        if not done.cuda_event:
+            done.record(self._copies)  # which makes it
+        events = [event for mark in after[:MOST_EVENTS] if (event := mark.cuda_event)]
+        packed.start(target.numel(), address_of(target), self._copies_raw,
+                     events, done.cuda_event)
         if sample is not None:
             sample.end.record(self._copies)
+
+    def multiply_rows(self, channel, product, x: torch.Tensor) -> torch.Tensor:
+        """In one call, by kernels of the library's, where there are any."""
+        if not self._has_kernels or not x.is_contiguous():
+            return super().multiply_rows(channel, product, x)
+        y = torch.empty(product.y.shape, dtype=x.dtype, device=self.device)
+        try:
+            channel.multiply(product.job, address_of(x), address_of(y), self.stream())
+        except library.Error:
+            self._has_kernels = False
+            return super().multiply_rows(channel, product, x)
+        return y
 
     def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
         """To the host, beside copy(); else as that."""
@@ -153,14 +176,14 @@ class Cuda(Device):
 
     def wait(self, mark) -> None:
         """What the current stream is given from now on comes after the mark."""
-        self._current().wait_event(mark)
+        compat.event_wait(mark, self._current())
 
     def mark(self, mark) -> None:
         """The end of what the current stream has been given by now."""
-        mark.record(self._current())
+        compat.event_record(mark, self._current())
 
     def passed(self, mark) -> bool:
-        return mark.query()
+        return compat.event_query(mark)
 
     def finish(self, mark) -> None:
         """This thread comes after the mark."""

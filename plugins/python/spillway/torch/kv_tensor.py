@@ -114,8 +114,8 @@ class KvTensor:
 
     def fits(self, states: torch.Tensor) -> bool:
         """They can follow what is there."""
-        return self.shape is None or states.dtype == self.dtype and self.shape == torch.Size(
-            (states.shape[0], states.shape[1], states.shape[3]))
+        batch, heads, _, dim = states.shape
+        return self.shape is None or states.dtype is self.dtype and self.shape == (batch, heads, dim)
 
     def tensor(self) -> torch.Tensor:
         """All of it on the device, [batch, heads, tokens, dim]; of the host's a copy."""
