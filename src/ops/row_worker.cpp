@@ -46,6 +46,7 @@ RowWorker::RowWorker(platform::Gpu& gpu, const platform::Clock& clock, unsigned 
       clock_(clock),
       pool_(threads, kHelperSpins),
       ops_(make_cpu_ops(pool_)),
+      weights_ahead_(pool_),
       accounted_until_(clock.seconds()),
       thread_([this] { run(); }) {}
 
@@ -102,7 +103,7 @@ bool RowWorker::next(Entry& entry) {
   const double start = clock_.seconds();
   for (double now = start; now - start < kSpinSeconds; now = clock_.seconds()) {
     if (waiting_.load(std::memory_order_acquire) > 0) break;
-    relax(0);
+    if (!weights_ahead_.bring_expected()) relax(0);
   }
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return stop_ || !queue_.empty(); });
@@ -122,12 +123,13 @@ bool RowWorker::wait_for_x(const Entry& entry) {
   const auto seconds_of = [](bool link) {
     return link ? &RowStatistics::link_seconds : &RowStatistics::x_seconds;
   };
+  const auto* job = std::get_if<RowJob>(&entry.job);
   const double start = clock_.seconds();
   bool link = channel.waits_for_link();
   while (!channel.reached(&RowChannel::Flags::x, entry.number)) {
     if (channel.closed_.load(std::memory_order_acquire)) return false;
     if (channel.withdrawn_.load(std::memory_order_acquire) == entry.number) return false;
-    relax(clock_.seconds() - start);
+    if (job == nullptr || !weights_ahead_.bring(job->weight)) relax(clock_.seconds() - start);
     if (const bool now = channel.waits_for_link(); now != link) {
       account(seconds_of(link));
       link = now;
@@ -145,6 +147,7 @@ void RowWorker::compute(const Entry& entry) {
 
 void RowWorker::compute(const RowChannel& channel, const RowJob& job) {
   const WeightRows& weight = job.weight;
+  weights_ahead_.use(weight);
   const MatmulInput input{.tokens = job.tokens, .columns = weight.columns, .floats = channel.x()};
   ops_->matmul(input, weight, channel.y(), weight.rows);
   account(&RowStatistics::busy_seconds);

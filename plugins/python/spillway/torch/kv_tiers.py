@@ -62,7 +62,7 @@ class KvTiers:
     def fits(self, layer, keys: torch.Tensor, values: torch.Tensor) -> bool:
         """They can follow what the layer has."""
         own_keys, own_values = layer.parts()
-        return _follows(own_keys, keys) and _follows(own_values, values)
+        return own_keys.fits(keys) and own_values.fits(values)
 
     def is_shared(self, memory: torch.Tensor, views: int = 0) -> bool:
         """Somebody has a view of it, beside so many."""
@@ -291,15 +291,3 @@ class KvTiers:
 def _in_order_of_leaving(layers: list) -> list:
     """The first ones of it lie evenly among all, however many they are."""
     return [layers[at] for at in sorted(range(len(layers)), key=lambda at: at * GOLDEN % 1)]
-
-
-def _follows(part, new: torch.Tensor) -> bool:
-    if part.length == 0:
-        return True
-    return part.fits(new) if part.given is None else _like(part.given, new)
-
-
-def _like(there: torch.Tensor, new: torch.Tensor) -> bool:
-    """They differ in the number of tokens only."""
-    return there.dim() == 4 and there.dtype == new.dtype and there.device == new.device \
-        and there.shape[:2] == new.shape[:2] and there.shape[3] == new.shape[3]
