@@ -13,9 +13,10 @@
 namespace spillway::ops {
 namespace {
 
-// Helpers have their next loop within this time while tokens are decoded: about a millisecond, in
-// which waking them would cost more.
-constexpr int kHelperSpins = 20000;
+// Helpers and the worker have their next loop within this time while tokens are decoded, also where
+// who launches them is slow: waking them would cost more, and the one who launches as well.
+constexpr int kHelperSpins = 100000;  // about 5 ms
+constexpr double kIdleSeconds = 5e-3;
 
 // How the worker waits: it looks without a pause for as long as x usually takes, then lets others
 // run, and in the end only looks now and then.
@@ -101,7 +102,7 @@ void RowWorker::run() {
 // False: it is over.
 bool RowWorker::next(Entry& entry) {
   const double start = clock_.seconds();
-  for (double now = start; now - start < kSpinSeconds; now = clock_.seconds()) {
+  for (double now = start; now - start < kIdleSeconds; now = clock_.seconds()) {
     if (waiting_.load(std::memory_order_acquire) > 0) break;
     if (!weights_ahead_.bring_expected()) relax(0);
   }
