@@ -13,7 +13,10 @@
 namespace spillway::platform {
 namespace {
 
-using GpuFloats = GpuContract;
+class GpuFloats : public GpuContract {
+ protected:
+  size_t granules(size_t bytes) { return (bytes + granularity() - 1) / granularity(); }
+};
 
 constexpr size_t kHalves = 1 << 16;
 constexpr size_t kFloats = 50001;
@@ -35,7 +38,7 @@ uint16_t narrowed(DType dtype, float value) {
 TEST_P(GpuFloats, EveryElementOf16BitsIsWidened) {
   std::vector<uint16_t> halves(kHalves);
   for (size_t i = 0; i < kHalves; ++i) halves[i] = static_cast<uint16_t>(i);
-  const Pieces pieces(gpu(), {Place::kDevice});
+  const Pieces pieces(gpu(), {Place::kDevice}, granules(kHalves * sizeof(uint16_t)));
   const HostBuffer host(gpu(), kHalves * sizeof(float));
   const auto* floats = reinterpret_cast<const float*>(host.data());
   write(pieces.start(), bytes_of(halves));
@@ -63,7 +66,7 @@ TEST_P(GpuFloats, FloatsAreRoundedToTheNearest) {
     if (i % 3 == 0)
       floats[i] = std::bit_cast<float>(0x3F808000U + static_cast<uint32_t>(i) * 4096U);
   }
-  const Pieces pieces(gpu(), {Place::kDevice});
+  const Pieces pieces(gpu(), {Place::kDevice}, granules((kFloats + 1) * sizeof(uint16_t)));
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     fill(pieces.start(), 0xEE, pieces.bytes());
     must(ops::narrow(gpu(), floats, {dtype, pieces.start(), kFloats}, stream()));
