@@ -13,10 +13,9 @@
 namespace spillway::ops {
 namespace {
 
-// Helpers and the worker have their next loop within this time while tokens are decoded, also where
-// who launches them is slow: waking them would cost more, and the one who launches as well.
-constexpr int kHelperSpins = 100000;  // about 5 ms
-constexpr double kIdleSeconds = 5e-3;
+// Helpers have their next loop within this time while tokens are decoded: about a millisecond, in
+// which waking them would cost more.
+constexpr int kHelperSpins = 20000;
 
 // How the worker waits: it looks without a pause for as long as x usually takes, then lets others
 // run, and in the end only looks now and then.
@@ -47,7 +46,6 @@ RowWorker::RowWorker(platform::Gpu& gpu, const platform::Clock& clock, unsigned 
       clock_(clock),
       pool_(threads, kHelperSpins),
       ops_(make_cpu_ops(pool_)),
-      weights_ahead_(pool_),
       accounted_until_(clock.seconds()),
       thread_([this] { run(); }) {}
 
@@ -102,9 +100,9 @@ void RowWorker::run() {
 // False: it is over.
 bool RowWorker::next(Entry& entry) {
   const double start = clock_.seconds();
-  for (double now = start; now - start < kIdleSeconds; now = clock_.seconds()) {
+  for (double now = start; now - start < kSpinSeconds; now = clock_.seconds()) {
     if (waiting_.load(std::memory_order_acquire) > 0) break;
-    if (!weights_ahead_.bring_expected()) relax(0);
+    relax(0);
   }
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return stop_ || !queue_.empty(); });
@@ -124,13 +122,12 @@ bool RowWorker::wait_for_x(const Entry& entry) {
   const auto seconds_of = [](bool link) {
     return link ? &RowStatistics::link_seconds : &RowStatistics::x_seconds;
   };
-  const auto* job = std::get_if<RowJob>(&entry.job);
   const double start = clock_.seconds();
   bool link = channel.waits_for_link();
   while (!channel.reached(&RowChannel::Flags::x, entry.number)) {
     if (channel.closed_.load(std::memory_order_acquire)) return false;
     if (channel.withdrawn_.load(std::memory_order_acquire) == entry.number) return false;
-    if (job == nullptr || !weights_ahead_.bring(job->weight)) relax(clock_.seconds() - start);
+    relax(clock_.seconds() - start);
     if (const bool now = channel.waits_for_link(); now != link) {
       account(seconds_of(link));
       link = now;
@@ -148,7 +145,6 @@ void RowWorker::compute(const Entry& entry) {
 
 void RowWorker::compute(const RowChannel& channel, const RowJob& job) {
   const WeightRows& weight = job.weight;
-  weights_ahead_.use(weight);
   const MatmulInput input{.tokens = job.tokens, .columns = weight.columns, .floats = channel.x()};
   ops_->matmul(input, weight, channel.y(), weight.rows);
   account(&RowStatistics::busy_seconds);

@@ -18,7 +18,6 @@
 
 #include "base/thread_pool.h"
 #include "ops/ops.h"
-#include "ops/weights_ahead.h"
 #include "platform/gpu.h"
 #include "platform/platform.h"
 
@@ -100,7 +99,6 @@ class RowWorker {
   ThreadPool pool_;
   const std::unique_ptr<Ops> ops_;
   std::vector<float> scratch_;  // of attention
-  WeightsAhead weights_ahead_;  // of rows
 
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable changed_;
