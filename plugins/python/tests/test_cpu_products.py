@@ -25,6 +25,18 @@ def test_products_of_several_shapes_of_x(with_rows, device, dtype, monkeypatch):
     assert jobs() > 0
 
 
+@torch.no_grad()
+def test_x_that_is_elsewhere_is_torchs_to_refuse(with_rows, device):
+    model = model_of(torch.bfloat16)
+    streamer, _ = with_rows(0.4)
+    model.to(device)
+    x = torch.randn(1, WIDTH).to(device, torch.bfloat16)
+    model(x)
+    weight = next(p.spillway_weight for p in model.parameters() if hasattr(p, "spillway_weight"))
+    assert streamer.cpu_rows.takes_part(x, weight)
+    assert not streamer.cpu_rows.takes_part(x.to("meta"), weight)
+
+
 def test_when_it_is_closed_nothing_is_the_cpus_any_more(with_rows, device):
     model = model_of(torch.bfloat16)
     streamer, _ = with_rows(0.4)

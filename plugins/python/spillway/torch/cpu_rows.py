@@ -65,7 +65,7 @@ class CpuRows:
         self.rates = rates
         self.share = share
         self._device = device
-        self._device_type = device.device.type
+        self._where = device.device
         self._amounts = amounts
         self._lanes = Lanes(device, lambda: _Lane(worker, device))
         self._lock = threading.Lock()
@@ -79,8 +79,8 @@ class CpuRows:
     def takes_part(self, x: torch.Tensor, weight: Weight) -> bool:
         """It has rows of such products: those from weight.gpu_rows on, which is known afterwards.
         Of some weights they are none, but what comes beside them is the GPU's part only."""
-        if torch.is_grad_enabled() or x.dtype is not weight.dtype \
-                or torch.is_autocast_enabled(self._device_type):
+        if torch.is_grad_enabled() or x.dtype is not weight.dtype or x.device != self._where \
+                or torch.is_autocast_enabled(self._where.type):
             return False
         rows, columns = weight.shape
         if x.dim() == 0 or x.shape[-1] != columns:

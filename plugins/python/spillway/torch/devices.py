@@ -138,9 +138,10 @@ class Cuda(Device):
             self._copies.wait_event(mark)
         if not done.cuda_event:
             done.record(self._copies)  # which makes it
+        # What has never been recorded has no event, and nobody waits for it.
         events = [event for mark in after[:MOST_EVENTS] if (event := mark.cuda_event)]
-        packed.start(target.numel(), address_of(target), self._copies_raw,
-                     events, done.cuda_event)
+        packed.start(target.numel(), address_of(target), self._copies_raw, events,
+                     done.cuda_event)
         if sample is not None:
             sample.end.record(self._copies)
 
