@@ -62,6 +62,20 @@ spillway_status spillway_unpacker_destroy(spillway_unpacker* unpacker);
 spillway_status spillway_unpacker_start(spillway_unpacker* unpacker, spillway_packed* packed,
                                         uint64_t elements, void* target, spillway_stream stream);
 
+typedef struct spillway_unpack_options {
+  size_t size;
+  uint64_t elements;  // the weight's first ones, as above
+  void* target;
+  void* const* after;  // CUevents: what writes the target comes after them; copied
+  uint64_t after_count;
+  void* done;  // a CUevent, recorded behind it; may be null
+} spillway_unpack_options;
+
+// As above, with the events around it: one call.
+spillway_status spillway_unpacker_start_after(spillway_unpacker* unpacker, spillway_packed* packed,
+                                              const spillway_unpack_options* options,
+                                              spillway_stream stream);
+
 // NOLINTEND(modernize-use-using)
 #ifdef __cplusplus
 }

@@ -108,6 +108,12 @@ spillway_status spillway_row_channel_start(spillway_row_channel* channel,
 // The stream waits until y can be read. Once after each start that did not fail: only then may the
 // stream write x again. Between the two the stream can do something else.
 spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillway_stream stream);
+// Both at once, with x from and y into the GPU's memory, of the weight's dtype, without a gap
+// between their elements: one call where the stream does nothing else meanwhile. SPILLWAY_MACHINE:
+// the library was built without kernels, and nothing was started.
+spillway_status spillway_row_channel_multiply(spillway_row_channel* channel,
+                                              const spillway_row_job* job, const void* x, void* y,
+                                              spillway_stream stream);
 // From here on the stream waits for what the link brings (waits is not 0), or no longer: for
 // link_seconds.
 spillway_status spillway_row_channel_mark_link(spillway_row_channel* channel, int32_t waits,

@@ -56,6 +56,18 @@ Result<void> start(spillway_unpacker& unpacker, const spillway_packed& packed,
   return ops::unpack(unpacker.pool.pool->gpu(), weight, target, stream, unpacker.blocks);
 }
 
+Result<void> start_after(spillway_unpacker& unpacker, const spillway_packed& packed,
+                         const spillway_unpack_options& options, Stream stream) {
+  platform::Gpu& gpu = unpacker.pool.pool->gpu();
+  for (void* event : std::span(options.after, options.after_count)) {
+    SPILLWAY_TRY(gpu.wait(stream, platform::EventId{event}));
+  }
+  const ops::UnpackTarget target{static_cast<uint16_t*>(options.target), options.elements};
+  SPILLWAY_TRY(start(unpacker, packed, target, stream));
+  if (options.done == nullptr) return {};
+  return gpu.record(platform::EventId{options.done}, stream);
+}
+
 }  // namespace
 }  // namespace spillway::c_api
 
@@ -140,5 +152,17 @@ spillway_status spillway_unpacker_start(spillway_unpacker* unpacker, spillway_pa
     SPILLWAY_TRY(require({{"unpacker", unpacker}, {"packed", packed}, {"target", target}}));
     return spillway::c_api::start(*unpacker, *packed, {static_cast<uint16_t*>(target), elements},
                                   spillway::Stream{stream});
+  });
+}
+
+spillway_status spillway_unpacker_start_after(spillway_unpacker* unpacker, spillway_packed* packed,
+                                              const spillway_unpack_options* options,
+                                              spillway_stream stream) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"unpacker", unpacker}, {"packed", packed}}));
+    SPILLWAY_ASSIGN(const auto given, spillway::c_api::read_options(options));
+    SPILLWAY_TRY(require({{"target", given.target}}));
+    if (given.after_count > 0) SPILLWAY_TRY(require({{"after", given.after}}));
+    return spillway::c_api::start_after(*unpacker, *packed, given, spillway::Stream{stream});
   });
 }

@@ -183,6 +183,17 @@ spillway_status spillway_row_channel_join(spillway_row_channel* channel, spillwa
   });
 }
 
+spillway_status spillway_row_channel_multiply(spillway_row_channel* channel,
+                                              const spillway_row_job* job, const void* x, void* y,
+                                              spillway_stream stream) {
+  return call([&]() -> Result<void> {
+    SPILLWAY_TRY(require({{"channel", channel}, {"job", job}, {"x", x}, {"y", y}}));
+    SPILLWAY_ASSIGN(const auto given, spillway::c_api::read_options(job));
+    SPILLWAY_ASSIGN(const auto wanted, spillway::c_api::job_of(given));
+    return channel->channel->multiply(wanted, x, y, spillway::Stream{stream});
+  });
+}
+
 spillway_status spillway_row_channel_mark_link(spillway_row_channel* channel, int32_t waits,
                                                spillway_stream stream) {
   return call([&]() -> Result<void> {

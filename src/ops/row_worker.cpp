@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/result.h"
+#include "ops/floats.h"
 
 namespace spillway::ops {
 namespace {
@@ -250,6 +251,17 @@ Result<void> RowChannel::start(CpuJob job, Stream stream) {
 
 Result<void> RowChannel::join(Stream stream) {
   return worker_.gpu_.wait_flag(&flags_.y.value, number_, stream);
+}
+
+Result<void> RowChannel::multiply(const RowJob& job, const void* x, void* y, Stream stream) {
+  SPILLWAY_TRY(check(job));
+  const WeightRows& weight = job.weight;
+  // widen() only reads.
+  const Elements from{weight.dtype, const_cast<void*>(x), job.tokens * weight.columns};
+  SPILLWAY_TRY(widen(worker_.gpu_, from, x_, stream));
+  SPILLWAY_TRY(start(job, stream));
+  SPILLWAY_TRY(join(stream));
+  return narrow(worker_.gpu_, y_, {weight.dtype, y, job.tokens * weight.rows}, stream);
 }
 
 Result<void> RowChannel::mark_link(bool waits, Stream stream) {

@@ -135,6 +135,9 @@ class RowChannel {
   // The stream waits here until y of the last job can be read. Once a job, also where the stream
   // does without y: only then may it write x again. In the stream, the GPU's own rows come between.
   Result<void> join(Stream stream);
+  // start() and join() at once, with x from and y into memory of the GPU, both of the weight's
+  // dtype. Also kMachine: the kernels were not built; then nothing was started.
+  Result<void> multiply(const RowJob& job, const void* x, void* y, Stream stream);
   // From here on the stream waits for what the link brings, or no longer.
   Result<void> mark_link(bool waits, Stream stream);
   // Without a stream, nor one that still has something to do with the channel: x is there already,

@@ -62,7 +62,17 @@ class Library:
                         f"for {ABI_VERSION}: install both from one release")
 
     def call(self, name: str, *arguments) -> None:
-        status = getattr(self._functions, "spillway_" + name)(*arguments)
+        self.check(getattr(self._functions, "spillway_" + name)(*arguments))
+
+    def function(self, name: str, *types):
+        """For what is called again and again: check() its result. Arguments of these types of
+        ctypes may be given as plain numbers."""
+        function = self._functions["spillway_" + name]  # one of its own, others' types stay
+        function.argtypes = types
+        return function
+
+    def check(self, status: int) -> None:
+        """Raises what a function's result says."""
         if status == 0:
             return
         text = self._functions.spillway_last_error().decode(errors="replace")

@@ -7,6 +7,9 @@ import ctypes
 from spillway.library import Pool
 
 
+MOST_EVENTS = 16  # that a copy comes after
+
+
 class _PackOptions(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("weight", ctypes.c_void_p),
                 ("elements", ctypes.c_uint64), ("name", ctypes.c_char_p)]
@@ -22,6 +25,12 @@ class _UnpackerOptions(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("staging", ctypes.c_void_p),
                 ("staging_bytes", ctypes.c_uint64), ("blocks", ctypes.c_uint32),
                 ("reserved", ctypes.c_uint32)]
+
+
+class _UnpackOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("elements", ctypes.c_uint64),
+                ("target", ctypes.c_void_p), ("after", ctypes.c_void_p),
+                ("after_count", ctypes.c_uint64), ("done", ctypes.c_void_p)]
 
 
 class Packed:
@@ -71,11 +80,22 @@ class Unpacker:
         options = _UnpackerOptions(ctypes.sizeof(_UnpackerOptions), address, size_bytes, blocks, 0)
         self._call("unpacker_create", pool._handle, ctypes.byref(options),
                    ctypes.byref(self._handle))
+        self._check = pool.library.check
+        self._start = pool.library.function("unpacker_start_after", *[ctypes.c_void_p] * 4)
+        self._events = (ctypes.c_void_p * MOST_EVENTS)()
+        self._options = _UnpackOptions(ctypes.sizeof(_UnpackOptions), 0, None,
+                                       ctypes.addressof(self._events), 0, None)
 
-    def start(self, packed: Packed, elements: int, address: int, stream: int | None) -> None:
-        """The weight's first elements are there for what the stream is given afterwards."""
-        self._call("unpacker_start", self._handle, packed.handle, ctypes.c_uint64(elements),
-                   ctypes.c_void_p(address), ctypes.c_void_p(stream))
+    def start(self, packed: Packed, elements: int, address: int, stream: int | None,
+              after=(), done: int | None = None) -> None:
+        """The weight's first elements are there for what the stream is given afterwards. They are
+        written when the events `after` have passed, MOST_EVENTS of them at most; then `done` is
+        recorded. (Events as the driver has them.)"""
+        options = self._options
+        options.elements, options.target, options.done = elements, address, done
+        options.after_count = len(after)
+        self._events[:len(after)] = after
+        self._check(self._start(self._handle, packed.handle, ctypes.addressof(options), stream))
 
     def close(self) -> None:
         """Waits for its copies and kernels."""

@@ -63,11 +63,15 @@ class AttentionJob(ctypes.Structure):
         super().__init__(ctypes.sizeof(AttentionJob), array, len(stretches), *heads, scale, dtype)
 
 
+_KINDS = {Job: "", AttentionJob: "_attention"}  # of functions for them
+
+
 class RowWorker:
     """`threads` of the CPU; 0: one less than the process may use cores. close() ends them."""
 
     def __init__(self, pool: Pool, threads: int = 0):
         self._pool = pool  # outlives it
+        self.library = pool.library
         self.call = pool.library.call
         # Jobs of two channels begin in a stream in the order in which the worker does them: else
         # the stream could wait for the second one while the worker waits for the first one's x.
@@ -97,7 +101,7 @@ class Channel:
     Job or an AttentionJob."""
 
     def __init__(self, worker: RowWorker, x_floats: int, y_floats: int):
-        self._call = worker.call
+        self._call, self._check = worker.call, worker.library.check
         self._turn = worker.turn
         self._handle = ctypes.c_void_p()
         options = _ChannelOptions(ctypes.sizeof(_ChannelOptions), x_floats, y_floats)
@@ -106,32 +110,40 @@ class Channel:
         x, y = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("row_channel_data", self._handle, ctypes.byref(x), ctypes.byref(y))
         self.x, self.y = x.value, y.value
+        pointer, function = ctypes.c_void_p, worker.library.function
+        self._start = {kind: function("row_channel_start" + name, pointer, pointer, pointer)
+                       for kind, name in _KINDS.items()}
+        self._join = function("row_channel_join", pointer, pointer)
+        self._multiply = function("row_channel_multiply", *[pointer] * 5)
+        self._mark_link = function("row_channel_mark_link", pointer, ctypes.c_int32, pointer)
 
     def start(self, job: Job | AttentionJob, stream: int | None) -> None:
         """The CPU computes y when the stream is here; what was put into it before writes x."""
         with self._turn:
-            self._call("row_channel_start" + _kind(job), self._handle, ctypes.byref(job),
-                       ctypes.c_void_p(stream))
+            status = self._start[type(job)](self._handle, ctypes.addressof(job), stream)
+        self._check(status)
 
     def join(self, stream: int | None) -> None:
         """The stream waits for y. Once after each start()."""
-        self._call("row_channel_join", self._handle, ctypes.c_void_p(stream))
+        self._check(self._join(self._handle, stream))
+
+    def multiply(self, job: Job, x: int, y: int, stream: int | None) -> None:
+        """Both at once, with x and y of the weight's dtype at these addresses of the GPU's memory.
+        Error, and nothing was started, where the library was built without kernels."""
+        with self._turn:
+            status = self._multiply(self._handle, ctypes.addressof(job), x, y, stream)
+        self._check(status)
 
     def mark_link(self, waits: bool, stream: int | None) -> None:
         """From here on the stream waits for the link, or no longer: for link_seconds."""
-        self._call("row_channel_mark_link", self._handle, waits, ctypes.c_void_p(stream))
+        self._check(self._mark_link(self._handle, waits, stream))
 
     def compute(self, job: Job | AttentionJob) -> None:
         """x is there, and y is on return."""
-        self._call("row_channel_compute" + _kind(job), self._handle, ctypes.byref(job))
+        self._call("row_channel_compute" + _KINDS[type(job)], self._handle, ctypes.byref(job))
 
     def close(self) -> None:
         """No stream has anything to do with it any more."""
         if self._handle:
             handle, self._handle = self._handle, None
             self._call("row_channel_destroy", handle)
-
-
-def _kind(job: Job | AttentionJob) -> str:
-    """Of the functions for it."""
-    return "_attention" if isinstance(job, AttentionJob) else ""

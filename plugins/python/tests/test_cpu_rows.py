@@ -110,9 +110,10 @@ def test_the_cpu_keeps_out_of(with_rows, uses, device):
     assert torch.equal(got, wanted)
 
 
-def test_of_many_weights_the_cpu_gets_some_as_a_whole(with_rows, device, monkeypatch):
+@pytest.mark.parametrize("bias", [False, True])
+def test_of_many_weights_the_cpu_gets_some_as_a_whole(with_rows, device, bias, monkeypatch):
     monkeypatch.setattr(cpu_rows, "MANY", 4)
-    model = model_of(torch.bfloat16)
+    model = model_of(torch.bfloat16, bias)
     resident = models.resident_twin(model, device)
     streamer, jobs = with_rows(0.4)
     model.to(device)

@@ -7,6 +7,7 @@
 
 namespace spillway::images {
 
+std::span<const std::byte> floats();
 std::span<const std::byte> pattern();
 std::span<const std::byte> unpack();
 

@@ -86,6 +86,16 @@ TEST_F(CPacked, IsUnpackedInAStream) {
     SPILLWAY_C_OK(spillway_unpacker_start(unpacker, packed_, kElements, slot, nullptr));
     wait_for_the_null_stream();
     EXPECT_EQ(std::memcmp(slot, weight_.data(), 2 * kElements), 0);
+    const spillway_unpack_options all = {.size = sizeof all,
+                                         .elements = kElements,
+                                         .target = slot,
+                                         .after = nullptr,
+                                         .after_count = 0,
+                                         .done = nullptr};
+    std::memset(slot, 0, 2 * kElements);
+    SPILLWAY_C_OK(spillway_unpacker_start_after(unpacker, packed_, &all, nullptr));
+    wait_for_the_null_stream();
+    EXPECT_EQ(std::memcmp(slot, weight_.data(), 2 * kElements), 0);
     SPILLWAY_C_OK(spillway_unpacker_destroy(unpacker));
   }
   SPILLWAY_C_OK(spillway_pinned_memory_destroy(memory));
@@ -136,6 +146,17 @@ TEST_F(CPacked, IsChecked) {
   expect_null(spillway_unpacker_start(nullptr, packed_, 1, target, nullptr), "unpacker");
   expect_null(spillway_unpacker_start(unpacker, nullptr, 1, target, nullptr), "packed");
   expect_null(spillway_unpacker_start(unpacker, packed_, 1, nullptr, nullptr), "target");
+  spillway_unpack_options some = {.size = sizeof some,
+                                  .elements = 1,
+                                  .target = target,
+                                  .after = nullptr,
+                                  .after_count = 1,
+                                  .done = nullptr};
+  expect_null(spillway_unpacker_start_after(nullptr, packed_, &some, nullptr), "unpacker");
+  expect_null(spillway_unpacker_start_after(unpacker, packed_, nullptr, nullptr), "options");
+  expect_null(spillway_unpacker_start_after(unpacker, packed_, &some, nullptr), "after");
+  some.target = nullptr;
+  expect_null(spillway_unpacker_start_after(unpacker, packed_, &some, nullptr), "target");
   SPILLWAY_C_OK(spillway_unpacker_destroy(unpacker));
   expect_null(spillway_unpacker_destroy(nullptr), "unpacker");
   unpacker_options.reserved = 1;

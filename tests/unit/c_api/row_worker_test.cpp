@@ -99,6 +99,35 @@ TEST_F(CRowWorker, ComputesInAStream) {
   EXPECT_EQ(worker_statistics().jobs, 1u);
 }
 
+TEST_F(CRowWorker, MultipliesInAStream) {
+  const spillway_pinned_memory_options options = {.size = sizeof options,
+                                                  .size_bytes = 2 * (kColumns + kRows) * 2,
+                                                  .tag = SPILLWAY_OTHER,
+                                                  .threads = 1,
+                                                  .name = "x and y"};
+  spillway_pinned_memory* memory = nullptr;
+  SPILLWAY_C_OK(spillway_pinned_memory_create(pool_, &options, &memory));
+  void* data = nullptr;
+  SPILLWAY_C_OK(spillway_pinned_memory_data(memory, &data));
+  auto* const x = static_cast<uint16_t*>(data);
+  uint16_t* const y = x + 2 * kColumns;
+  std::fill_n(x, 2 * kColumns, uint16_t{0x4000});  // 2
+  const auto wanted = job(SPILLWAY_BF16);
+  SPILLWAY_C_OK(spillway_row_channel_multiply(channel_, &wanted, x, y, nullptr));
+  wait_for_the_null_stream();
+  expect_y(2);
+  for (uint64_t i = 0; i < 2 * kRows; ++i) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, &y_[i], sizeof bits);
+    EXPECT_EQ(y[i], bits >> 16) << i;  // these sums have few bits
+  }
+  expect_null(spillway_row_channel_multiply(nullptr, &wanted, x, y, nullptr), "channel");
+  expect_null(spillway_row_channel_multiply(channel_, nullptr, x, y, nullptr), "job");
+  expect_null(spillway_row_channel_multiply(channel_, &wanted, nullptr, y, nullptr), "x");
+  expect_null(spillway_row_channel_multiply(channel_, &wanted, x, nullptr, nullptr), "y");
+  SPILLWAY_C_OK(spillway_pinned_memory_destroy(memory));
+}
+
 TEST_F(CRowWorker, IsChecked) {
   auto wanted = job(SPILLWAY_F32);
   expect_null(spillway_row_channel_compute(channel_, nullptr), "job");

@@ -115,6 +115,15 @@ def find_flash_attention() -> Callable:
         return torch.ops.aten._scaled_dot_product_flash_attention
 
 
+def find_event(method: str) -> Callable:
+    """A method of CUDA's events, without what torch.cuda.Event does around it, which takes as long
+    again. As torch.cuda.Event has it, where there is no other."""
+    try:
+        return _name(f"_C._CudaEventBase.{method}")
+    except AttributeError:
+        return getattr(torch.cuda.Event, method)
+
+
 # As torch has them, whatever is patched: looking at an address is no access (aliases.py).
 address_of = torch.Tensor.data_ptr
 storage_of = torch.Tensor.untyped_storage
@@ -125,6 +134,8 @@ storage_holders = find_storage_holders()
 raw_stream = find_raw_stream()
 flash_attention = find_flash_attention()
 in_backward = find_in_backward()
+event_record, event_wait = find_event("record"), find_event("wait")
+event_query = find_event("query")
 at_end_of_backward = find_at_end_of_backward()
 allocator_settings = find_allocator_settings()
 set_allocator_settings = find_set_allocator_settings()

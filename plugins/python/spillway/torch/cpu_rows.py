@@ -15,7 +15,6 @@ import torch
 from torch.nn import functional
 
 from spillway.row_worker import BF16, F16, F32, Job, RowWorker
-from spillway.torch.compat import address_of
 from spillway.torch.cpu_lanes import Lane, Lanes
 from spillway.torch.cpu_rates import Rates, share_of
 from spillway.torch.ring import Ring
@@ -31,31 +30,29 @@ LEAST_BYTES = 24 << 20
 MANY = 16
 X_FLOATS = 1 << 18  # of a job: 8 tokens of 32768 columns
 Y_FLOATS = 1 << 20
-MOST_VIEWS = 256
+MOST_PRODUCTS = 64  # of a weight that are kept
 
 
 class _Lane(Lane):
-    """With views for products."""
+    """`tell(True)`, `tell(False)`: around waits of its stream for the link (Ring.fetch())."""
 
     def __init__(self, worker: RowWorker, device):
         super().__init__(worker, device, X_FLOATS, Y_FLOATS)
-        self._views = {}  # making one takes as long as launching a kernel
+        self.tell = partial(device.mark_link, self.channel)
 
-    def x(self, shape) -> torch.Tensor:
-        return self._view(self.x_floats, shape)
 
-    def y(self, shape) -> torch.Tensor:
-        return self._view(self.y_floats, shape)
+class Product:
+    """Of a weight and x of one shape, in one lane: its job, and `x` and `y` as views of the lane's
+    buffers. Made once, as making a view takes as long as launching a kernel."""
 
-    def _view(self, floats: torch.Tensor, shape) -> torch.Tensor:
-        key = floats is self.x_floats, shape
-        view = self._views.get(key)
-        if view is None:
-            if len(self._views) >= MOST_VIEWS:
-                self._views.clear()
-            with torch.inference_mode(False):
-                view = self._views[key] = floats[:math.prod(shape)].view(shape)
-        return view
+    def __init__(self, lane: _Lane, weight: Weight, shape: torch.Size):
+        columns, rows = weight.shape[1], weight.row_count - weight.gpu_rows
+        tokens = math.prod(shape) // columns
+        self.job = Job(weight.address + weight.gpu_rows * weight.row_bytes, (rows, columns),
+                       DTYPES[weight.dtype], tokens)
+        with torch.inference_mode(False):
+            self.x = lane.x_floats[:tokens * columns].view(shape)
+            self.y = lane.y_floats[:tokens * rows].view(*shape[:-1], rows)
 
 
 class CpuRows:
@@ -68,6 +65,7 @@ class CpuRows:
         self.rates = rates
         self.share = share
         self._device = device
+        self._where = device.device
         self._amounts = amounts
         self._lanes = Lanes(device, lambda: _Lane(worker, device))
         self._lock = threading.Lock()
@@ -81,24 +79,32 @@ class CpuRows:
     def takes_part(self, x: torch.Tensor, weight: Weight) -> bool:
         """It has rows of such products: those from weight.gpu_rows on, which is known afterwards.
         Of some weights they are none, but what comes beside them is the GPU's part only."""
-        home = weight.home
-        if torch.is_grad_enabled() or x.dtype != home.dtype or home.dtype not in DTYPES:
+        if torch.is_grad_enabled() or x.dtype is not weight.dtype or x.device != self._where \
+                or torch.is_autocast_enabled(self._where.type):
             return False
-        if torch.is_autocast_enabled(x.device.type) or x.shape[-1:] != home.shape[1:]:
+        rows, columns = weight.shape
+        if x.dim() == 0 or x.shape[-1] != columns:
             return False
         if weight.gpu_rows is None:  # whatever the tokens: so it does not depend on the prompt
+            if weight.dtype not in DTYPES:
+                return False
             self._settle(weight)
-        tokens = x.numel() // home.shape[1]
-        return 0 < tokens <= self._most_tokens and tokens * home.shape[1] <= X_FLOATS \
-            and tokens * home.shape[0] <= Y_FLOATS
+        tokens = x.numel() // columns
+        return 0 < tokens <= self._most_tokens and tokens * columns <= X_FLOATS \
+            and tokens * rows <= Y_FLOATS
 
     def cut_anew(self, share: float) -> None:
         """Nobody uses the weights now. What the CPU has of them is settled again at the next."""
         with self._lock:
             self.share, self._most_tokens = share, None
-            for weight in self._cut:
-                weight.gpu_rows = None
-            self._cut.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        """What the CPU has of any weight."""
+        for weight in self._cut:
+            weight.gpu_rows = None
+            weight.products.clear()
+        self._cut.clear()
 
     def _settle(self, weight: Weight) -> None:
         """Once for a weight: rows that moved between processors would change results. The share,
@@ -143,20 +149,23 @@ class CpuRows:
         with lane.lock:
             if weight.gpu_rows == weight.row_count:
                 return self._ours(x, bias, weight, ring, lane)
+            product = self._product(lane, weight, x.shape)
+            if weight.gpu_rows == 0 and bias is None:
+                return self._device.multiply_rows(lane.channel, product, x)
             ours = None
-            lane.x(x.shape).copy_(x)
-            self._device.start_rows(lane.channel, self._job(weight, x.numel() // x.shape[-1]))
+            product.x.copy_(x)
+            self._device.start_rows(lane.channel, product.job)
             try:
                 if weight.gpu_rows:
                     ours = self._ours(x, bias, weight, ring, lane)
             finally:
                 self._device.join_rows(lane.channel)
-            theirs = self._theirs(x, bias, weight, lane)
+            theirs = self._theirs(product.y, x.dtype, bias, weight)
         return theirs if ours is None else torch.cat((ours, theirs), -1)
 
     def _ours(self, x, bias, weight: Weight, ring: Ring, lane: _Lane) -> torch.Tensor:
         """By the GPU, once the link has brought its rows."""
-        lease = ring.fetch(weight, part=True, tell=partial(self._device.mark_link, lane.channel))
+        lease = ring.fetch(weight, part=True, tell=lane.tell)
         try:
             return functional.linear(x, lease.tensor, bias if bias is None else
                                      bias[:weight.gpu_rows])
@@ -164,25 +173,26 @@ class CpuRows:
             ring.release(lease)
 
     @staticmethod
-    def _theirs(x, bias, weight: Weight, lane: _Lane) -> torch.Tensor:
+    def _theirs(y, dtype: torch.dtype, bias, weight: Weight) -> torch.Tensor:
         """What the CPU has found, rounded once."""
-        y = lane.y((*x.shape[:-1], weight.row_count - weight.gpu_rows))
         if bias is None:
-            return y.to(x.dtype, copy=True)
-        return torch.add(y, bias[weight.gpu_rows:]).to(x.dtype)
+            return y.to(dtype, copy=True)
+        return torch.add(y, bias[weight.gpu_rows:]).to(dtype)
 
-    def _job(self, weight: Weight, tokens: int) -> Job:
-        key = weight.gpu_rows, tokens
-        job = weight.jobs.get(key)
-        if job is None:
-            home = weight.home
-            job = weight.jobs[key] = Job(
-                address_of(home) + weight.gpu_rows * weight.row_bytes,
-                (weight.row_count - weight.gpu_rows, home.shape[1]), DTYPES[home.dtype], tokens)
-        return job
+    @staticmethod
+    def _product(lane: _Lane, weight: Weight, shape: torch.Size) -> Product:
+        products, key = weight.products, (lane, shape)
+        product = products.get(key)
+        if product is None:
+            if len(products) >= MOST_PRODUCTS:
+                products.clear()
+            product = products[key] = Product(lane, weight, shape)
+        return product
 
     def close(self) -> None:
         """Nobody asks for anything any more."""
+        with self._lock:
+            self._forget()
         self._lanes.close()
         self.worker.close()
 

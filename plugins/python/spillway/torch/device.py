@@ -70,5 +70,13 @@ class Device:
         """What lies in a file, in memory of the device."""
         return tensor.read()
 
+    def multiply_rows(self, channel, product, x: torch.Tensor) -> torch.Tensor:
+        """A product of x that is the CPU's as a whole (cpu_rows.Product): what the current stream
+        is given from now on finds the result."""
+        product.x.copy_(x)
+        self.start_rows(channel, product.job)
+        self.join_rows(channel)
+        return product.y.to(x.dtype, copy=True)
+
     def adopted(self, weight, region) -> None:
         """A weight streams from now on, from the region."""

@@ -1,18 +1,22 @@
 """What streaming needs of a device: memory of the host under an address of the device, copies
-beside the computation, and marks in streams. Cuda is the real one; Cpu stands in where there is no
-GPU, for tests and with the same ring. One thread a call."""
+beside the computation, and marks in streams. Cuda is the real one; Cpu (stand_in.py) stands in
+where there is no GPU, for tests and with the same ring. One thread a call."""
 from __future__ import annotations
 
 import ctypes
-import time
-import weakref
 
 import torch
 
+from spillway import library
+from spillway.packed import MOST_EVENTS
+from spillway.torch import compat
 from spillway.torch.compat import address_of, flash_attention, raw_stream
 from spillway.torch.device import Device, Keeper
 from spillway.torch.direct_file import Reader
 from spillway.torch.staging import Staging
+from spillway.torch.stand_in import Cpu
+
+__all__ = ["Cpu", "Cuda"]
 
 
 class _CudaBytes:
@@ -36,6 +40,8 @@ class Cuda(Device):
         self._staging = Staging(self)
         # Of high priority: kernels that unpack get their place beside those of the computation.
         self._copies = torch.cuda.Stream(self.device, priority=-1)
+        self._copies_raw = self._copies.cuda_stream
+        self._has_kernels = True  # the library, as far as is known
         self._streams = {}  # that were current, by what the driver calls them
         self._departures = torch.cuda.Stream(self.device)
         self._has_flash = torch.cuda.get_device_capability(self.device)[0] >= 8
@@ -123,14 +129,33 @@ class Cuda(Device):
 
     def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
         """As copy(), of the first elements of a packed copy (packing.Copy)."""
-        for mark in after:
-            self._copies.wait_event(mark)
         if sample is not None:
+            for mark in after:
+                self._copies.wait_event(mark)
             sample.start.record(self._copies)
-        packed.start(target.numel(), address_of(target), self._copies.cuda_stream)
-        done.record(self._copies)
+            after = ()
+        for mark in after[MOST_EVENTS:]:
+            self._copies.wait_event(mark)
+        if not done.cuda_event:
+            done.record(self._copies)  # which makes it
+        # What has never been recorded has no event, and nobody waits for it.
+        events = [event for mark in after[:MOST_EVENTS] if (event := mark.cuda_event)]
+        packed.start(target.numel(), address_of(target), self._copies_raw, events,
+                     done.cuda_event)
         if sample is not None:
             sample.end.record(self._copies)
+
+    def multiply_rows(self, channel, product, x: torch.Tensor) -> torch.Tensor:
+        """In one call, by kernels of the library's, where there are any."""
+        if not self._has_kernels or not x.is_contiguous():
+            return super().multiply_rows(channel, product, x)
+        y = torch.empty(product.y.shape, dtype=x.dtype, device=self.device)
+        try:
+            channel.multiply(product.job, address_of(x), address_of(y), self.stream())
+        except library.Error:
+            self._has_kernels = False
+            return super().multiply_rows(channel, product, x)
+        return y
 
     def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
         """To the host, beside copy(); else as that."""
@@ -153,14 +178,14 @@ class Cuda(Device):
 
     def wait(self, mark) -> None:
         """What the current stream is given from now on comes after the mark."""
-        self._current().wait_event(mark)
+        compat.event_wait(mark, self._current())
 
     def mark(self, mark) -> None:
         """The end of what the current stream has been given by now."""
-        mark.record(self._current())
+        compat.event_record(mark, self._current())
 
     def passed(self, mark) -> bool:
-        return mark.query()
+        return compat.event_query(mark)
 
     def finish(self, mark) -> None:
         """This thread comes after the mark."""
@@ -192,108 +217,3 @@ class Cuda(Device):
 
     def capturing(self) -> bool:
         return torch.cuda.is_current_stream_capturing()
-
-
-class Cpu(Device):
-    """Copies at once; marks are nothing; HBM is what it was told to keep."""
-
-    def __init__(self):
-        self.device = torch.device("cpu")
-        self._kept = {}  # by id: a weak reference. A tensor has no hash of its value
-
-    def holds(self, tensor: torch.Tensor) -> bool:
-        return id(tensor) in self._kept or "spillway_weight" in tensor.__dict__
-
-    def allocated_bytes(self) -> int:
-        alive = [kept() for kept in list(self._kept.values())]
-        return sum(tensor.numel() * tensor.element_size() for tensor in alive
-                   if tensor is not None and "spillway_weight" not in tensor.__dict__)
-
-    def keep(self, tensor: torch.Tensor) -> None:
-        key = id(tensor)
-        self._kept[key] = weakref.ref(tensor, lambda _: self._kept.pop(key, None))
-
-    def tensor(self, keeper: Keeper, shape, dtype) -> torch.Tensor:
-        region = keeper.region
-        buffer = (ctypes.c_uint8 * region.size_bytes).from_address(region.address)
-        buffer.keeper = keeper  # the tensor keeps the buffer
-        return torch.frombuffer(buffer, dtype=torch.uint8).view(dtype).view(shape)
-
-    def write(self, target: torch.Tensor, source: torch.Tensor) -> None:
-        target.copy_(source)
-
-    def stream(self):
-        return None
-
-    def new_mark(self):
-        return None
-
-    def new_stream(self):
-        return None
-
-    def copy(self, target: torch.Tensor, source: torch.Tensor, after, done, sample=None,
-             stream=None) -> None:
-        if sample is not None:
-            self.stamp(sample.start)
-        target.copy_(source)
-        if sample is not None:
-            self.stamp(sample.end)
-
-    def unpack(self, target: torch.Tensor, packed, after, done, sample=None) -> None:
-        if sample is not None:
-            self.stamp(sample.start)
-        packed.read(target.numel(), address_of(target))
-        if sample is not None:
-            self.stamp(sample.end)
-
-    def mark_in(self, mark, stream) -> None:
-        pass
-
-    def stamp_in(self, stamp, stream, after=()) -> None:
-        self.stamp(stamp)
-
-    def used_in(self, tensor: torch.Tensor, stream) -> None:
-        pass
-
-    def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
-        target.copy_(source)
-
-    def new_stamp(self):
-        return [0.0]
-
-    def stamp(self, stamp) -> None:
-        stamp[0] = time.perf_counter()
-
-    def seconds_between(self, start, end) -> float | None:
-        return end[0] - start[0]
-
-    def wait(self, mark) -> None:
-        pass
-
-    def mark(self, mark) -> None:
-        pass
-
-    def passed(self, mark) -> bool:
-        return True
-
-    def finish(self, mark) -> None:
-        pass
-
-    def start_rows(self, channel, job) -> None:
-        channel.compute(job)
-
-    def mark_link(self, channel, waits: bool) -> None:
-        pass
-
-    def join_rows(self, channel) -> None:
-        pass
-
-    def attend(self, query, keys, values, scale):
-        scores = query.float() @ keys.float().transpose(-1, -2) * scale
-        return torch.softmax(scores, -1) @ values.float(), torch.logsumexp(scores, -1)
-
-    def synchronize(self) -> None:
-        pass
-
-    def capturing(self) -> bool:
-        return False

@@ -84,7 +84,9 @@ class KvLayer(DynamicLayer):
 
     def has_room(self, tokens: int) -> bool:
         """It is in HBM, with memory for so many."""
-        return all(part.given is None and part.has_room(tokens) for part in self._parts)
+        keys, values = self._parts
+        return keys.given is None and values.given is None and keys.has_room(tokens) \
+            and values.has_room(tokens)
 
     @property
     def hbm_bytes(self) -> int:

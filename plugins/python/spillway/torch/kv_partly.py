@@ -67,12 +67,13 @@ class Partly(torch.Tensor):
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunctionSubclass():
+            if function in _ABOUT:
+                return function(*args, **kwargs)
             if function is scaled_dot_product_attention:
                 found = _attend(*args, **kwargs)
                 if found is not None:
                     return found
-            if function not in _ABOUT:
-                args, kwargs = tree_map_only(Partly, _whole, (args, kwargs))
+            args, kwargs = tree_map_only(Partly, _whole, (args, kwargs))
             return function(*args, **kwargs)
 
 
@@ -85,21 +86,19 @@ _ABOUT = {getattr(torch.Tensor, name).__get__ for name in (
 
 
 def partly(keys: torch.Tensor, values: torch.Tensor, use: Use | InHbm) -> tuple[Partly, Partly]:
-    found = keys.as_subclass(Partly), values.as_subclass(Partly)
-    for tensor, is_keys in zip(found, (True, False)):
-        tensor.use, tensor.is_keys = use, is_keys
-    return found
+    keys, values = keys.as_subclass(Partly), values.as_subclass(Partly)
+    keys.use, keys.is_keys = use, True
+    values.use, values.is_keys = use, False
+    return keys, values
 
 
 def in_hbm(found: tuple, layer, tiers) -> tuple:
     """Keys and values of a layer in HBM, as they are where nothing is the CPU's: of the model, or
     of its first layers."""
-    if not takes_layer(layer):
-        return found
     streamer, attention = tiers.streamer(), tiers.cpu_attention
     shared = streamer is not None and streamer.cpu_rows is not None and not layer.leads() \
         or attention is not None and attention.is_beside(layer)
-    return partly(*found, tiers.in_hbm) if shared else found
+    return partly(*found, tiers.in_hbm) if shared and takes_layer(layer) else found
 
 
 def _whole(tensor: Partly) -> torch.Tensor:

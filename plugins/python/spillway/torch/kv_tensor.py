@@ -114,8 +114,13 @@ class KvTensor:
 
     def fits(self, states: torch.Tensor) -> bool:
         """They can follow what is there."""
-        return self.shape is None or states.dtype == self.dtype and self.shape == torch.Size(
-            (states.shape[0], states.shape[1], states.shape[3]))
+        if self.length == 0:
+            return True
+        (batch, heads, _, dim), given = states.shape, self.given
+        if given is None:
+            return states.dtype is self.dtype and self.shape == (batch, heads, dim)
+        return given.dim() == 4 and given.dtype == states.dtype and given.device == states.device \
+            and given.shape[:2] == (batch, heads) and given.shape[3] == dim
 
     def tensor(self) -> torch.Tensor:
         """All of it on the device, [batch, heads, tokens, dim]; of the host's a copy."""

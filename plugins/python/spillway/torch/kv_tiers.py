@@ -59,11 +59,10 @@ class KvTiers:
         return device.type == self.device.device.type \
             and device.index in (None, self.device.device.index)
 
-    def fits(self, layer, *states: torch.Tensor) -> bool:
+    def fits(self, layer, keys: torch.Tensor, values: torch.Tensor) -> bool:
         """They can follow what the layer has."""
-        return all(part.length == 0 or (_like(part.given, new) if part.given is not None
-                                        else part.fits(new))
-                   for part, new in zip(layer.parts(), states))
+        own_keys, own_values = layer.parts()
+        return own_keys.fits(keys) and own_values.fits(values)
 
     def is_shared(self, memory: torch.Tensor, views: int = 0) -> bool:
         """Somebody has a view of it, beside so many."""
@@ -85,20 +84,22 @@ class KvTiers:
         """The keys and values of the layer with the new ones, [batch, heads, tokens, dim]. They may
         be read by what the current stream is given until the thread's next update."""
         with self.lock:
-            self.release()
+            if self.ring is not None:
+                self.ring.release()
+            group, more = layer.group, states[0].shape[-2]
             self._uses += 1
-            layer.group.used = self._uses
-            layer.group.by_one = states[0].shape[-2] == 1
-            self._groups.add(layer.group)
-            tokens = layer.length + states[0].shape[-2]
+            group.used = self._uses
+            group.by_one = more == 1
+            self._groups.add(group)
+            tokens = layer.length + more
             if layer.in_host and self._returns(layer):
                 self._bring_back(layer)
             if len(self._homed) or not layer.has_room(tokens):
                 self._take_in(layer, states, tokens)
             if layer.in_host:
                 return self._through_ring(layer, states, tokens)
-            found = tuple(part.append(new) for part, new in zip(layer.parts(), states))
-            return in_hbm(found, layer, self)
+            keys, values = layer.parts()
+            return in_hbm((keys.append(states[0]), values.append(states[1])), layer, self)
 
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""
@@ -290,9 +291,3 @@ class KvTiers:
 def _in_order_of_leaving(layers: list) -> list:
     """The first ones of it lie evenly among all, however many they are."""
     return [layers[at] for at in sorted(range(len(layers)), key=lambda at: at * GOLDEN % 1)]
-
-
-def _like(there: torch.Tensor, new: torch.Tensor) -> bool:
-    """They differ in the number of tokens only."""
-    return there.dim() == 4 and there.dtype == new.dtype and there.device == new.device \
-        and there.shape[:2] == new.shape[:2] and there.shape[3] == new.shape[3]

@@ -3,7 +3,9 @@ thread."""
 from __future__ import annotations
 
 import torch
-from torch.nn import Embedding, Linear, Module, Parameter
+from torch.compiler import is_compiling
+from torch.nn import Embedding, Linear, Module, Parameter, functional
+from torch.nn.modules import linear as torch_linear
 
 from spillway.torch.patches import Patches
 
@@ -20,16 +22,26 @@ def install(streamer, patches: Patches) -> None:
 
 
 def _forward(streamer, original):
+    order, is_torchs = streamer.order, _is_torchs(original)
+
     def forward(self, input):
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return original(self, input)
         weight = self.weight
-        if streamer.order.learning:
-            streamer.order.note(self)
-        if not hasattr(weight, "spillway_weight"):
-            return original(self, input)
-        return streamer.linear(input, weight, self.bias)
+        if order.learning:
+            order.note(self)
+        if hasattr(weight, "spillway_weight"):
+            return streamer.linear(input, weight, self.bias)
+        if is_torchs:  # what it does; it would ask the module for the weight once more
+            return functional.linear(input, weight, self.bias)
+        return original(self, input)
     return forward
+
+
+def _is_torchs(forward) -> bool:
+    """Nobody else has taken its place."""
+    code = getattr(forward, "__code__", None)
+    return code is not None and code.co_filename == torch_linear.__file__
 
 
 def _make_linear(streamer, original):

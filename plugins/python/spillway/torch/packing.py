@@ -48,9 +48,9 @@ class Copy:
         self._device = packing.device
         self._process = os.getpid()
 
-    def start(self, elements: int, address: int, stream: int) -> None:
-        """On a GPU: the first elements are there for what the stream is given afterwards."""
-        self._unpacker.start(self._packed, elements, address, stream)
+    def start(self, elements: int, address: int, stream: int, after=(), done=None) -> None:
+        """On a GPU: packed.Unpacker.start()."""
+        self._unpacker.start(self._packed, elements, address, stream, after, done)
 
     def __del__(self):
         if os.getpid() != self._process:

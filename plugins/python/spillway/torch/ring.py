@@ -13,67 +13,18 @@ from __future__ import annotations
 import bisect
 import threading
 import weakref
-from dataclasses import dataclass
 
 import torch
 
 from spillway.torch import compat
 from spillway.torch.history import Ahead, History
 from spillway.torch.measures import CopyTimes, Passes
+from spillway.torch.slots import Counts, Here, Lease, Slot, Views
 from spillway.torch.weight import Weight, nothing
 
 MOST_AHEAD = 32  # weights; finding them costs time at each use
 MOST_USES_AHEAD = 3 * MOST_AHEAD  # a backward pass uses them up to three times
 KEEPING_UP = 0.95  # of a pass: where the link is what takes longest it copies for more of it
-
-
-class _Slot:
-    """Bytes `begin` to `end` of the ring, and what was last copied there. Made over for other bytes
-    and weights, as marks take time to make."""
-
-    def __init__(self, device):
-        self.ready = device.new_mark()
-        self.free = {}  # by stream: the end of the last use there
-        self._marks = {}  # by stream, for that
-
-    def hold(self, begin: int, end: int) -> None:
-        """Nothing yet."""
-        self.begin, self.end = begin, end
-        self.holds = nothing  # weak: a weight that is gone leaves its slot
-        self.tensor = None  # what it holds
-        self.key = 0  # the id of that weight
-        self.version = -1  # of the weight when it was copied
-        self.rows = 0  # of the weight, the first ones
-        self.users = 0
-        self.sample = None  # of the copy that filled it, where that is timed
-        self.free.clear()
-
-    def mark_free(self, device) -> None:
-        stream = device.stream()
-        mark = self._marks.get(stream)
-        if mark is None:
-            mark = self._marks[stream] = device.new_mark()
-        self.free[stream] = mark
-        device.mark(mark)
-
-
-@dataclass
-class Lease:
-    """A weight that somebody uses: `tensor` in its slot, or at home where it got none."""
-    weight: Weight
-    slot: _Slot | None
-    tensor: torch.Tensor
-    part: bool = False
-    packed: bool = True
-
-
-@dataclass
-class Counts:
-    hits: int = 0  # the copy had been started before it was asked for
-    misses: int = 0
-    in_place: int = 0  # of the misses: there was no slot
-    bytes: int = 0  # copied, or read by what unpacks
-    plain_bytes: int = 0  # the same, were nothing packed
 
 
 class Ring:
@@ -84,17 +35,19 @@ class Ring:
         self.slot_bytes = -(-slot_bytes // device.alignment) * device.alignment
         self.size_bytes = slots * device.slot_bytes(self.slot_bytes)
         self._device = device
-        self._changed = threading.Condition()  # and the lock; told when a slot gets free
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)  # told when a slot gets free
+        self._waiting = 0  # threads, for that
         with torch.inference_mode(False):  # else it could be written in inference mode only
             self._memory = device.ring_memory(self.size_bytes)
-            self._typed = {}  # the same memory, by dtype
+        self._views = Views(self._memory)
         self._slots = []  # in the order of their bytes, none over another
         self._spare = []  # slots that are nowhere
         self._places = {}  # by the id of a weight: its slot
         self._next = 0  # byte at which the next slot begins
         self._made, self._written = device.new_mark(), device.new_mark()
         device.mark(self._made)  # torch may have taken the memory from work under way
-        self._here = threading.local()  # of this thread: its history, and slots it holds
+        self._here = Here()
         self._recent = History()  # the one that was added to last
         self.counts = Counts()
         self.times = CopyTimes(device)
@@ -111,28 +64,29 @@ class Ring:
         the device what to compute; who holds one already never waits, and reads the weight at home.
         OSError where the home is a file that cannot be read; the next fetch tries again.
         """
-        with self._changed:
+        here, counts = self._here, self.counts
+        with self._lock:
             history = self._history()
             history.add(weight)
             if not compat.in_backward():
-                self.passes.note(weight, self.counts.bytes, self.counts.plain_bytes)
+                self.passes.note(weight, counts.bytes, counts.plain_bytes)
             slot = self._find(weight, part)
             if slot is not None:
-                self.counts.hits += 1
+                counts.hits += 1
             else:
-                self.counts.misses += 1
+                counts.misses += 1
                 history.ahead.clear()
                 slot = self._load(weight, part, packed, asked=True)
-            held = getattr(self._here, "held", 0)
-            while slot is None and held == 0:
-                self._changed.wait()
-                slot = self._find(weight, part) or self._load(weight, part, packed, asked=True)
-            if slot is None:
-                self.counts.in_place += 1
-                return Lease(weight, None, weight.rows(part))
+                while slot is None and here.held == 0:
+                    self._wait_for_slot()
+                    slot = self._find(weight, part) or self._load(weight, part, packed, asked=True)
+                if slot is None:
+                    counts.in_place += 1
+                    return Lease(weight, None, weight.rows(part))
             slot.users += 1
-            self._here.held = held + 1
-            self.times.use(slot.sample)
+            here.held += 1
+            if slot.sample is not None:
+                self.times.use(slot.sample)
         try:
             self._wait(slot, tell)  # without the lock: a disk takes its time
         except OSError:
@@ -142,7 +96,12 @@ class Ring:
         tensor = slot.tensor if slot.rows == rows else slot.tensor[:rows]
         return Lease(weight, slot, tensor, part, packed)
 
-    def _wait(self, slot: _Slot, tell) -> None:
+    def _wait_for_slot(self) -> None:
+        self._waiting += 1
+        self._changed.wait()
+        self._waiting -= 1
+
+    def _wait(self, slot: Slot, tell) -> None:
         if tell is None:
             self._device.wait(slot.ready)
         elif not self._device.passed(slot.ready):
@@ -152,18 +111,20 @@ class Ring:
 
     def release(self, lease: Lease) -> None:
         """The current stream has been given all that reads it. Starts what comes next."""
-        if lease.slot is None:
+        slot = lease.slot
+        if slot is None:
             return
-        with self._changed:
-            lease.slot.users -= 1
+        with self._lock:
+            slot.users -= 1
             self._here.held -= 1
-            lease.slot.mark_free(self._device)
+            slot.mark_free(self._device)
             self._look_ahead(lease.part, lease.packed)
-            self._changed.notify()
+            if self._waiting:
+                self._changed.notify()
 
     def keeps_up(self) -> bool:
         """Passes like the last ones take longer than copies of all weights as they are would."""
-        with self._changed:
+        with self._lock:
             known, keeps_up = self._kept_up
             if known != self.passes.count:
                 seconds, rate = self.passes.seconds(), self.times.bytes_per_second()
@@ -172,9 +133,9 @@ class Ring:
                 self._kept_up = self.passes.count, keeps_up
             return keeps_up
 
-    def _give_up(self, slot: _Slot) -> None:
+    def _give_up(self, slot: Slot) -> None:
         """What was to come did not."""
-        with self._changed:
+        with self._lock:
             slot.holds = nothing
             slot.users -= 1
             self._here.held -= 1
@@ -183,8 +144,6 @@ class Ring:
     def _history(self) -> History:
         """Of this thread. Threads of autograd's go on with the one that a forward pass has left."""
         if not compat.in_backward():
-            if not hasattr(self._here, "history"):
-                self._here.history = History()
             self._recent = self._here.history
         return self._recent
 
@@ -221,13 +180,13 @@ class Ring:
         weight = use()
         return weight is None or not weight.count(part) or self._find(weight, part) is not None
 
-    def _find(self, weight: Weight, part: bool) -> _Slot | None:
+    def _find(self, weight: Weight, part: bool) -> Slot | None:
         slot = self._places.get(id(weight))
         found = slot and slot.holds() is weight and slot.version == weight.version
         return slot if found and slot.rows >= weight.count(part) else None
 
     def _load(self, weight: Weight, part: bool, packed: bool, keep=(),
-              asked=False) -> _Slot | None:
+              asked=False) -> Slot | None:
         """Over the oldest slots; None where they are in use or to be kept (weak references)."""
         after = [] if self._made is None else [self._made]
         rows = weight.rows(part)
@@ -247,7 +206,7 @@ class Ring:
         slot.sample = self.times.begin(link_bytes)
         if asked:
             self.times.ask(slot.sample)
-        slot.tensor = self._view(slot.begin, rows)
+        slot.tensor = self._views.at(slot.begin + self._device.slot_lead(rows), rows)
         if copy is None:
             self._device.copy(slot.tensor, rows, after, slot.ready, slot.sample)
         else:
@@ -260,17 +219,7 @@ class Ring:
         self.counts.plain_bytes += size_bytes
         return slot
 
-    def _view(self, begin: int, home: torch.Tensor) -> torch.Tensor:
-        """Of the ring's memory from a byte on, for a copy of this home."""
-        dtype = home.dtype
-        typed = self._typed.get(dtype)
-        if typed is None:
-            with torch.inference_mode(False):
-                typed = self._typed[dtype] = self._memory.view(dtype)
-        begin += self._memory.storage_offset() + self._device.slot_lead(home)
-        return typed.as_strided(home.shape, home.stride(), begin // home.itemsize)
-
-    def _take(self, size_bytes: int, keep, after: list) -> _Slot | None:
+    def _take(self, size_bytes: int, keep, after: list) -> Slot | None:
         """A slot of that size, in the place of those that are there. `after` gets the marks of
         their last uses. (A slot that is taken in part only leaves bytes without marks: what comes
         there comes after all the same, as copies run one after the other, or are dropped.)"""
@@ -293,7 +242,7 @@ class Ring:
             if self._places.get(slot.key) is slot:
                 del self._places[slot.key]
         self._spare += there
-        taken = self._spare.pop() if self._spare else _Slot(self._device)
+        taken = self._spare.pop() if self._spare else Slot(self._device)
         taken.hold(begin, end)
         bisect.insort(self._slots, taken, key=lambda slot: slot.begin)
         self._next = end

@@ -25,6 +25,9 @@ class Weight:
         # What `.data` of the parameter is a view of. Torch counts writes through `.data` apart from
         # those to the parameter; as it is always this one, both counters are known here.
         self.alias = home.data
+        # As they were asked for once: a home stays as it is.
+        self.address = address_of(home)
+        self.dtype, self.shape, self.stride = home.dtype, home.shape, home.stride()
         self.size_bytes = home.numel() * home.element_size()
         self.row_count = len(home)
         self.row_bytes = self.size_bytes // self.row_count
@@ -33,7 +36,7 @@ class Weight:
         self.packed = None  # a packed copy (packing.py)
         self.uses_until_packing = self.patience = 1
         self.gpu_rows = None  # where the CPU computes the rows from there on (cpu_rows.py)
-        self.jobs = {}  # the CPU's, by the rows and the number of tokens
+        self.products = {}  # the CPU's, by the lane and the shape of x
         self._sharers = sharers
         sharers.add(self)
 
@@ -48,7 +51,8 @@ class Weight:
 
     def rows(self, part: bool) -> torch.Tensor:
         """All of it; `part`: without the rows that the CPU computes."""
-        return self.home[:self.gpu_rows] if part and self.gpu_rows is not None else self.home
+        count = self.count(part)
+        return self.home if count == self.row_count else self.home[:count]
 
     def alone(self) -> bool:
         """Nobody else can write the bytes without being counted here."""
@@ -56,9 +60,8 @@ class Weight:
 
     def is_of(self, parameter: torch.Tensor) -> bool:
         """The parameter still has its bytes here."""
-        home = self.home
-        return (address_of(parameter) == address_of(home) and parameter.shape == home.shape
-                and parameter.dtype == home.dtype and parameter.stride() == home.stride())
+        return (address_of(parameter) == self.address and parameter.shape == self.shape
+                and parameter.dtype is self.dtype and parameter.stride() == self.stride)
 
 
 def weight_of(parameter: torch.Tensor) -> Weight | None:
