@@ -64,7 +64,7 @@ Result<SpelledCut> find_spelled_cut(std::string_view name) {
   const auto found = std::ranges::find(kCuts, name, &SpelledCut::name);
   if (found != kCuts.end()) return *found;
   return fail(ErrorCode::kBadFile, "the tokenizer cuts text as {} does; converted are {}",
-              quoted(name), spelled_cut_names());
+              in_quotes(name), spelled_cut_names());
 }
 
 std::span<const SpelledCut> spelled_cuts() {
