@@ -21,7 +21,7 @@ from pathlib import Path
 import house
 
 PASSED = house.ROOT / ".cache" / "tidy"
-DATABASE = house.ROOT / "build" / "dev" / "compile_commands.json"
+DATABASE = house.ROOT / "build" / "tidy" / "compile_commands.json"
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 ROOTS = ("src", "include", "tests")
 

@@ -20,7 +20,7 @@ struct DiskOptions {
 constexpr uint64_t kDefaultStaging = 16 * kMiB;
 constexpr uint64_t kLeastStaging = 256 * kKiB;
 
-std::string to_json(const DiskBound& disk) {
+std::string disk_json(const DiskBound& disk) {
   const nlohmann::ordered_json json = {{"bytes_per_second", disk.best().bytes_per_second},
                                        {"direct_bytes_per_second", disk.direct_rate()},
                                        {"buffered_bytes_per_second", disk.buffered_rate()},
@@ -50,7 +50,7 @@ Result<void> bench_disk(const DiskOptions& options) {
     SPILLWAY_TRY(disk.sweep());
     std::fprintf(stderr, "round %zu of %zu\n", i + 1, options.rounds);
   }
-  const std::string text = options.json ? to_json(disk) : table(disk);
+  const std::string text = options.json ? disk_json(disk) : table(disk);
   std::fputs(text.c_str(), stdout);
   return {};
 }

@@ -58,7 +58,7 @@ std::string line_of(const Figure& figure) {
   return text + (figure.note.empty() ? "\n" : "  " + figure.note + "\n");
 }
 
-nlohmann::ordered_json to_json(const Figure& figure) {
+nlohmann::ordered_json figure_json(const Figure& figure) {
   nlohmann::ordered_json json = {
       {"name", figure.name}, {"value", figure.value}, {"unit", figure.unit}};
   if (figure.bound > 0) {
@@ -86,7 +86,7 @@ Result<void> bench_memory(Flags flags) {
     if (is_left_out(part)) continue;
     SPILLWAY_ASSIGN(const std::vector<Figure> figures, part.measure(*bench));
     for (const Figure& figure : figures) {
-      json.push_back(to_json(figure));
+      json.push_back(figure_json(figure));
       // Long work shows how far it is.
       std::fputs(line_of(figure).c_str(), flags.json ? stderr : stdout);
       std::fflush(flags.json ? stderr : stdout);

@@ -17,7 +17,7 @@
 namespace spillway::cli {
 namespace {
 
-constexpr uint64_t kMostBuffer = kGiB;
+constexpr uint64_t kMostRateBuffer = kGiB;
 
 }  // namespace
 
@@ -68,7 +68,7 @@ Result<double> BenchRates::ring_rate() {
 
 Result<uint64_t> measuring_bytes(const platform::Platform& platform) {
   SPILLWAY_ASSIGN(const platform::HostMemory memory, platform.host_memory());
-  return std::min(kMostBuffer, memory.free_bytes() / 2);
+  return std::min(kMostRateBuffer, memory.free_bytes() / 2);
 }
 
 // As many bytes as a token touches: caches then hold as much of the buffer as of the weights.

@@ -22,7 +22,7 @@ struct ChatOptions {
 };
 
 // Positions, unless --context says otherwise or the model has fewer.
-constexpr size_t kDefaultContext = 4096;
+constexpr size_t kChatContext = 4096;
 // The context is halved down to this where the budget has no room for more.
 constexpr size_t kLeastContext = 256;
 // Of the context: kept free for an answer when old messages are dropped.
@@ -223,7 +223,7 @@ Result<std::unique_ptr<Answerer>> load(const ChatOptions& options) {
   SPILLWAY_TRY(chat_prompt(session.model, std::vector<ChatMessage>{{"user", "x"}}));
   size_t context = session.context_limit(options.model);
   const bool asked = options.model.context > 0;
-  if (!asked) context = std::min(context, kDefaultContext);
+  if (!asked) context = std::min(context, kChatContext);
   SPILLWAY_ASSIGN(auto answerer, Answerer::load(std::move(session), options.model, options.answer,
                                                 {.run = {.prompt_tokens = context},
                                                  .least_positions = asked ? 0 : kLeastContext}));

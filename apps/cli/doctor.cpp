@@ -26,7 +26,7 @@ Result<machine::Facts> gather() {
   return facts;
 }
 
-nlohmann::ordered_json to_json(const std::vector<Finding>& findings) {
+nlohmann::ordered_json findings_json(const std::vector<Finding>& findings) {
   auto list = nlohmann::ordered_json::array();
   for (const Finding& finding : findings) {
     list.push_back({{"name", finding.name},
@@ -38,7 +38,7 @@ nlohmann::ordered_json to_json(const std::vector<Finding>& findings) {
   return {{"findings", list}};
 }
 
-std::string describe(const std::vector<Finding>& findings) {
+std::string describe_findings(const std::vector<Finding>& findings) {
   if (findings.empty()) return "nothing on this machine hurts\n";
   std::string text;
   for (const Finding& finding : findings) {
@@ -52,7 +52,8 @@ std::string describe(const std::vector<Finding>& findings) {
 Result<void> examine(bool json) {
   SPILLWAY_ASSIGN(const machine::Facts facts, gather());
   const std::vector<Finding> findings = machine::diagnose(facts);
-  const std::string text = json ? to_json(findings).dump(2) + "\n" : describe(findings);
+  const std::string text =
+      json ? findings_json(findings).dump(2) + "\n" : describe_findings(findings);
   std::fputs(text.c_str(), stdout);
   return {};
 }

@@ -30,7 +30,7 @@ std::string describe_node(const platform::GpuInfo& gpu) {
   return text;
 }
 
-std::string describe(const platform::GpuInfo& gpu) {
+std::string describe_gpu(const platform::GpuInfo& gpu) {
   std::string text = fmt::format("GPU {}: {}, {}, compute capability {}.{}, {} multiprocessors\n",
                                  gpu.ordinal, gpu.name, format_size(gpu.total_bytes),
                                  gpu.compute_major, gpu.compute_minor, gpu.multiprocessors);
@@ -49,7 +49,7 @@ nlohmann::ordered_json node_json(int node) {
   return node < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(node);
 }
 
-nlohmann::ordered_json to_json(const platform::GpuInfo& gpu) {
+nlohmann::ordered_json gpu_json(const platform::GpuInfo& gpu) {
   return {{"ordinal", gpu.ordinal},
           {"name", gpu.name},
           {"total_bytes", gpu.total_bytes},
@@ -77,7 +77,7 @@ Gpus ask_gpus() {
 std::string describe(const Gpus& gpus) {
   std::string text;
   for (const auto& gpu : gpus.infos) {
-    text += gpu ? describe(*gpu) : fmt::format("GPU: {}\n", gpu.error().message);
+    text += gpu ? describe_gpu(*gpu) : fmt::format("GPU: {}\n", gpu.error().message);
   }
   return gpus.why_none.empty() ? text : fmt::format("GPUs: none ({})\n", gpus.why_none);
 }
@@ -85,7 +85,7 @@ std::string describe(const Gpus& gpus) {
 nlohmann::ordered_json to_json(const Gpus& gpus) {
   auto json = nlohmann::ordered_json::array();
   for (const auto& gpu : gpus.infos) {
-    json.push_back(gpu ? to_json(*gpu) : nlohmann::ordered_json({{"error", gpu.error().message}}));
+    json.push_back(gpu ? gpu_json(*gpu) : nlohmann::ordered_json({{"error", gpu.error().message}}));
   }
   return json;
 }

@@ -50,7 +50,7 @@ ordered_json value_json(const formats::GgufValue& value) {
       value);
 }
 
-ordered_json to_json(const formats::GgufFile& file, const platform::FileInfo& info) {
+ordered_json file_json(const formats::GgufFile& file, const platform::FileInfo& info) {
   ordered_json json = {{"path", info.path},
                        {"size_bytes", info.size_bytes},
                        {"version", file.version()},
@@ -74,7 +74,7 @@ std::string dump(const ordered_json& json, int indent, bool ascii_only) {
   return json.dump(indent, ' ', ascii_only, ordered_json::error_handler_t::replace);
 }
 
-std::string describe(const formats::GgufFile& file, const platform::FileInfo& info) {
+std::string describe_file(const formats::GgufFile& file, const platform::FileInfo& info) {
   std::string text =
       fmt::format("{}: GGUF version {}, {}, {} tensors, alignment {}, data from {}\n\n", info.path,
                   file.version(), format_size(info.size_bytes), file.tensors().size(),
@@ -114,7 +114,7 @@ ordered_json folder_json(const formats::SafetensorsFolder& weights, const std::s
   return json;
 }
 
-std::string describe(const ordered_json& folder) {
+std::string describe_folder(const ordered_json& folder) {
   uint64_t bytes = 0;
   for (const auto& file : folder["files"]) bytes += file["size_bytes"].get<uint64_t>();
   std::string text = fmt::format("{}: Hugging Face folder, {} in {} files, {} tensors\n\n",
@@ -142,7 +142,7 @@ Result<void> inspect_folder(platform::Platform& platform, const InspectOptions& 
   }
   SPILLWAY_ASSIGN(const auto weights, formats::SafetensorsFolder::open(platform, options.model));
   const ordered_json json = folder_json(weights, options.model, config);
-  const std::string shown = options.json ? dump(json, 2, false) + "\n" : describe(json);
+  const std::string shown = options.json ? dump(json, 2, false) + "\n" : describe_folder(json);
   std::fwrite(shown.data(), 1, shown.size(), stdout);
   return {};
 }
@@ -153,8 +153,8 @@ Result<void> inspect(const InspectOptions& options) {
   SPILLWAY_ASSIGN(const auto file, platform->open(options.model, {}));
   auto header = formats::GgufFile::parse(*file);
   if (!header) return fail_within(options.model, header.error());
-  const std::string text = options.json ? dump(to_json(*header, file->info()), 2, false) + "\n"
-                                        : describe(*header, file->info());
+  const std::string text = options.json ? dump(file_json(*header, file->info()), 2, false) + "\n"
+                                        : describe_file(*header, file->info());
   std::fwrite(text.data(), 1, text.size(), stdout);
   return {};
 }

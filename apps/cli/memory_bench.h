@@ -6,11 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "base/units.h"
 #include "platform/gpu.h"
 #include "platform/platform.h"
 #include "spillway/memory.h"
 
 namespace spillway::cli {
+
+inline constexpr size_t kExtent = 32 * kMiB;  // of the regions that are measured
 
 // What was measured, and against what.
 struct Figure {

@@ -15,7 +15,6 @@ namespace {
 
 using memory::Tier;
 
-constexpr size_t kExtent = 32 * kMiB;
 constexpr size_t kSource = 256 * kMiB;  // beyond the caches
 // Extents that are made in one call: the driver takes a millisecond longer for it while a copy
 // runs.

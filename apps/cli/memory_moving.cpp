@@ -12,7 +12,6 @@ namespace {
 
 using memory::Tier;
 
-constexpr size_t kExtent = 32 * kMiB;
 constexpr size_t kMostExtentsAtOnce = 8;
 constexpr uint64_t kSeed = 42;
 

@@ -16,7 +16,6 @@ namespace {
 
 using memory::Tier;
 
-constexpr size_t kExtent = 32 * kMiB;
 constexpr size_t kLive = 256;  // blocks of an allocator at once
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr uint64_t kMostShardBytes = 5'000'000'000;  // as transformers cuts the
 constexpr std::string_view kRopeFactors = "rope_freqs.weight";
 
 // Follows from the configuration.
-bool is_derived(std::string_view name) {
+bool is_rope_factors(std::string_view name) {
   return name == kRopeFactors || name.starts_with("rope_factors_");
 }
 
@@ -95,7 +95,7 @@ Result<std::vector<FolderDraft::Shard>> cut_into_shards(const platform::File& fi
   std::vector<FolderDraft::Shard> shards(1);
   uint64_t bytes = 0;
   for (const GgufTensor& tensor : source.tensors()) {
-    if (is_derived(tensor.name)) continue;
+    if (is_rope_factors(tensor.name)) continue;
     const auto name = model::huggingface_tensor_name(*config.architecture, tensor.name);
     if (!name) {
       return fail(ErrorCode::kBadFile, "the tensor {} has no place in a folder", tensor.name);

@@ -82,7 +82,7 @@ Result<GgufShards> open_gguf(platform::Platform& platform, const std::string& pa
   const auto positions = formats::positions_by_name(tensors);
   if (const auto twice = formats::name_used_twice(tensors, positions)) {
     return fail(ErrorCode::kBadFile, "{}: two of its {} files hold a tensor {}", path, *count,
-                formats::quoted(*twice));
+                formats::in_quotes(*twice));
   }
   platform::JoinedFile joined = platform::join_files(path, std::move(files));
   for (size_t i = 0; i < tensors.size(); ++i) tensors[i].offset += joined.offsets[part_of[i]];

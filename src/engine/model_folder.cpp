@@ -78,7 +78,7 @@ Result<std::vector<formats::FolderTensor>> tensors_by_gguf_name(
     auto name = model::gguf_tensor_name(architecture, stored.tensor.name);
     if (!name) {
       return fail(ErrorCode::kBadFile, "the tensor {} is none that a model of type '{}' has",
-                  formats::quoted(stored.tensor.name), architecture.model_type);
+                  formats::in_quotes(stored.tensor.name), architecture.model_type);
     }
     tensors.push_back(stored);
     tensors.back().tensor.name = *std::move(name);

@@ -4,22 +4,23 @@
 #include <optional>
 
 #include "formats/grammar.h"
+#include "formats/text_cursor.h"
 #include "formats/tokenizer_utf8.h"
 
 namespace spillway::formats {
 namespace {
 
-constexpr size_t kMostDepth = 64;       // of parentheses
-constexpr size_t kMostRepetitions = 4;  // of one item: x*?+
+constexpr size_t kMostParentheses = 64;  // of parentheses
+constexpr size_t kMostRepetitions = 4;   // of one item: x*?+
 
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_';
 }
 
-class GbnfParser {
+class GbnfParser : TextCursor {
  public:
-  explicit GbnfParser(std::string_view text) : text_(text) {}
+  using TextCursor::TextCursor;
 
   Result<Rules> parse() {
     skip_blanks(true);
@@ -37,12 +38,6 @@ class GbnfParser {
                 fmt::format(format, std::forward<Arguments>(arguments)...));
   }
 
-  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  bool take(std::string_view word) {
-    if (!text_.substr(at_).starts_with(word)) return false;
-    at_ += word.size();
-    return true;
-  }
   std::string here() const {
     if (at_ >= text_.size()) return "the end";
     if (peek() == '\n' || peek() == '\r') return "the end of the line";
@@ -112,7 +107,8 @@ class GbnfParser {
     if (peek() == '<' || peek() == '!')
       return wrong("tokens (<…>) are not supported; write their text");
     if (!take("(")) return std::optional<Expression>();
-    if (depth == kMostDepth) return wrong("more than {} nested parentheses", kMostDepth);
+    if (depth == kMostParentheses)
+      return wrong("more than {} nested parentheses", kMostParentheses);
     SPILLWAY_ASSIGN(Expression group, parse_choice(depth + 1));
     if (!take(")")) return wrong("')' is expected, not {}", here());
     return group;
@@ -243,8 +239,6 @@ class GbnfParser {
     return value;
   }
 
-  std::string_view text_;
-  size_t at_ = 0;
   Rules rules_;
 };
 

@@ -13,9 +13,9 @@
 namespace spillway::formats {
 namespace {
 
-constexpr uint32_t kMagic = 0x46554747;   // "GGUF"
-constexpr uint64_t kMaxKeyBytes = 65535;  // by the specification
-constexpr uint64_t kMaxNameBytes = 64;    // by the specification
+constexpr uint32_t kGgufMagic = 0x46554747;  // "GGUF"
+constexpr uint64_t kMaxKeyBytes = 65535;     // by the specification
+constexpr uint64_t kMaxNameBytes = 64;       // by the specification
 constexpr uint32_t kMaxDimensions = 4;
 constexpr uint64_t kMaxAlignment = 1 << 20;
 constexpr uint64_t kDefaultAlignment = 32;
@@ -45,15 +45,15 @@ class GgufParser {
  private:
   Result<void> read_version() {
     SPILLWAY_ASSIGN(const uint32_t magic, reader_.read_number<uint32_t>("magic"));
-    if (magic != kMagic && magic != __builtin_bswap32(kMagic)) {
+    if (magic != kGgufMagic && magic != __builtin_bswap32(kGgufMagic)) {
       const auto begin = std::bit_cast<std::array<char, sizeof magic>>(magic);
       return fail(ErrorCode::kBadFile, "this is no GGUF file: it begins with {}, not with 'GGUF'",
-                  quoted({begin.data(), begin.size()}));
+                  in_quotes({begin.data(), begin.size()}));
     }
     SPILLWAY_ASSIGN(file_.version_, reader_.read_number<uint32_t>("version"));
     // Big-endian writers leave the magic as it is, or swap it as well.
     const uint32_t swapped = __builtin_bswap32(file_.version_);
-    if (magic != kMagic || (swapped >= 1 && swapped <= 3)) {
+    if (magic != kGgufMagic || (swapped >= 1 && swapped <= 3)) {
       return fail(ErrorCode::kBadFile,
                   "this is a big-endian GGUF file; only little-endian ones are supported. Convert "
                   "the model again without --bigendian");
@@ -80,13 +80,13 @@ class GgufParser {
     for (uint64_t i = 0; i < count; ++i) {
       SPILLWAY_ASSIGN(std::string key, values_.read_string("key length", 1, kMaxKeyBytes));
       auto value = read_value();
-      if (!value) return fail_within(quoted(key), std::move(value).error());
+      if (!value) return fail_within(in_quotes(key), std::move(value).error());
       file_.metadata_.emplace_back(std::move(key), *std::move(value));
       file_.pair_ends_.push_back(reader_.position());
     }
     file_.metadata_by_key_ = positions_by_name(file_.metadata_);
     if (const auto twice = name_used_twice(file_.metadata_, file_.metadata_by_key_)) {
-      return fail(ErrorCode::kBadFile, "the key {} occurs twice", quoted(*twice));
+      return fail(ErrorCode::kBadFile, "the key {} occurs twice", in_quotes(*twice));
     }
     return {};
   }
@@ -114,12 +114,12 @@ class GgufParser {
       GgufTensor tensor;
       SPILLWAY_ASSIGN(tensor.name, values_.read_string("tensor name length", 1, kMaxNameBytes));
       auto read = read_shape(tensor);
-      if (!read) return fail_within("tensor " + quoted(tensor.name), std::move(read).error());
+      if (!read) return fail_within("tensor " + in_quotes(tensor.name), std::move(read).error());
       file_.tensors_.push_back(std::move(tensor));
     }
     file_.tensors_by_name_ = positions_by_name(file_.tensors_);
     if (const auto twice = name_used_twice(file_.tensors_, file_.tensors_by_name_)) {
-      return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", quoted(*twice));
+      return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", in_quotes(*twice));
     }
     return {};
   }
@@ -189,7 +189,7 @@ class GgufParser {
         return fail(ErrorCode::kBadFile,
                     "tensor {}: its {} bytes at offset {} reach past the end of the file's {} "
                     "bytes of data; is the download complete?",
-                    quoted(tensor.name), tensor.size_bytes, tensor.offset, data_bytes);
+                    in_quotes(tensor.name), tensor.size_bytes, tensor.offset, data_bytes);
       }
       tensor.offset += file_.data_offset_;
     }
@@ -208,7 +208,7 @@ class GgufParser {
         return fail(ErrorCode::kBadFile,
                     "the tensors {} and {} overlap: {} bytes at offset {} of the file reach into "
                     "offset {}",
-                    quoted(before.name), quoted(after.name), before.size_bytes, before.offset,
+                    in_quotes(before.name), in_quotes(after.name), before.size_bytes, before.offset,
                     after.offset);
       }
     }

@@ -12,7 +12,7 @@ constexpr size_t kQuotedBytes = 80;
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return fmt::format("'{}{}'", printable(text.substr(0, kQuotedBytes)),
                      text.size() > kQuotedBytes ? "…" : "");
 }

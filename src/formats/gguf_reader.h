@@ -20,7 +20,7 @@ namespace spillway::formats {
 static_assert(std::endian::native == std::endian::little, "GGUF is read without byte swaps");
 
 // Untrusted text for an error message: printable ASCII in quotes, the rest escaped, long text cut.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 class GgufReader {
  public:

@@ -16,21 +16,17 @@ Expression digits(size_t least, size_t most) {
   return Expression::repeat(Expression::one_of({{'0', '9'}}), least, most);
 }
 
-Expression text(std::string_view bytes) {
-  return Expression::literal(bytes);
-}
-
 Expression whole_number() {
-  return Expression::choice({text("0"), Expression::sequence({Expression::one_of({{'1', '9'}}),
-                                                              digits(0, kMostDigits - 1)})});
+  return Expression::choice({json_text("0"), Expression::sequence({Expression::one_of({{'1', '9'}}),
+                                                                   digits(0, kMostDigits - 1)})});
 }
 
 Expression integer() {
-  return Expression::sequence({Expression::optional(text("-")), whole_number()});
+  return Expression::sequence({Expression::optional(json_text("-")), whole_number()});
 }
 
 Expression number() {
-  Expression fraction = Expression::sequence({text("."), digits(1, kMostDigits)});
+  Expression fraction = Expression::sequence({json_text("."), digits(1, kMostDigits)});
   Expression exponent =
       Expression::sequence({Expression::one_of({{'E', 'E'}, {'e', 'e'}}),
                             Expression::optional(Expression::one_of({{'+', '+'}, {'-', '-'}})),
@@ -43,9 +39,9 @@ Expression number() {
 Expression list(std::string_view open, const Expression& part, std::string_view close) {
   Expression more =
       Expression::repeat(Expression::sequence({json_mark(","), part}), 0, Expression::kUnbounded);
-  return Expression::sequence({text(open), json_space(),
+  return Expression::sequence({json_text(open), json_space(),
                                Expression::optional(Expression::sequence({part, std::move(more)})),
-                               json_space(), text(close)});
+                               json_space(), json_text(close)});
 }
 
 Expression hex(size_t count) {
@@ -61,9 +57,9 @@ Expression two_digits(std::string_view first, std::string_view second) {
 
 // Days that every month has, and 29 to 31 for some: not which.
 Expression date() {
-  return Expression::sequence({digits(4, 4), text("-"),
+  return Expression::sequence({digits(4, 4), json_text("-"),
                                Expression::choice({two_digits("00", "19"), two_digits("11", "02")}),
-                               text("-"),
+                               json_text("-"),
                                Expression::choice({two_digits("00", "19"), two_digits("11", "09"),
                                                    two_digits("22", "08")})});
 }
@@ -71,12 +67,12 @@ Expression date() {
 Expression time() {
   const Expression hour = Expression::choice({two_digits("01", "09"), two_digits("22", "03")});
   const Expression minute = two_digits("05", "09");
-  Expression zone =
-      Expression::sequence({Expression::one_of({{'+', '+'}, {'-', '-'}}), hour, text(":"), minute});
+  Expression zone = Expression::sequence(
+      {Expression::one_of({{'+', '+'}, {'-', '-'}}), hour, json_text(":"), minute});
   return Expression::sequence(
-      {hour, text(":"), minute, text(":"), minute,
-       Expression::optional(Expression::sequence({text("."), digits(1, 9)})),
-       Expression::choice({text("Z"), std::move(zone)})});
+      {hour, json_text(":"), minute, json_text(":"), minute,
+       Expression::optional(Expression::sequence({json_text("."), digits(1, 9)})),
+       Expression::choice({json_text("Z"), std::move(zone)})});
 }
 
 // Characters that JSON writes with a backslash and a letter.
@@ -94,21 +90,22 @@ Expression json_space() {
 }
 
 Expression json_mark(std::string_view mark) {
-  return Expression::sequence({text(mark), json_space()});
+  return Expression::sequence({json_text(mark), json_space()});
 }
 
 void add_json_rules(Rules& rules) {
   const Expression blanks =
       Expression::repeat(Expression::one_of({{'\t', '\t'}, {' ', ' '}}), 0, kMostBlanks);
   rules["space"] = Expression::choice(
-      {text(""), text(" "), Expression::sequence({Expression::repeat(text("\n"), 1, 2), blanks})});
+      {json_text(""), json_text(" "),
+       Expression::sequence({Expression::repeat(json_text("\n"), 1, 2), blanks})});
   rules["string"] = Expression::sequence(
-      {text("\""), Expression::repeat(json_any_character(), 0, Expression::kUnbounded),
-       text("\"")});
+      {json_text("\""), Expression::repeat(json_any_character(), 0, Expression::kUnbounded),
+       json_text("\"")});
   rules["number"] = number();
   rules["integer"] = integer();
-  rules["boolean"] = Expression::choice({text("true"), text("false")});
-  rules["null"] = text("null");
+  rules["boolean"] = Expression::choice({json_text("true"), json_text("false")});
+  rules["null"] = json_text("null");
   rules["array"] = list("[", Expression::rule("value"), "]");
   rules["object"] = list(
       "{",
@@ -127,7 +124,7 @@ Expression json_character(std::vector<CodePointRange> ranges) {
   std::vector<Expression> ways = {Expression::one_of(complement(std::move(outside)))};
   for (const auto& [character, escape] : kEscapes) {
     for (const CodePointRange& range : ranges) {
-      if (range.first <= character && character <= range.last) ways.push_back(text(escape));
+      if (range.first <= character && character <= range.last) ways.push_back(json_text(escape));
     }
   }
   return Expression::choice(std::move(ways));
@@ -140,18 +137,18 @@ Expression json_any_character() {
       {Expression::one_of({{'D', 'D'}, {'d', 'd'}}), Expression::one_of({{'0', '7'}}), hex(2)});
   Expression code = Expression::choice(
       {Expression::sequence({std::move(plain), hex(3)}), std::move(below_surrogates)});
-  return Expression::choice({json_character({{0, kLastCodePoint}}), text("\\/"),
-                             Expression::sequence({text("\\u"), std::move(code)})});
+  return Expression::choice({json_character({{0, kLastCodePoint}}), json_text("\\/"),
+                             Expression::sequence({json_text("\\u"), std::move(code)})});
 }
 
 std::optional<Expression> json_format(std::string_view format) {
   if (format == "date") return date();
   if (format == "time") return time();
-  if (format == "date-time") return Expression::sequence({date(), text("T"), time()});
+  if (format == "date-time") return Expression::sequence({date(), json_text("T"), time()});
   if (format != "uuid") return std::nullopt;
   std::vector<Expression> parts = {hex(8)};
   for (const size_t size : {4U, 4U, 4U, 12U}) {
-    parts.push_back(text("-"));
+    parts.push_back(json_text("-"));
     parts.push_back(hex(size));
   }
   return Expression::sequence(std::move(parts));
@@ -175,7 +172,7 @@ Expression other_than(const std::vector<std::string>& names, size_t prefix) {
   }
   std::vector<CodePointRange> excluded = kUnwritable;
   std::vector<Expression> ways;
-  if (!whole) ways.push_back(text(""));
+  if (!whole) ways.push_back(json_text(""));
   for (const auto& [character, longer] : by_next) {
     excluded.push_back({character, character});
     std::string bytes;
@@ -183,7 +180,7 @@ Expression other_than(const std::vector<std::string>& names, size_t prefix) {
     // So deep a name is not told from others that begin like it: they are left out.
     if (prefix < kMostNameDepth)
       ways.push_back(
-          Expression::sequence({text(bytes), other_than(longer, prefix + bytes.size())}));
+          Expression::sequence({json_text(bytes), other_than(longer, prefix + bytes.size())}));
   }
   ways.push_back(Expression::sequence({Expression::one_of(complement(std::move(excluded))), rest}));
   return Expression::choice(std::move(ways));

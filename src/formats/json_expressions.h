@@ -16,6 +16,9 @@ namespace spillway::formats {
 // JSON of any form, nested as deep as you like.
 void add_json_rules(Rules& rules);
 
+inline Expression json_text(std::string_view bytes) {
+  return Expression::literal(bytes);
+}
 Expression json_space();
 // A comma or a colon, and the blanks behind it.
 Expression json_mark(std::string_view mark);

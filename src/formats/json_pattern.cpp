@@ -1,11 +1,12 @@
 // json_pattern: regular expressions of JSON schemas.
 #include "formats/json_expressions.h"
+#include "formats/text_cursor.h"
 #include "formats/tokenizer_utf8.h"
 
 namespace spillway::formats {
 namespace {
 
-constexpr size_t kMostDepth = 32;  // of groups
+constexpr size_t kMostGroups = 32;  // of groups
 constexpr size_t kMostCount = 1 << 16;
 
 const std::vector<CodePointRange> kDigits = {{'0', '9'}};
@@ -15,9 +16,9 @@ const std::vector<CodePointRange> kBlank = {
     {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 const std::vector<CodePointRange> kLineEnds = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
 
-class PatternParser {
+class PatternParser : TextCursor {
  public:
-  explicit PatternParser(std::string_view pattern) : text_(pattern) {}
+  using TextCursor::TextCursor;
 
   Result<Expression> parse() {
     const bool from_begin = take("^");
@@ -42,19 +43,13 @@ class PatternParser {
     return fail(ErrorCode::kUsage, "the pattern '{}': {}", text_,
                 fmt::format(format, std::forward<Arguments>(arguments)...));
   }
-  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  bool take(std::string_view word) {
-    if (!text_.substr(at_).starts_with(word)) return false;
-    at_ += word.size();
-    return true;
-  }
   bool at_end() const {
     return at_ >= text_.size() || peek() == '|' || peek() == ')' ||
            (peek() == '$' && at_ + 1 == text_.size());
   }
 
   Result<Expression> parse_choice(size_t depth) {
-    if (depth > kMostDepth) return wrong("more than {} nested groups", kMostDepth);
+    if (depth > kMostGroups) return wrong("more than {} nested groups", kMostGroups);
     std::vector<Expression> ways;
     do {
       std::vector<Expression> parts;
@@ -192,8 +187,6 @@ class PatternParser {
     return Expression::repeat(std::move(part), least, most);
   }
 
-  std::string_view text_;
-  size_t at_ = 0;
   bool alternatives_ = false;
 };
 

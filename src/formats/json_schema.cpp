@@ -14,7 +14,7 @@ using Json = nlohmann::ordered_json;
 using Names = std::set<std::string_view>;
 
 constexpr int kMostJsonDepth = 256;
-constexpr size_t kMostDepth = 64;  // of schemas within schemas
+constexpr size_t kMostSchemas = 64;  // of schemas within schemas
 
 const Names kDescriptions = {"$schema",     "$id",      "$anchor",     "$comment",  "$defs",
                              "definitions", "title",    "description", "default",   "examples",
@@ -59,7 +59,8 @@ class SchemaConverter final : public SchemaVisitor {
   }
 
   Result<Expression> visit(const Json& schema, const std::string& place, size_t depth) override {
-    if (depth > kMostDepth) return wrong(place, "more than {} schemas within schemas", kMostDepth);
+    if (depth > kMostSchemas)
+      return wrong(place, "more than {} schemas within schemas", kMostSchemas);
     if (schema.is_boolean() && schema.get<bool>()) return Expression::rule("value");
     if (!schema.is_object())
       return wrong(place, "{} is no schema that allows anything", shown(schema));
@@ -173,8 +174,8 @@ class SchemaConverter final : public SchemaVisitor {
       return wrong(place, "\"$ref\": \"{}\" is no place in this document", reference);
     const auto [entry, added] = rules_.try_emplace(reference);
     if (added) {
-      if (++references_ > kMostDepth * kMostDepth) return wrong(place, "too many references");
-      if (nested_ > kMostDepth) return wrong(place, "references within references, too deep");
+      if (++references_ > kMostSchemas * kMostSchemas) return wrong(place, "too many references");
+      if (nested_ > kMostSchemas) return wrong(place, "references within references, too deep");
       ++nested_;
       auto expression = visit(*target, reference, 0);
       --nested_;

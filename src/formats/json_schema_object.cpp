@@ -10,10 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Expression text(std::string_view bytes) {
-  return Expression::literal(bytes);
-}
-
 // A keyword that counts something; `otherwise` where it is not given.
 Result<size_t> count_of(const Json& schema, const char* keyword, size_t otherwise,
                         const std::string& place) {
@@ -80,7 +76,7 @@ Result<Expression> string_expression(const Json& schema, const std::string& plac
   } else if (!counted) {
     return Expression::rule("string");
   }
-  return Expression::sequence({text("\""), std::move(contents), text("\"")});
+  return Expression::sequence({json_text("\""), std::move(contents), json_text("\"")});
 }
 
 Result<Expression> integer_expression(const Json& schema, const std::string& place) {
@@ -103,7 +99,7 @@ Result<Expression> array_expression(const Json& schema, const std::string& place
   const Json items = schema.value("items", Json(true));
   const Json first = items.is_array() ? items : schema.value("prefixItems", Json::array());
   if (!first.is_array()) return wrong(place, "\"prefixItems\" is no list");
-  std::vector<Expression> parts = {text("["), json_space()};
+  std::vector<Expression> parts = {json_text("["), json_space()};
   for (size_t i = 0; i < first.size() && i < counts.most; ++i) {
     if (i > 0) parts.push_back(json_mark(","));
     SPILLWAY_ASSIGN(Expression item,
@@ -124,7 +120,7 @@ Result<Expression> array_expression(const Json& schema, const std::string& place
     parts.push_back(counts.least > 0 ? std::move(list) : Expression::optional(std::move(list)));
   }
   parts.push_back(json_space());
-  parts.push_back(text("]"));
+  parts.push_back(json_text("]"));
   return Expression::sequence(std::move(parts));
 }
 
@@ -132,8 +128,8 @@ namespace {
 
 // What may come behind all the named properties: `begun` where a comma is needed.
 struct Tails {
-  Expression first = text("");
-  Expression begun = text("");
+  Expression first = json_text("");
+  Expression begun = json_text("");
 };
 
 Expression pair_of(Expression name, Expression value) {
@@ -171,7 +167,7 @@ Result<Tails> other_properties(const Json& schema, const Properties& properties,
   SPILLWAY_ASSIGN(Expression value,
                   visitor.visit(others, place + "/additionalProperties", depth + 1));
   Expression name =
-      Expression::sequence({text("\""), json_other_name(properties.names), text("\"")});
+      Expression::sequence({json_text("\""), json_other_name(properties.names), json_text("\"")});
   const Expression pair = visitor.add_rule(pair_of(std::move(name), std::move(value)));
   const Expression more = visitor.add_rule(
       Expression::repeat(Expression::sequence({json_mark(","), pair}), 0, Expression::kUnbounded));
@@ -191,7 +187,8 @@ Result<Expression> object_expression(const Json& schema, const std::string& plac
                     visitor.visit(described ? properties.schemas[*name]
                                             : schema.value("additionalProperties", Json(true)),
                                   fmt::format("{}/properties/{}", place, *name), depth + 1));
-    const Expression pair = visitor.add_rule(pair_of(text(Json(*name).dump()), std::move(value)));
+    const Expression pair =
+        visitor.add_rule(pair_of(json_text(Json(*name).dump()), std::move(value)));
     Expression first = Expression::sequence({pair, tails.begun});
     Expression begun = Expression::sequence({json_mark(","), pair, tails.begun});
     const auto& required = properties.required;
@@ -202,7 +199,7 @@ Result<Expression> object_expression(const Json& schema, const std::string& plac
     tails = {visitor.add_rule(std::move(first)), visitor.add_rule(std::move(begun))};
   }
   return Expression::sequence(
-      {text("{"), json_space(), std::move(tails.first), json_space(), text("}")});
+      {json_text("{"), json_space(), std::move(tails.first), json_space(), json_text("}")});
 }
 
 }  // namespace spillway::formats

@@ -76,8 +76,7 @@ bool JsonConsumer::refuse(std::string message) {
 
 bool JsonConsumer::parse_error(size_t position, const std::string& token,
                                const nlohmann::detail::exception&) {
-  return refuse(
-      fmt::format("this is not JSON at byte {}, near {}", position, formats::quoted(token)));
+  return refuse(fmt::format("this is not JSON at byte {}, near {}", position, in_quotes(token)));
 }
 
 Result<void> parse_json(const platform::File& file, JsonConsumer& consumer, JsonLimits limits) {

@@ -112,7 +112,7 @@ Result<void> check_entry(const SafetensorsEntry& entry, const StoredType& type,
 // an overlap.
 Result<void> check_entries(std::vector<SafetensorsEntry>& entries, uint64_t data_bytes) {
   if (const auto twice = name_used_twice(entries, positions_by_name(entries))) {
-    return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", quoted(*twice));
+    return fail(ErrorCode::kBadFile, "the tensor {} occurs twice", in_quotes(*twice));
   }
   std::ranges::sort(entries, {}, &SafetensorsEntry::offsets);
   uint64_t covered = 0;
@@ -120,7 +120,7 @@ Result<void> check_entries(std::vector<SafetensorsEntry>& entries, uint64_t data
     if (entry.offsets[0] != covered) {
       return fail(ErrorCode::kBadFile,
                   "tensor {} begins at {} of the data, but what lies before it ends at {}",
-                  quoted(entry.name), entry.offsets[0], covered);
+                  in_quotes(entry.name), entry.offsets[0], covered);
     }
     covered = entry.offsets[1];
   }
@@ -142,11 +142,11 @@ Result<SafetensorsHeader> read_safetensors(const platform::File& file, Safetenso
   for (SafetensorsEntry& entry : entries) {
     const auto type = std::ranges::find(kStoredTypes, entry.type, &StoredType::name);
     if (type == kStoredTypes.end()) {
-      return fail(ErrorCode::kBadFile, "tensor {}: the type {} is not known", quoted(entry.name),
-                  quoted(entry.type));
+      return fail(ErrorCode::kBadFile, "tensor {}: the type {} is not known", in_quotes(entry.name),
+                  in_quotes(entry.type));
     }
     const auto checked = check_entry(entry, *type, data_bytes);
-    if (!checked) return fail_within("tensor " + quoted(entry.name), checked.error());
+    if (!checked) return fail_within("tensor " + in_quotes(entry.name), checked.error());
     if (!type->dtype) {
       header.others.push_back({std::move(entry.name), std::move(entry.type)});
       continue;

@@ -36,7 +36,7 @@ Result<std::vector<std::string>> shard_names(const WeightMap& map) {
         file.find('\0') != std::string::npos) {
       return fail(ErrorCode::kBadFile,
                   "tensor {} lies in {}, which is no name of a .safetensors file in this folder",
-                  quoted(tensor), quoted(file));
+                  in_quotes(tensor), in_quotes(file));
     }
     names.push_back(file);
   }
@@ -91,7 +91,8 @@ Result<void> SafetensorsFolder::index_names(const std::string& folder) {
   tensors_by_name_ = positions_by_name(tensors_);
   const auto twice = name_used_twice(tensors_, tensors_by_name_);
   if (!twice) return {};
-  return fail(ErrorCode::kBadFile, "{}: the tensor {} lies in two files", folder, quoted(*twice));
+  return fail(ErrorCode::kBadFile, "{}: the tensor {} lies in two files", folder,
+              in_quotes(*twice));
 }
 
 Result<void> SafetensorsFolder::check_listed(const WeightMap& map) const {
@@ -101,8 +102,8 @@ Result<void> SafetensorsFolder::check_listed(const WeightMap& map) const {
         found == nullptr &&
         std::ranges::binary_search(others_, std::string_view(tensor), {}, &OtherTensor::name);
     if (found == nullptr && !other) {
-      return fail(ErrorCode::kBadFile, "the tensor {} does not lie in {}", quoted(tensor),
-                  quoted(file));
+      return fail(ErrorCode::kBadFile, "the tensor {} does not lie in {}", in_quotes(tensor),
+                  in_quotes(file));
     }
   }
   return {};

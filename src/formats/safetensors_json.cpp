@@ -8,17 +8,15 @@
 namespace spillway::formats {
 namespace {
 
-using nlohmann::json;
-
 // What an entry takes, and then the tensor that is made of it; vectors grow by doubling.
 constexpr size_t kEntryBytes = 2 * (sizeof(SafetensorsEntry) + sizeof(GgufTensor));
 
 // What both readers share: the first error ends the reading, and what no reader expects is one.
-class Events : public nlohmann::json_sax<json> {
+class Events : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit Events(HeaderMemory& memory) : memory_(memory) {}
   Result<void> read(std::string_view text) {
-    if (json::sax_parse(text.begin(), text.end(), this) && !error_) return {};
+    if (nlohmann::json::sax_parse(text.begin(), text.end(), this) && !error_) return {};
     if (!error_) return fail(ErrorCode::kBadFile, "the JSON ends too early");
     return tl::make_unexpected(*std::move(error_));
   }
@@ -31,13 +29,13 @@ class Events : public nlohmann::json_sax<json> {
   bool number_unsigned(uint64_t) override { return unexpected("a number"); }
   bool number_float(double, const std::string& text) override {
     return stop(fail(ErrorCode::kBadFile, "{}: {} is not a whole number of 64 bits", where(),
-                     formats::quoted(text)));
+                     in_quotes(text)));
   }
   bool string(std::string&) override { return unexpected("text"); }
-  bool binary(json::binary_t&) override { return unexpected("binary data"); }
+  bool binary(nlohmann::json::binary_t&) override { return unexpected("binary data"); }
   bool start_array(size_t) override { return unexpected("an array"); }
   bool end_array() override { return unexpected("the end of an array"); }
-  bool parse_error(size_t position, const std::string&, const json::exception&) override {
+  bool parse_error(size_t position, const std::string&, const nlohmann::json::exception&) override {
     return stop(fail(ErrorCode::kBadFile, "the text is not JSON at byte {}", position));
   }
 
@@ -119,7 +117,7 @@ class HeaderEvents final : public Events {
   enum class In { kFile, kTop, kMetadata, kTensor, kShape, kOffsets };
 
   std::string where() const override {
-    return in_ == In::kFile ? "the header" : "tensor " + formats::quoted(key_);
+    return in_ == In::kFile ? "the header" : "tensor " + in_quotes(key_);
   }
   bool enter(In in) {
     in_ = in;
@@ -179,7 +177,7 @@ class IndexEvents final : public Events {
   }
 
  private:
-  std::string where() const override { return "weight_map, " + formats::quoted(key_); }
+  std::string where() const override { return "weight_map, " + in_quotes(key_); }
   bool other() { return !in_map_ || unexpected("anything but a file's name"); }
 
   size_t depth_ = 0;

@@ -9,7 +9,7 @@
 namespace spillway::formats {
 namespace {
 
-constexpr std::string_view kMagic = "SPLWSESS";
+constexpr std::string_view kSessionMagic = "SPLWSESS";
 constexpr size_t kKvBytes = 16;
 constexpr size_t kHashOffset = SessionHeader::kBytes - sizeof(uint64_t);
 // Larger than any of a session: products of them do not wrap.
@@ -59,7 +59,7 @@ class Reader {
 std::array<std::byte, SessionHeader::kBytes> SessionHeader::encode() const {
   std::array<std::byte, kBytes> bytes{};
   Writer writer(bytes);
-  writer.text(kMagic, kMagic.size());
+  writer.text(kSessionMagic, kSessionMagic.size());
   writer.number(kVersion);
   writer.number(block_tokens);
   for (const uint64_t number : {model, block_bytes, tokens, positions, note_bytes})
@@ -74,7 +74,8 @@ std::array<std::byte, SessionHeader::kBytes> SessionHeader::encode() const {
 
 Result<SessionHeader> SessionHeader::decode(std::span<const std::byte, kBytes> bytes) {
   Reader reader(bytes);
-  if (reader.text(kMagic.size()) != kMagic) return fail(ErrorCode::kBadFile, "this is no session");
+  if (reader.text(kSessionMagic.size()) != kSessionMagic)
+    return fail(ErrorCode::kBadFile, "this is no session");
   uint32_t version = 0;
   reader.number(version);
   if (version != kVersion) {

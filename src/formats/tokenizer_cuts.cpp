@@ -22,10 +22,10 @@ constexpr const char* kQwen2Words =
 #define CASED_WORDS(ending)                                                                \
   R"([^\r\n\p{L}\p{N}]?)" CAPITALS "*" SMALLS "+" ending R"(|[^\r\n\p{L}\p{N}]?)" CAPITALS \
   "+" SMALLS "*" ending "|"
-#define SYMBOLS_OR_SPACES R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
-constexpr const char* kTekkenWords = CASED_WORDS("") R"(\p{N})" SYMBOLS_OR_SPACES;
+#define SPELLED_SYMBOLS R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
+constexpr const char* kTekkenWords = CASED_WORDS("") R"(\p{N})" SPELLED_SYMBOLS;
 constexpr const char* kGpt4oWords =
-    CASED_WORDS("(?i:'s|'t|'re|'ve|'m|'ll|'d)?") R"(\p{N}{1,3})" SYMBOLS_OR_SPACES;
+    CASED_WORDS("(?i:'s|'t|'re|'ve|'m|'ll|'d)?") R"(\p{N}{1,3})" SPELLED_SYMBOLS;
 
 constexpr std::array kCuts = {
     SpelledCut{.name = "gpt-2"},
@@ -64,7 +64,7 @@ Result<SpelledCut> find_spelled_cut(std::string_view name) {
   const auto found = std::ranges::find(kCuts, name, &SpelledCut::name);
   if (found != kCuts.end()) return *found;
   return fail(ErrorCode::kBadFile, "the tokenizer cuts text as {} does; converted are {}",
-              quoted(name), spelled_cut_names());
+              in_quotes(name), spelled_cut_names());
 }
 
 std::span<const SpelledCut> spelled_cuts() {

@@ -12,10 +12,6 @@
 namespace spillway::formats {
 namespace {
 
-std::string key_of(std::string_view name) {
-  return "tokenizer.ggml." + std::string(name);
-}
-
 template <typename Array>
 Result<Array> take_array(GgufFile& file, const std::string& key) {
   const GgufValue* value = file.find(key);
@@ -27,7 +23,7 @@ Result<Array> take_array(GgufFile& file, const std::string& key) {
 }
 
 Result<std::vector<int64_t>> take_types(GgufFile& file) {
-  const std::string key = key_of("token_type");
+  const std::string key = gguf_tokenizer_key("token_type");
   const GgufValue* value = file.find(key);
   if (value == nullptr) return std::vector<int64_t>();
   if (!std::holds_alternative<std::vector<uint64_t>>(*value))
@@ -38,7 +34,7 @@ Result<std::vector<int64_t>> take_types(GgufFile& file) {
 }
 
 Result<std::optional<TokenId>> read_id(const GgufFile& file, std::string_view name, size_t tokens) {
-  const std::string key = key_of(name);
+  const std::string key = gguf_tokenizer_key(name);
   if (file.find(key) == nullptr) return std::nullopt;
   SPILLWAY_ASSIGN(const uint64_t id, file.unsigned_value(key));
   if (id >= tokens)
@@ -160,35 +156,37 @@ Result<void> keep_tokens_with_rows(TokenizerDescription& d, size_t rows) {
 
 Result<TokenizerDescription> take_tokenizer_description(GgufFile& file) {
   TokenizerDescription d;
-  SPILLWAY_ASSIGN(d.model, file.string_value(key_of("model")));
+  SPILLWAY_ASSIGN(d.model, file.string_value(gguf_tokenizer_key("model")));
   // Before anything is taken apart: other families spell their vocabulary otherwise.
   bool adds_bos = d.model == "llama";
   if (d.model == "gpt2") {
-    SPILLWAY_ASSIGN(const std::string_view name, file.string_value(key_of("pre")));
+    SPILLWAY_ASSIGN(const std::string_view name, file.string_value(gguf_tokenizer_key("pre")));
     SPILLWAY_ASSIGN(NamedCut cut, find_named_cut(name));
     d.splits = std::move(cut.steps);
     d.whole_words_first = cut.whole_words_first;
     adds_bos = cut.adds_bos;
     d.add_space_prefix = false;
-    SPILLWAY_ASSIGN(d.merges, take_array<StringArray>(file, key_of("merges")));
+    SPILLWAY_ASSIGN(d.merges, take_array<StringArray>(file, gguf_tokenizer_key("merges")));
   } else if (d.model == "llama") {
-    SPILLWAY_ASSIGN(d.scores, take_array<std::vector<float>>(file, key_of("scores")));
+    SPILLWAY_ASSIGN(d.scores, take_array<std::vector<float>>(file, gguf_tokenizer_key("scores")));
   } else {
     SPILLWAY_TRY(check_tokenizer_description(d));
   }
-  SPILLWAY_ASSIGN(d.tokens, take_array<StringArray>(file, key_of("tokens")));
+  SPILLWAY_ASSIGN(d.tokens, take_array<StringArray>(file, gguf_tokenizer_key("tokens")));
   SPILLWAY_ASSIGN(d.types, take_types(file));
   const size_t tokens = d.tokens.size();
   SPILLWAY_ASSIGN(d.bos, read_id(file, "bos_token_id", tokens));
   SPILLWAY_ASSIGN(d.eos, read_id(file, "eos_token_id", tokens));
   SPILLWAY_ASSIGN(d.eot, read_id(file, "eot_token_id", tokens));
   SPILLWAY_ASSIGN(d.unknown, read_id(file, "unknown_token_id", tokens));
-  SPILLWAY_ASSIGN(const uint64_t padding, file.unsigned_value(key_of("padding_token_id"), tokens));
+  SPILLWAY_ASSIGN(const uint64_t padding,
+                  file.unsigned_value(gguf_tokenizer_key("padding_token_id"), tokens));
   if (padding < tokens) d.padding = static_cast<TokenId>(padding);  // none has an id out of range
-  SPILLWAY_ASSIGN(d.add_bos, file.bool_value(key_of("add_bos_token"), adds_bos));
-  SPILLWAY_ASSIGN(d.add_eos, file.bool_value(key_of("add_eos_token"), false));
+  SPILLWAY_ASSIGN(d.add_bos, file.bool_value(gguf_tokenizer_key("add_bos_token"), adds_bos));
+  SPILLWAY_ASSIGN(d.add_eos, file.bool_value(gguf_tokenizer_key("add_eos_token"), false));
   if (d.model == "llama") {
-    SPILLWAY_ASSIGN(d.add_space_prefix, file.bool_value(key_of("add_space_prefix"), true));
+    SPILLWAY_ASSIGN(d.add_space_prefix,
+                    file.bool_value(gguf_tokenizer_key("add_space_prefix"), true));
   }
   SPILLWAY_TRY(check_tokenizer_description(d));
   add_rules_of_phi3(file, d);

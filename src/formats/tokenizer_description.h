@@ -1,6 +1,10 @@
 // What every TokenizerDescription must be, wherever it comes from. A function; any thread.
 #pragma once
 
+#include <fmt/format.h>
+#include <string>
+#include <string_view>
+
 #include "formats/tokenizer.h"
 
 namespace spillway::formats {
@@ -13,5 +17,10 @@ Result<void> check_tokenizer_description(const TokenizerDescription& description
 // for images, which its text models lack): text does not become them then. kBadFile: an ordinary
 // token, BOS or EOS.
 Result<void> keep_tokens_with_rows(TokenizerDescription& description, size_t rows);
+
+// In a GGUF file's metadata.
+inline std::string gguf_tokenizer_key(std::string_view name) {
+  return fmt::format("tokenizer.ggml.{}", name);
+}
 
 }  // namespace spillway::formats

@@ -9,15 +9,15 @@
 
 #include "formats/tokenizer.h"
 #include "formats/tokenizer_cuts.h"
+#include "formats/tokenizer_description.h"
+#include "formats/tokenizer_spaces.h"
 
 namespace spillway::formats {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr const char* kSpace = "\xE2\x96\x81";  // ▁, SentencePiece's
-
-ordered_json replace(const char* from, const char* to) {
+ordered_json replace(std::string_view from, std::string_view to) {
   return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
 }
 
@@ -48,12 +48,13 @@ Result<Parts> byte_level_parts(std::string_view pre) {
 Parts sentence_piece_parts(const TokenizerDescription& d) {
   Parts parts;
   ordered_json normalizers = ordered_json::array();
-  ordered_json decoders = {replace(kSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
+  ordered_json decoders = {
+      replace(kSpelledSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
   if (d.add_space_prefix) {
-    normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
+    normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpelledSpace}});
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
-  normalizers.push_back(replace(" ", kSpace));
+  normalizers.push_back(replace(" ", kSpelledSpace));
   parts.normalizer = {{"type", "Sequence"}, {"normalizers", normalizers}};
   parts.decoder = {{"type", "Sequence"}, {"decoders", decoders}};
   parts.unknown = std::string(d.tokens[static_cast<size_t>(d.unknown.value_or(0))]);
@@ -185,8 +186,8 @@ Result<std::string> config_json(const GgufFile& file, const TokenizerDescription
 
 Result<ExportedTokenizer> export_tokenizer(GgufFile& file, uint64_t context_length) try {
   std::string pre = "default";
-  if (file.find("tokenizer.ggml.pre") != nullptr) {
-    SPILLWAY_ASSIGN(pre, file.string_value("tokenizer.ggml.pre"));
+  if (file.find(gguf_tokenizer_key("pre")) != nullptr) {
+    SPILLWAY_ASSIGN(pre, file.string_value(gguf_tokenizer_key("pre")));
   }
   SPILLWAY_ASSIGN(const TokenizerDescription d, take_tokenizer_description(file));
   const bool bytes = d.model == "gpt2";

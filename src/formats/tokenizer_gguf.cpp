@@ -9,15 +9,10 @@
 #include "formats/tokenizer_description.h"
 #include "formats/tokenizer_json_steps.h"
 #include "formats/tokenizer_regex.h"
+#include "formats/tokenizer_spaces.h"
 
 namespace spillway::formats {
 namespace {
-
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // ▁, SentencePiece's
-
-std::string key_of(std::string_view name) {
-  return fmt::format("tokenizer.ggml.{}", name);
-}
 
 bool same_step(const SplitStep& a, const SplitStep& b) {
   return a.pattern == b.pattern && a.behavior == b.behavior && a.invert == b.invert;
@@ -57,7 +52,7 @@ Result<void> check_sentence_piece(const TokenizerDescription& d) {
       const bool prepends = step.kind == TextStep::Kind::kPrepend ||
                             step.kind == TextStep::Kind::kPrependOnce ||
                             step.kind == TextStep::Kind::kPrependAtStart;
-      if ((replaces || prepends) && step.to == kSpace) continue;
+      if ((replaces || prepends) && step.to == kSpelledSpace) continue;
       return fail(ErrorCode::kBadFile,
                   "the tokenizer changes text in a way for which GGUF has no place");
     }
@@ -106,8 +101,8 @@ void add_vocabulary(const TokenizerDescription& d, size_t rows, GgufHeader& head
     types.push_back(
         static_cast<int32_t>(known ? d.types[i] : static_cast<int64_t>(TokenType::kUnused)));
   }
-  header.add(key_of("tokens"), tokens);
-  header.add(key_of("token_type"), std::span<const int32_t>(types));
+  header.add(gguf_tokenizer_key("tokens"), tokens);
+  header.add(gguf_tokenizer_key("token_type"), std::span<const int32_t>(types));
 }
 
 // Of what ends a turn beside EOS, the first that readers do not know by its text.
@@ -120,15 +115,16 @@ std::optional<TokenId> end_of_turn(const TokenizerDescription& d) {
 
 void add_ids(const TokenizerDescription& d, GgufHeader& header) {
   const auto add = [&](std::string_view name, std::optional<TokenId> id) {
-    if (id) header.add(key_of(fmt::format("{}_token_id", name)), static_cast<uint32_t>(*id));
+    if (id)
+      header.add(gguf_tokenizer_key(fmt::format("{}_token_id", name)), static_cast<uint32_t>(*id));
   };
   add("bos", d.bos);
   add("eos", d.eos);
   add("eot", end_of_turn(d));
   add("unknown", d.unknown);
   add("padding", d.padding);
-  header.add(key_of("add_bos_token"), d.add_bos);
-  header.add(key_of("add_eos_token"), d.add_eos);
+  header.add(gguf_tokenizer_key("add_bos_token"), d.add_bos);
+  header.add(gguf_tokenizer_key("add_eos_token"), d.add_eos);
 }
 
 }  // namespace
@@ -139,20 +135,20 @@ Result<void> add_gguf_tokenizer(TokenizerFolder folder, size_t rows, GgufHeader&
   SPILLWAY_TRY(keep_tokens_with_rows(d, rows));
   if (d.model == "gpt2") {
     SPILLWAY_ASSIGN(const std::string_view pre, cut_name(d));
-    header.add(key_of("model"), "gpt2");
-    header.add(key_of("pre"), pre);
-    header.add(key_of("merges"), d.merges);
+    header.add(gguf_tokenizer_key("model"), "gpt2");
+    header.add(gguf_tokenizer_key("pre"), pre);
+    header.add(gguf_tokenizer_key("merges"), d.merges);
   } else {
     SPILLWAY_TRY(check_sentence_piece(d));
     if (d.unknown) {
       d.types[static_cast<size_t>(*d.unknown)] = static_cast<int64_t>(TokenType::kUnknown);
     }
-    header.add(key_of("model"), "llama");
-    header.add(key_of("pre"), "default");
+    header.add(gguf_tokenizer_key("model"), "llama");
+    header.add(gguf_tokenizer_key("pre"), "default");
     std::vector<float> scores = scores_of_merges(d);
     scores.resize(rows, -static_cast<float>(d.merges.size()));
-    header.add(key_of("scores"), std::span<const float>(scores));
-    header.add(key_of("add_space_prefix"), d.add_space_prefix);
+    header.add(gguf_tokenizer_key("scores"), std::span<const float>(scores));
+    header.add(gguf_tokenizer_key("add_space_prefix"), d.add_space_prefix);
   }
   add_vocabulary(d, rows, header);
   add_ids(d, header);

@@ -87,8 +87,8 @@ class TokensById {
  private:
   Result<void> put(size_t id, std::string_view text) {
     if (!texts_[id].empty() && texts_[id] != text)
-      return fail(ErrorCode::kBadFile, "id {} is {} and {}", id, formats::quoted(texts_[id]),
-                  formats::quoted(text));
+      return fail(ErrorCode::kBadFile, "id {} is {} and {}", id, in_quotes(texts_[id]),
+                  in_quotes(text));
     texts_[id] = text;
     return {};
   }
@@ -108,7 +108,7 @@ Result<std::optional<TokenId>> find_named(const TokenizerDescription& d, const c
   const auto id = find_token(d, *text);
   if (!id)
     return fail(ErrorCode::kBadFile, "the {} token is {}, which is not in the vocabulary", name,
-                formats::quoted(*text));
+                in_quotes(*text));
   return id;
 }
 
@@ -120,7 +120,7 @@ Result<void> check_model(const Json& parts) {
     SPILLWAY_ASSIGN(const std::string type, text_member(*model, "type"));
     if (type != "BPE")
       return fail(ErrorCode::kBadFile, "the model is {}, which is not supported; BPE is",
-                  formats::quoted(type));
+                  in_quotes(type));
   }
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json* value = find_member(*model, affix);
@@ -128,7 +128,7 @@ Result<void> check_model(const Json& parts) {
     const auto* text = value->get_ptr<const Json::string_t*>();
     if (text == nullptr || !text->empty())
       return fail(ErrorCode::kBadFile, "the model's {} is {}, which is not supported", affix,
-                  formats::quoted(value->dump(-1, ' ', false, Json::error_handler_t::replace)));
+                  in_quotes(value->dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
   const Json* dropout = find_member(*model, "dropout");
   if (dropout != nullptr && *dropout != 0)
@@ -176,7 +176,7 @@ Result<void> set_around(const Json& parts, const TokenizerConfig& config, Tokeni
     return fail(ErrorCode::kBadFile,
                 "the post-processor ends text with {}, but the EOS token is {}; this is not "
                 "supported",
-                formats::quoted(*around.after), formats::quoted(*config.eos));
+                in_quotes(*around.after), in_quotes(*config.eos));
   d.add_bos = config.add_bos.value_or(around.before.has_value());
   d.add_eos = config.add_eos.value_or(around.after.has_value());
   return {};

@@ -17,8 +17,7 @@ bool TokenizerJsonConsumer::plain(const char* what) {
 bool TokenizerJsonConsumer::number_unsigned(number_unsigned_t value) {
   if (place_ != Place::kVocabulary) return plain("a number") && JsonBuilder::number_unsigned(value);
   if (value > std::numeric_limits<int32_t>::max())
-    return refuse(
-        fmt::format("token {} has the id {}", formats::quoted(texts[texts.size() - 1]), value));
+    return refuse(fmt::format("token {} has the id {}", in_quotes(texts[texts.size() - 1]), value));
   ids.push_back(static_cast<uint32_t>(value));
   return true;
 }
@@ -34,8 +33,7 @@ bool TokenizerJsonConsumer::string(string_t& value) {
       return true;
     case Place::kMerge:
       if (value.find(' ') != std::string::npos)
-        return refuse(
-            fmt::format("the merges have a part with a space, {}", formats::quoted(value)));
+        return refuse(fmt::format("the merges have a part with a space, {}", in_quotes(value)));
       parts_.push_back(std::move(value));
       return parts_.size() <= 2 || refuse("the merges have one of more than two parts");
   }

@@ -78,11 +78,11 @@ Result<TextStep> read_normalizer_step(const Json& part, std::string_view type) {
     return fail(ErrorCode::kBadFile,
                 "the normalizer {} is not supported; supported are NFC, NFD, NFKC, NFKD, Prepend, "
                 "Replace and Sequence",
-                formats::quoted(type));
+                in_quotes(type));
   SPILLWAY_ASSIGN(Pattern pattern, read_pattern(part));
   if (pattern.is_regex)
     return fail(ErrorCode::kBadFile, "a Replace of the pattern {} is not supported, only of a text",
-                formats::quoted(pattern.text));
+                in_quotes(pattern.text));
   SPILLWAY_ASSIGN(std::string content, text_member(part, "content"));
   return TextStep{
       .kind = TextStep::Kind::kReplace, .from = std::move(pattern.text), .to = std::move(content)};
@@ -91,7 +91,7 @@ Result<TextStep> read_normalizer_step(const Json& part, std::string_view type) {
 Result<SplitBehavior> read_behavior(const Json& part) {
   SPILLWAY_ASSIGN(const std::string name, text_member(part, "behavior"));
   if (const auto* behavior = find_named(kBehaviors, name)) return *behavior;
-  return fail(ErrorCode::kBadFile, "the behavior {} of a split is unknown", formats::quoted(name));
+  return fail(ErrorCode::kBadFile, "the behavior {} of a split is unknown", in_quotes(name));
 }
 
 Result<void> add_split(const Json& part, PreTokenizerSteps& steps) {
@@ -133,7 +133,7 @@ Result<void> add_metaspace(const Json& part, PreTokenizerSteps& steps) {
   SPILLWAY_ASSIGN(const bool split, flag_member(part, "split", true));
   steps.preparation.push_back({.kind = TextStep::Kind::kReplace, .from = " ", .to = replacement});
   if (scheme != "always" && scheme != "first" && scheme != "never")
-    return fail(ErrorCode::kBadFile, "the prepend_scheme {} is unknown", formats::quoted(scheme));
+    return fail(ErrorCode::kBadFile, "the prepend_scheme {} is unknown", in_quotes(scheme));
   if (scheme != "never")
     steps.preparation.push_back(
         {.kind = scheme == "first" ? TextStep::Kind::kPrependAtStart : TextStep::Kind::kPrependOnce,
@@ -146,8 +146,7 @@ Result<void> add_metaspace(const Json& part, PreTokenizerSteps& steps) {
 
 Result<void> add_pre_tokenizer(const Json& part, std::string_view type, PreTokenizerSteps& steps) {
   if (steps.byte_level)
-    return fail(ErrorCode::kBadFile, "a {} behind ByteLevel is not supported",
-                formats::quoted(type));
+    return fail(ErrorCode::kBadFile, "a {} behind ByteLevel is not supported", in_quotes(type));
   if (type == "Split") return add_split(part, steps);
   if (type == "ByteLevel") return add_byte_level(part, steps);
   if (type == "Metaspace") return add_metaspace(part, steps);
@@ -164,7 +163,7 @@ Result<void> add_pre_tokenizer(const Json& part, std::string_view type, PreToken
   return fail(ErrorCode::kBadFile,
               "the pre-tokenizer {} is not supported; supported are ByteLevel, Digits, Metaspace, "
               "Punctuation, Sequence and Split",
-              formats::quoted(type));
+              in_quotes(type));
 }
 
 // [special token] $A [special token].
@@ -229,7 +228,7 @@ Result<AroundText> read_post_processor(const Json* post_processor) {
           return fail(ErrorCode::kBadFile,
                       "the post-processor {} is not supported; supported are ByteLevel, "
                       "TemplateProcessing, BertProcessing, RobertaProcessing and Sequence",
-                      formats::quoted(type));
+                      in_quotes(type));
         SPILLWAY_ASSIGN(around.before, read_named_token(part, "cls"));
         SPILLWAY_ASSIGN(around.after, read_named_token(part, "sep"));
         return {};
@@ -247,7 +246,7 @@ Result<void> check_decoder(const Json* decoder, bool byte_level) {
                                : std::ranges::find(kOfCharacters, type) != kOfCharacters.end();
         if (known) return {};
         return fail(ErrorCode::kBadFile, "the decoder {} is not supported with {} pre-tokenizer",
-                    formats::quoted(type), byte_level ? "a ByteLevel" : "no ByteLevel");
+                    in_quotes(type), byte_level ? "a ByteLevel" : "no ByteLevel");
       });
 }
 

@@ -13,7 +13,7 @@ constexpr size_t kMostBytes = 16 << 10;
 // Unicode's White_Space, which Oniguruma's \s is. PCRE2's own has U+180E too.
 constexpr std::string_view kSpaces = R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A})"
                                      R"(\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
-constexpr std::string_view kDigits = R"(\p{Nd})";
+constexpr std::string_view kDigitSet = R"(\p{Nd})";
 constexpr std::string_view kWordCharacters = R"(\p{L}\p{M}\p{Nd}\p{Pc})";
 
 // What may follow "(?".
@@ -125,13 +125,13 @@ class Translator {
       case 's':
         return take_set(kSpaces, in_class);
       case 'd':
-        return take_set(kDigits, in_class);
+        return take_set(kDigitSet, in_class);
       case 'w':
         return take_set(kWordCharacters, in_class);
       case 'S':
         return take_complement(kSpaces, in_class);
       case 'D':
-        return take_complement(kDigits, in_class);
+        return take_complement(kDigitSet, in_class);
       case 'W':
         return take_complement(kWordCharacters, in_class);
       case 'p':

@@ -10,7 +10,7 @@
 namespace spillway::memory {
 namespace {
 
-constexpr uint32_t kMostThreads = 256;  // a log may name any number; beyond it they share
+constexpr uint32_t kMostReplayThreads = 256;  // a log may name any number; beyond it they share
 
 // Numbers things in the order in which they appear.
 class Numbers {
@@ -141,7 +141,7 @@ ReplayResult Replay::run(AnyResource resource, const ReplayOptions& options) con
   if (options.threads == ReplayThreads::kOne) {
     for (const Step& step : steps_) run.step(step);
   } else {
-    const uint32_t count = std::min(threads_, kMostThreads);
+    const uint32_t count = std::min(threads_, kMostReplayThreads);
     std::vector<std::jthread> threads;
     try {
       for (uint32_t i = 1; i < count; ++i) {

@@ -36,12 +36,12 @@ size_t slot_stride(const StagingRing::Options& options, const platform::FileInfo
 enum class SlotState { kFree, kReading, kDropped, kReady, kHeld, kFailed, kReported };
 
 // A use of an entry in one turn: turn × length of the cycle + index.
-using Use = uint64_t;
+using UseNumber = uint64_t;
 
 struct Slot {
   std::span<std::byte> bytes;
   SlotState state = SlotState::kFree;
-  Use use = 0;
+  UseNumber use = 0;
   Error error = {};
 
   // Its read, with bytes or an error that nobody was told yet.
@@ -56,12 +56,12 @@ struct StagingRing::State {
   State(platform::Platform& platform, const platform::File& opened, std::vector<StreamRange> order)
       : clock(platform.clock()), file(opened), cycle(std::move(order)), turns(cycle.size(), 0) {}
 
-  Use use_of(size_t index) const { return turns[index] * cycle.size() + index; }
-  bool over(Use use) const { return turns[use % cycle.size()] > use / cycle.size(); }
+  UseNumber use_of(size_t index) const { return turns[index] * cycle.size() + index; }
+  bool over(UseNumber use) const { return turns[use % cycle.size()] > use / cycle.size(); }
   bool may_read() const { return queue->in_flight() < queue->depth(); }
   const StreamRange& range_of(const Slot& slot) const { return cycle[slot.use % cycle.size()]; }
   Result<void> make_slots(platform::Platform& platform, Budget& budget, const Options& options);
-  Slot* find(Use use);
+  Slot* find(UseNumber use);
   Result<void> start_read(Slot& slot);
   Result<void> fill();
   Result<void> finish_one_read();
@@ -78,13 +78,13 @@ struct StagingRing::State {
   std::unique_ptr<HostRegion> region;
   HostPin pin;
   std::vector<Slot> slots;
-  Use next = 0;  // the next use to be read
+  UseNumber next = 0;  // the next use to be read
   StreamStatistics statistics;
   std::unique_ptr<platform::ReadQueue> queue;  // last: its destructor waits for reads into `region`
 };
 
 // Slots are few (tens): looking through them costs less than keeping an index of them right.
-Slot* StagingRing::State::find(Use use) {
+Slot* StagingRing::State::find(UseNumber use) {
   const auto slot = std::find_if(slots.begin(), slots.end(), [&](const Slot& candidate) {
     return candidate.use == use && candidate.state != SlotState::kFree &&
            candidate.state != SlotState::kDropped;
@@ -252,7 +252,7 @@ StagingRing::~StagingRing() = default;
 
 Result<std::span<const std::byte>> StagingRing::acquire(size_t index) {
   SPILLWAY_CHECK(index < state_->cycle.size());
-  const Use use = state_->use_of(index);
+  const UseNumber use = state_->use_of(index);
   for (;;) {
     SPILLWAY_TRY(state_->take_finished());
     Slot* slot = state_->find(use);

@@ -10,7 +10,7 @@
 namespace spillway::model {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr size_t kMostText = 1 << 20;  // bytes; real ones have a few thousand
 
@@ -42,12 +42,12 @@ Result<void> refuse_unsupported(const JsonValues& values, const Architecture& ar
 }
 
 Result<std::vector<float>> read_factors(const JsonValues& values, const std::string& key) {
-  const json* list = values.find(key);
+  const Json* list = values.find(key);
   if (list == nullptr || !list->is_array()) {
     return fail(ErrorCode::kBadFile, "{} is no list of numbers", key);
   }
   std::vector<float> factors;
-  for (const json& value : *list) {
+  for (const Json& value : *list) {
     const double factor = value.is_number() ? value.get<double>() : 0.0;
     if (!(factor > 0) || !std::isfinite(factor)) {
       return fail(ErrorCode::kBadFile, "{} holds something that is no positive number", key);
@@ -125,15 +125,15 @@ Result<void> read_rope(const JsonValues& top, const JsonValues& values, ModelCon
 }
 
 Result<void> read_ropes(const JsonValues& top, ModelConfig& config) {
-  const json none = json::object();
-  const auto object = [&](const JsonValues& values, const char* key) -> Result<const json*> {
-    const json* value = values.find(key);
+  const Json none = Json::object();
+  const auto object = [&](const JsonValues& values, const char* key) -> Result<const Json*> {
+    const Json* value = values.find(key);
     if (value != nullptr && !value->is_object()) {
       return fail(ErrorCode::kBadFile, "{} is no object", key);
     }
     return value;
   };
-  SPILLWAY_ASSIGN(const json* parameters, object(top, "rope_parameters"));
+  SPILLWAY_ASSIGN(const Json* parameters, object(top, "rope_parameters"));
   if (parameters == nullptr) {
     SPILLWAY_ASSIGN(parameters, object(top, "rope_scaling"));
   }
@@ -142,12 +142,12 @@ Result<void> read_ropes(const JsonValues& top, ModelConfig& config) {
   if (local_base == 0) return read_rope(top, all, config);
 
   // Two kinds of layers: each has an object of its own, or an older key.
-  SPILLWAY_ASSIGN(const json* local, object(all, "sliding_attention"));
+  SPILLWAY_ASSIGN(const Json* local, object(all, "sliding_attention"));
   SPILLWAY_ASSIGN(const double old, positive_number(top, "rope_local_base_freq", local_base));
   SPILLWAY_ASSIGN(const double local_theta,
                   positive_number(JsonValues(local == nullptr ? none : *local), "rope_theta", old));
   config.local_rope.base = as_float(local_theta);
-  SPILLWAY_ASSIGN(const json* full, object(all, "full_attention"));
+  SPILLWAY_ASSIGN(const Json* full, object(all, "full_attention"));
   return read_rope(top, full == nullptr ? all : JsonValues(*full), config);
 }
 
@@ -167,7 +167,7 @@ Result<void> read_heads(const JsonValues& values, ModelConfig& config) {
 }
 
 // The kinds of layers one by one, where the file lists them.
-Result<void> read_layer_types(const json& list, size_t window, ModelConfig& config) {
+Result<void> read_layer_types(const Json& list, size_t window, ModelConfig& config) {
   if (!list.is_array() || list.size() < config.layers) {
     return fail(ErrorCode::kBadFile, "layer_types is no list of {} layers", config.layers);
   }
@@ -200,12 +200,12 @@ Result<void> read_windows(const JsonValues& values, ModelConfig& config) {
   SPILLWAY_ASSIGN(const uint64_t full_layers, values.unsigned_value("max_window_layers", 0));
   for (size_t i = 0; i < std::min<uint64_t>(full_layers, config.layers); ++i)
     config.layer[i].window = 0;
-  if (const json* turns = values.find("no_rope_layers"); turns != nullptr && turns->is_array()) {
+  if (const Json* turns = values.find("no_rope_layers"); turns != nullptr && turns->is_array()) {
     for (size_t i = 0; i < std::min(config.layers, turns->size()); ++i)
       config.layer[i].turns = (*turns)[i] != 0;
   }
   // Mistral's is not asked by transformers either.
-  const json* types = values.find("layer_types");
+  const Json* types = values.find("layer_types");
   if (types == nullptr || architecture.model_type == "mistral") return {};
   return read_layer_types(*types, window, config);
 }
@@ -217,7 +217,7 @@ Result<ModelConfig> read_huggingface_config(std::string_view text) {
     return fail(ErrorCode::kBadFile, "{} bytes are too many; at most {} are read", text.size(),
                 kMostText);
   }
-  const json parsed = json::parse(text, nullptr, false);
+  const Json parsed = Json::parse(text, nullptr, false);
   if (!parsed.is_object()) return fail(ErrorCode::kBadFile, "it is no JSON object");
   const JsonValues values(parsed);
   SPILLWAY_ASSIGN(const std::string type, values.string_value("model_type", ""));

@@ -13,6 +13,8 @@
 
 namespace spillway::test {
 
+inline const std::string kPath = "tiny";  // of the model
+
 struct Request {
   std::vector<formats::TokenId> prompt = {1, 70, 104, 111, 112, 35, 120, 114, 117, 111, 103};
   size_t max_tokens = 6;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -79,5 +80,12 @@ class MemoryFile : public platform::File {
   mutable uint64_t bytes_read_ = 0;
   mutable size_t largest_read_ = 0;
 };
+
+// Of a text, and of zeros behind it up to size_bytes.
+inline MemoryFile file_of(std::string_view text, size_t size_bytes = 0) {
+  std::vector<std::byte> bytes(std::max(size_bytes, text.size()));
+  if (!text.empty()) std::memcpy(bytes.data(), text.data(), text.size());
+  return MemoryFile(std::move(bytes));
+}
 
 }  // namespace spillway::test

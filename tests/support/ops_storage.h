@@ -23,13 +23,22 @@ inline Prepared prepared_storage(size_t size) {
   return p;
 }
 
-// A paged cache of one layer.
+// A paged cache of one layer whose blocks lie apart, with bytes before, between and after keys and
+// values. As floats, what nobody has stored is no number or huge.
 struct KvPages {
   KvPages(DType dtype, size_t positions, size_t block_tokens, size_t kv_heads, size_t head_dim) {
+    constexpr size_t kApart = 16;
     const size_t half = row_bytes(dtype, kv_heads * block_tokens * head_dim);
-    storage.resize(positions / block_tokens + 1, std::vector<std::byte>(2 * half));
+    const size_t blocks = (positions + block_tokens - 1) / block_tokens;
+    storage.resize(blocks, std::vector<std::byte>(2 * half + 3 * kApart, std::byte{0x7F}));
     for (auto& block : storage) pointers.push_back(block.data());
-    layer = {pointers, 0, half, block_tokens, kv_heads, head_dim, dtype};
+    layer = {.blocks = pointers,
+             .key_offset = kApart,
+             .value_offset = 2 * kApart + half,
+             .block_tokens = block_tokens,
+             .kv_heads = kv_heads,
+             .head_dim = head_dim,
+             .dtype = dtype};
   }
   std::vector<std::vector<std::byte>> storage;
   std::vector<std::byte*> pointers;

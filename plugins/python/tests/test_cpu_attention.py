@@ -1,5 +1,4 @@
 """The CPU attends to the first tokens of what lies in the host, against the same model without."""
-import random
 import threading
 
 import pytest
@@ -228,18 +227,9 @@ class Twins(test_kv_layer.Twins):
 
 @torch.no_grad()
 def test_whatever_is_done_with_layers(attending, device):
-    streamer, jobs = attending()
+    _, jobs = attending()
     for seed in range(3):
-        generator = random.Random(seed)
-        torch.manual_seed(seed)
-        cache = DynamicCache()
-        twins = [Twins(cache, device, generator) for _ in range(3)]
-        for step in range(40):
-            try:
-                for pair in twins:
-                    pair.step()
-            except AssertionError as failure:
-                raise AssertionError(f"seed {seed}, step {step}") from failure
+        test_kv_layer.steps_of_twins(Twins, device, seed)
     assert jobs() > 20
 
 

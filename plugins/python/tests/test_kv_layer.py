@@ -74,25 +74,34 @@ class Twins:
             assert torch.equal(self.ours.values, self.plain.values)
 
 
+def steps_of_twins(kind, device, seed, then=lambda step: None):
+    """Three layers of one cache, which are returned; then(step) after each of their steps."""
+    generator = random.Random(seed)
+    torch.manual_seed(seed)
+    cache = DynamicCache()
+    twins = [kind(cache, device, generator) for _ in range(3)]
+    for step in range(40):
+        try:
+            for pair in twins:
+                pair.step()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, step {step}") from error
+        then(step)
+    return twins
+
+
 @torch.no_grad()
 def test_layers_are_those_of_transformers(stream, device):
     """Whatever is done with them, in whatever order, in HBM, in the host and on the way."""
     streamer = stream(1 * MIB)
+
+    def then(step):
+        if step == 20:  # from here on there is no room in HBM at all
+            streamer.hbm_bytes = 0
     for seed in range(5):
-        generator = random.Random(seed)
-        torch.manual_seed(seed)
-        cache = DynamicCache()
-        twins = [Twins(cache, device, generator) for _ in range(3)]
-        for step in range(40):
-            try:
-                for pair in twins:
-                    pair.step()
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}, step {step}") from error
-            if step == 20:  # from here on there is no room in HBM at all
-                streamer.hbm_bytes = 0
+        twins = steps_of_twins(Twins, device, seed, then)
         streamer.hbm_bytes = MIB
-    assert streamer.kv.ring.counts.hits > 0
+    assert twins and streamer.kv.ring.counts.hits > 0
 
 
 @torch.no_grad()

@@ -173,7 +173,7 @@ Result<Value> filter_groupby(Runtime& runtime, const Value& input, const Argumen
   return runtime.sequence(std::move(groups));
 }
 
-constexpr Filter kTable[] = {
+constexpr Filter kSelectTable[] = {
     {"map", filter_map},
     {"select", filter_select<false, true>},
     {"reject", filter_select<false, false>},
@@ -186,6 +186,6 @@ constexpr Filter kTable[] = {
 
 }  // namespace
 
-const std::span<const Filter> kSelectFilters = kTable;
+const std::span<const Filter> kSelectFilters = kSelectTable;
 
 }  // namespace spillway::formats::jinja

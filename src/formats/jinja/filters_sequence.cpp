@@ -212,7 +212,7 @@ Result<Value> filter_sum(Runtime& runtime, const Value& input, const Arguments& 
   return sum;
 }
 
-constexpr Filter kTable[] = {
+constexpr Filter kSequenceTable[] = {
     {"list", filter_list},          {"first", filter_first},       {"last", filter_last},
     {"reverse", filter_reverse},    {"join", filter_join},         {"sort", filter_sort},
     {"items", filter_items},        {"dictsort", filter_dictsort}, {"unique", filter_unique},
@@ -221,6 +221,6 @@ constexpr Filter kTable[] = {
 
 }  // namespace
 
-const std::span<const Filter> kSequenceFilters = kTable;
+const std::span<const Filter> kSequenceFilters = kSequenceTable;
 
 }  // namespace spillway::formats::jinja

@@ -12,7 +12,7 @@ namespace spillway::formats::jinja {
 namespace {
 
 template <std::string (*convert)(std::string_view)>
-Result<Value> converted(Runtime& runtime, const Value& input, const Arguments& arguments) {
+Result<Value> filter_by(Runtime& runtime, const Value& input, const Arguments& arguments) {
   SPILLWAY_TRY(Bound::bind(arguments, {}));
   SPILLWAY_ASSIGN(const std::string text, to_text(runtime, input));
   return runtime.text(convert(text));
@@ -176,11 +176,11 @@ Result<Value> filter_format(Runtime& runtime, const Value& input, const Argument
   return runtime.text(std::move(out));
 }
 
-constexpr Filter kTable[] = {
-    {"upper", converted<to_upper>},
-    {"lower", converted<to_lower>},
-    {"capitalize", converted<to_capitalized>},
-    {"title", converted<title_words>},
+constexpr Filter kTextTable[] = {
+    {"upper", filter_by<to_upper>},
+    {"lower", filter_by<to_lower>},
+    {"capitalize", filter_by<to_capitalized>},
+    {"title", filter_by<title_words>},
     {"trim", filter_trim},
     {"replace", filter_replace},
     {"string", filter_string},
@@ -196,6 +196,6 @@ constexpr Filter kTable[] = {
 
 }  // namespace
 
-const std::span<const Filter> kTextFilters = kTable;
+const std::span<const Filter> kTextFilters = kTextTable;
 
 }  // namespace spillway::formats::jinja

@@ -155,7 +155,7 @@ Result<Value> filter_attr(Runtime& runtime, const Value& input, const Arguments&
   return get_attribute(runtime, input, std::string(*name));
 }
 
-constexpr Filter kTable[] = {
+constexpr Filter kValueTable[] = {
     {"default", filter_default}, {"d", filter_default},   {"length", filter_length},
     {"count", filter_length},    {"int", filter_int},     {"float", filter_float},
     {"abs", filter_abs},         {"round", filter_round}, {"tojson", filter_tojson},
@@ -164,6 +164,6 @@ constexpr Filter kTable[] = {
 
 }  // namespace
 
-const std::span<const Filter> kValueFilters = kTable;
+const std::span<const Filter> kValueFilters = kValueTable;
 
 }  // namespace spillway::formats::jinja

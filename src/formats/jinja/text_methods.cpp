@@ -11,10 +11,8 @@
 namespace spillway::formats::jinja {
 namespace {
 
-constexpr size_t kNone = std::string_view::npos;
-
 template <std::string (*convert)(std::string_view)>
-Result<Value> converted(Runtime& runtime, const Value& self, const Arguments& arguments) {
+Result<Value> method_by(Runtime& runtime, const Value& self, const Arguments& arguments) {
   SPILLWAY_TRY(Bound::bind(arguments, {}));
   return runtime.text(convert(*self.text()));
 }
@@ -30,7 +28,7 @@ bool is_all_space(std::string_view text) {
 }
 
 bool is_all_digits(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == kNone;
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 template <Side side>
@@ -86,7 +84,7 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
   size_t at = 0;
   for (; limit != 0; --limit) {
     const size_t found = find_text(text, separator, at);
-    if (found == kNone) break;
+    if (found == std::string_view::npos) break;
     parts.push_back(text.substr(at, found - at));
     at = found + separator.size();
   }
@@ -203,7 +201,7 @@ Result<Value> find(Runtime& runtime, const Value& self, const Arguments& argumen
                                    : int64_t{-1});
   }
   const size_t found = find_text(text, *needle);
-  if (found == kNone) return Value(int64_t{-1});
+  if (found == std::string_view::npos) return Value(int64_t{-1});
   return Value(static_cast<int64_t>(count_code_points(text.substr(0, found))));
 }
 
@@ -258,11 +256,11 @@ Result<Value> format(Runtime& runtime, const Value& self, const Arguments& argum
   return runtime.text(std::move(out));
 }
 
-constexpr Method kTable[] = {
-    {"upper", converted<to_upper>},
-    {"lower", converted<to_lower>},
-    {"title", converted<to_title>},
-    {"capitalize", converted<to_capitalized>},
+constexpr Method kMethodTable[] = {
+    {"upper", method_by<to_upper>},
+    {"lower", method_by<to_lower>},
+    {"title", method_by<to_title>},
+    {"capitalize", method_by<to_capitalized>},
     {"isupper", tested<is_upper>},
     {"islower", tested<is_lower>},
     {"isspace", tested<is_all_space>},
@@ -292,6 +290,6 @@ constexpr Method kTable[] = {
 
 }  // namespace
 
-const std::span<const Method> kTextMethods = kTable;
+const std::span<const Method> kTextMethods = kMethodTable;
 
 }  // namespace spillway::formats::jinja

@@ -10,14 +10,6 @@
 #include "platform/simulated/gpu_memory.h"
 
 namespace spillway::platform {
-namespace {
-
-uintptr_t address(const std::byte* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer);
-}
-
-}  // namespace
-
 Result<std::byte*> SimulatedGpuMemory::allocate_managed(size_t bytes) {
   SPILLWAY_TRY(check_size("allocate_managed", bytes));
   if (!options_.managed) {

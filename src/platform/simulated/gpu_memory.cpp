@@ -21,9 +21,6 @@ namespace {
 
 constexpr off_t kMemoryFileBytes = off_t{1} << 46;  // of offsets; more than any test creates
 
-uintptr_t address(const std::byte* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer);
-}
 std::byte* pointer(uintptr_t address) {
   return reinterpret_cast<std::byte*>(address);
 }

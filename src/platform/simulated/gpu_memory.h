@@ -16,6 +16,10 @@
 
 namespace spillway::platform {
 
+inline uintptr_t address(const std::byte* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+
 class SimulatedGpuMemory {
  public:
   explicit SimulatedGpuMemory(const SimulatedGpuOptions& options);

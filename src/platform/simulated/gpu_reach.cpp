@@ -7,14 +7,6 @@
 #include "platform/simulated/gpu_memory.h"
 
 namespace spillway::platform {
-namespace {
-
-uintptr_t address(const std::byte* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer);
-}
-
-}  // namespace
-
 Result<void> SimulatedGpuMemory::register_host(std::span<std::byte> range) {
   const uintptr_t start = address(range.data());
   if (range.empty() || start % page_bytes_ != 0 || range.size() % page_bytes_ != 0) {

@@ -7,7 +7,7 @@
 namespace spillway::platform {
 namespace {
 
-constexpr std::array<std::string_view, kOperations> kNames = {
+constexpr std::array<std::string_view, kOperations> kOperationNames = {
     "reserve", "commit", "decommit", "open", "read", "submit", "wait", "map", "replace"};
 
 }  // namespace
@@ -24,7 +24,7 @@ Result<void> Faults::pass(Operation operation) {
   if (fault.fails_at == 0 || fault.calls < fault.fails_at) return {};
   if (fault.calls > fault.fails_at && !fault.for_good) return {};
   return fail(ErrorCode::kMachine, "simulated fault: {} number {} failed",
-              kNames[static_cast<size_t>(operation)], fault.calls);
+              kOperationNames[static_cast<size_t>(operation)], fault.calls);
 }
 
 uint64_t MachineState::cached_bytes() const {

@@ -20,9 +20,9 @@ class VirtualClock : public Clock {
   const MachineState& state_;
 };
 
-class Simulation : public SimulatedPlatform {
+class VirtualMachine : public SimulatedPlatform {
  public:
-  explicit Simulation(const SimulatedMachine& machine) : state_(machine), clock_(state_) {}
+  explicit VirtualMachine(const SimulatedMachine& machine) : state_(machine), clock_(state_) {}
 
   std::string_view name() const override { return "simulated"; }
   const Clock& clock() const override { return clock_; }
@@ -97,7 +97,7 @@ std::unique_ptr<SimulatedPlatform> make_simulated_platform(const SimulatedMachin
   SPILLWAY_CHECK(machine.page_bytes > 0 &&
                  machine.page_bytes % static_cast<size_t>(sysconf(_SC_PAGESIZE)) == 0);
   SPILLWAY_CHECK(machine.disk_bytes_per_second > 0 && machine.disk_latency_seconds >= 0);
-  return std::make_unique<Simulation>(machine);
+  return std::make_unique<VirtualMachine>(machine);
 }
 
 }  // namespace spillway::platform

@@ -46,6 +46,10 @@ void expect_error(const Result<Value>& result, ErrorCode code) {
   EXPECT_FALSE(result.error().message.empty());
 }
 
+inline uint64_t* words_at(std::byte* at) {
+  return reinterpret_cast<uint64_t*>(at);
+}
+
 // Handles of one size side by side in one reservation, accessible. Gives everything back.
 class Pieces {
  public:

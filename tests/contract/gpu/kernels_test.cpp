@@ -7,10 +7,6 @@ namespace {
 
 using GpuKernels = GpuContract;
 
-uint64_t* words_at(std::byte* at) {
-  return reinterpret_cast<uint64_t*>(at);
-}
-
 TEST_P(GpuKernels, WriteThePattern) {
   constexpr size_t kCount = 1001;
   const Pieces pieces(gpu(), {Place::kDevice});

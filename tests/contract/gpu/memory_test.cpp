@@ -7,10 +7,6 @@ namespace {
 
 using GpuMemoryCalls = GpuContract;
 
-uint64_t* words_at(std::byte* at) {
-  return reinterpret_cast<uint64_t*>(at);
-}
-
 TEST_P(GpuMemoryCalls, SaysWhatItIs) {
   const GpuInfo& info = gpu().info();
   EXPECT_FALSE(info.name.empty());

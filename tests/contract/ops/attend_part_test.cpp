@@ -10,7 +10,7 @@ namespace {
 
 using testing::random_floats;
 
-struct Shape {
+struct PartShape {
   DType dtype;
   std::vector<size_t> stretches;  // tokens
   size_t heads, kv_heads, head_dim;
@@ -20,7 +20,7 @@ struct Shape {
 // Keys and values that lie apart, of which the kernels may read nothing more.
 class Part {
  public:
-  Part(const Shape& shape, std::mt19937& random) : shape_(shape) {
+  Part(const PartShape& shape, std::mt19937& random) : shape_(shape) {
     for (const size_t tokens : shape.stretches) {
       for (int i = 0; i < 2; ++i)
         storage_.push_back(bytes_of(random_floats(random, tokens * row_elements()), shape.dtype));
@@ -93,7 +93,7 @@ class Part {
     return bytes;
   }
 
-  Shape shape_;
+  PartShape shape_;
   std::vector<std::vector<std::byte>> storage_;
   std::vector<KvStretch> stretches_;
   KvPart part_;
@@ -103,14 +103,14 @@ struct Found {
   std::vector<float> out, log_sums;
 };
 
-Found attend(Ops& ops, const Shape& shape, const Part& part, const std::vector<float>& q) {
+Found attend(Ops& ops, const PartShape& shape, const Part& part, const std::vector<float>& q) {
   std::vector<float> scratch(ops.part_floats(part.part(), shape.heads), NAN);
   Found found{std::vector<float>(q.size(), NAN), std::vector<float>(shape.heads, NAN)};
   ops.attend_part(q, shape.scale, part.part(), scratch, {found.out, found.log_sums});
   return found;
 }
 
-const Shape kShapes[] = {
+const PartShape kPartShapes[] = {
     {DType::kBF16, {300, 1, 65}, 8, 2, 128}, {DType::kF16, {129}, 4, 4, 64},
     {DType::kF32, {64, 3}, 6, 2, 40},        {DType::kBF16, {1}, 1, 1, 8},
     {DType::kF32, {5, 4}, 3, 1, 33},         {DType::kF16, {70}, 128, 1, 16},
@@ -120,7 +120,7 @@ const Shape kShapes[] = {
 }  // namespace
 
 TEST_P(OpsContract, APartIsAttendedToWithTheLogarithmOfItsSum) {
-  for (const Shape& shape : kShapes) {
+  for (const PartShape& shape : kPartShapes) {
     SCOPED_TRACE("head_dim " + std::to_string(shape.head_dim));
     const Part part(shape, random_);
     const std::vector<float> q = random_floats(random_, shape.heads * shape.head_dim, 2.0F);
@@ -133,7 +133,7 @@ TEST_P(OpsContract, APartIsAttendedToWithTheLogarithmOfItsSum) {
 }
 
 TEST_P(OpsContract, APartIsTheSameForAnyNumberOfThreads) {
-  const Shape& shape = kShapes[0];
+  const PartShape& shape = kPartShapes[0];
   const Part part(shape, random_);
   const std::vector<float> q = random_floats(random_, shape.heads * shape.head_dim);
   ThreadPool alone(1);
@@ -144,7 +144,7 @@ TEST_P(OpsContract, APartIsTheSameForAnyNumberOfThreads) {
 }
 
 TEST_P(OpsContract, APartSurvivesHugeScores) {
-  const Shape shape{DType::kF32, {200, 20}, 2, 1, 16, 1e4F};
+  const PartShape shape{DType::kF32, {200, 20}, 2, 1, 16, 1e4F};
   const Part part(shape, random_);
   const std::vector<float> q = random_floats(random_, 32, 100.0F);
   const Found found = attend(*ops_, shape, part, q);

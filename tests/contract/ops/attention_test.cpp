@@ -1,37 +1,24 @@
 #include <vector>
 
+#include "../../support/ops_storage.h"
 #include "../../support/random_weights.h"
 #include "ops_contract.h"
 
 namespace spillway::ops {
 namespace {
 
+using testing::KvPages;
 using testing::random_floats;
 
-// A paged cache of one layer whose blocks lie apart, with bytes before, between and after keys and
-// values.
-class Cache {
- public:
-  Cache(DType dtype, size_t positions, size_t block_tokens, size_t kv_heads, size_t head_dim) {
-    const size_t half = row_bytes(dtype, kv_heads * block_tokens * head_dim);
-    const size_t blocks = (positions + block_tokens - 1) / block_tokens;
-    storage_.resize(blocks, std::vector<std::byte>(2 * half + 48, std::byte{0x7F}));
-    for (auto& block : storage_) pointers_.push_back(block.data());
-    layer_ = {.blocks = pointers_,
-              .key_offset = 16,
-              .value_offset = 32 + half,
-              .block_tokens = block_tokens,
-              .kv_heads = kv_heads,
-              .head_dim = head_dim,
-              .dtype = dtype};
-  }
-  const KvLayer& layer() const { return layer_; }
+// What lies in a cache, as floats; `offset`: of keys or of values.
+struct Cache : KvPages {
+  using KvPages::KvPages;
 
   double at(size_t offset, size_t head, size_t position, size_t i) const {
     const size_t index =
-        (head * layer_.block_tokens + position % layer_.block_tokens) * layer_.head_dim + i;
-    const std::byte* data = pointers_[position / layer_.block_tokens] + offset;
-    switch (layer_.dtype) {
+        (head * layer.block_tokens + position % layer.block_tokens) * layer.head_dim + i;
+    const std::byte* data = pointers[position / layer.block_tokens] + offset;
+    switch (layer.dtype) {
       case DType::kF16:
         return static_cast<double>(cpu::f16_at(data + 2 * index));
       case DType::kBF16:
@@ -44,22 +31,17 @@ class Cache {
         return static_cast<double>(cpu::load<float>(data + 4 * index));
     }
   }
-
- private:
-  std::vector<std::vector<std::byte>> storage_;
-  std::vector<std::byte*> pointers_;
-  KvLayer layer_;
 };
 
-struct Shape {
+struct AttentionShape {
   DType dtype;
   size_t first, tokens, heads, kv_heads, head_dim, block_tokens;
   size_t window = 0;
   float soft_cap = 0.0F;
 };
 
-std::vector<double> attention_in_double(const Shape& s, const std::vector<float>& q, double scale,
-                                        const Cache& cache) {
+std::vector<double> attention_in_double(const AttentionShape& s, const std::vector<float>& q,
+                                        double scale, const Cache& cache) {
   std::vector<double> out(q.size());
   for (size_t t = 0; t < s.tokens; ++t) {
     for (size_t h = 0; h < s.heads; ++h) {
@@ -72,8 +54,7 @@ std::vector<double> attention_in_double(const Shape& s, const std::vector<float>
       double largest = -1e300;
       for (size_t p = begin; p < weights.size(); ++p) {
         for (size_t i = 0; i < s.head_dim; ++i)
-          weights[p] +=
-              static_cast<double>(q[at + i]) * cache.at(cache.layer().key_offset, kv, p, i);
+          weights[p] += static_cast<double>(q[at + i]) * cache.at(cache.layer.key_offset, kv, p, i);
         weights[p] *= scale;
         if (cap > 0) weights[p] = cap * std::tanh(weights[p] / cap);
         largest = std::max(largest, weights[p]);
@@ -83,14 +64,14 @@ std::vector<double> attention_in_double(const Shape& s, const std::vector<float>
         total += weights[p] = std::exp(weights[p] - largest);
       for (size_t p = begin; p < weights.size(); ++p) {
         for (size_t i = 0; i < s.head_dim; ++i)
-          out[at + i] += weights[p] / total * cache.at(cache.layer().value_offset, kv, p, i);
+          out[at + i] += weights[p] / total * cache.at(cache.layer.value_offset, kv, p, i);
       }
     }
   }
   return out;
 }
 
-constexpr Shape kShapes[] = {
+constexpr AttentionShape kAttentionShapes[] = {
     {DType::kF16, 0, 1, 1, 1, 64, 16},
     {DType::kF16, 0, 70, 9, 3, 64, 32},
     {DType::kF16, 200, 1, 9, 3, 64, 64},
@@ -112,12 +93,11 @@ constexpr Shape kShapes[] = {
 }  // namespace
 
 TEST_P(OpsContract, AttentionIsTheSoftmaxOfScoresTimesValues) {
-  for (const Shape& s : kShapes) {
+  for (const AttentionShape& s : kAttentionShapes) {
     SCOPED_TRACE("head_dim " + std::to_string(s.head_dim) + ", first " + std::to_string(s.first));
     Cache cache(s.dtype, s.first + s.tokens, s.block_tokens, s.kv_heads, s.head_dim);
     const size_t stored = (s.first + s.tokens) * s.kv_heads * s.head_dim;
-    ops_->store_kv(random_floats(random_, stored), random_floats(random_, stored), 0,
-                   cache.layer());
+    ops_->store_kv(random_floats(random_, stored), random_floats(random_, stored), 0, cache.layer);
     const std::vector<float> q = random_floats(random_, s.tokens * s.heads * s.head_dim, 2.0F);
     std::vector<float> out(q.size(), 77.0F);
     ops_->attention(q,
@@ -126,7 +106,7 @@ TEST_P(OpsContract, AttentionIsTheSoftmaxOfScoresTimesValues) {
                      .scale = 0.25F,
                      .window = s.window,
                      .soft_cap = s.soft_cap},
-                    cache.layer(), out);
+                    cache.layer, out);
     expect_close(out, attention_in_double(s, q, 0.25, cache), 1e-5);
   }
 }
@@ -136,10 +116,10 @@ TEST_P(OpsContract, AttentionSurvivesHugeScores) {
   std::vector<float> keys(130 * 16, 0.0F);
   for (size_t p = 0; p < 130; ++p) keys[p * 16] = p == 100 ? 1e4F : -1e4F;
   const std::vector<float> values = random_floats(random_, keys.size());
-  ops_->store_kv(keys, values, 0, cache.layer());
+  ops_->store_kv(keys, values, 0, cache.layer);
   const std::vector<float> q(16, 1e4F);
   std::vector<float> out(16);
-  ops_->attention(q, {.heads = 1, .first_position = 129}, cache.layer(), out);
+  ops_->attention(q, {.heads = 1, .first_position = 129}, cache.layer, out);
   expect_close(out, std::span(values).subspan(100 * 16, 16), 1e-6);
 }
 
@@ -154,13 +134,13 @@ TEST_P(OpsContract, StoreKvRoundsToNearestAndTouchesNothingElse) {
     Cache cache(dtype, 20, 8, 2, 21);
     const std::vector<float> keys = random_floats(random_, 3 * 2 * 21, 100.0F);
     const std::vector<float> values = random_floats(random_, 3 * 2 * 21, 1e-6F);
-    const double untouched = cache.at(cache.layer().key_offset, 0, 0, 0);
-    ops_->store_kv(keys, values, 7, cache.layer());  // across a border of blocks
+    const double untouched = cache.at(cache.layer.key_offset, 0, 0, 0);
+    ops_->store_kv(keys, values, 7, cache.layer);  // across a border of blocks
     for (size_t p = 0; p < 20; ++p) {
       for (size_t h = 0; h < 2; ++h) {
         for (size_t i = 0; i < 21; ++i) {
-          const double key = cache.at(cache.layer().key_offset, h, p, i);
-          const double value = cache.at(cache.layer().value_offset, h, p, i);
+          const double key = cache.at(cache.layer.key_offset, h, p, i);
+          const double value = cache.at(cache.layer.value_offset, h, p, i);
           if (p < 7 || p >= 10) {
             const bool same = key == untouched || (std::isnan(key) && std::isnan(untouched));
             ASSERT_TRUE(same);
@@ -185,7 +165,7 @@ TEST_P(OpsContract, StoreKvRoundsBlocksOfQ8ToTheNearestStep) {
   std::vector<float> keys = random_floats(random_, 3 * kDim, 10.0F);
   std::fill_n(keys.begin() + kDim, 32, 0.0F);
   keys[0] = 1e-30F;
-  ops_->store_kv(keys, keys, 2, cache.layer());
+  ops_->store_kv(keys, keys, 2, cache.layer);
   for (size_t p = 0; p < 3; ++p) {
     for (size_t block = 0; block < kDim; block += 32) {
       const float* values = keys.data() + p * kDim + block;
@@ -193,7 +173,7 @@ TEST_P(OpsContract, StoreKvRoundsBlocksOfQ8ToTheNearestStep) {
       for (size_t i = 0; i < 32; ++i) largest = std::max(largest, std::abs(values[i]));
       const double step = static_cast<double>(largest) / 127.0;
       for (size_t i = 0; i < 32; ++i) {
-        for (const size_t offset : {cache.layer().key_offset, cache.layer().value_offset}) {
+        for (const size_t offset : {cache.layer.key_offset, cache.layer.value_offset}) {
           // Half a step, and what rounding the step itself to f16 moves the largest.
           ASSERT_NEAR(cache.at(offset, 0, p + 2, block + i), static_cast<double>(values[i]),
                       step * (0.5 + 127 * 0x1p-11));

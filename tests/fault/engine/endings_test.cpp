@@ -14,8 +14,6 @@ namespace {
 using engine::StopReason;
 using ::testing::HasSubstr;
 
-const std::string kPath = "tiny";
-
 class Endings : public ::testing::Test {
  protected:
   Endings() {

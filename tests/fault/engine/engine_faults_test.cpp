@@ -13,8 +13,6 @@ namespace {
 using platform::Operation;
 using ::testing::HasSubstr;
 
-const std::string kPath = "tiny";
-
 struct FaultCase {
   const char* name;
   Operation operation;

@@ -14,8 +14,6 @@
 namespace spillway::test {
 namespace {
 
-const std::string kPath = "tiny";
-
 std::unique_ptr<platform::SimulatedPlatform> machine_with(
     const TinyLlama& tiny, const platform::SimulatedMachine& description = {}) {
   auto platform = platform::make_simulated_platform(description);

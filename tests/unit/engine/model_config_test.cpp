@@ -11,23 +11,23 @@
 namespace spillway::model {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-json base(const char* model_type) {
+Json base(const char* model_type) {
   return {{"model_type", model_type},        {"hidden_size", 64},        {"intermediate_size", 96},
           {"num_hidden_layers", 6},          {"num_attention_heads", 4}, {"num_key_value_heads", 2},
           {"max_position_embeddings", 4096}, {"rms_norm_eps", 1e-6}};
 }
 
-ModelConfig read(const json& config) {
+ModelConfig read(const Json& config) {
   auto result = read_huggingface_config(config.dump());
   EXPECT_TRUE(result.has_value()) << result.error().message;
   return result.value_or(ModelConfig{});
 }
 
-std::string refusal(const json& config) {
+std::string refusal(const Json& config) {
   const auto result = read_huggingface_config(config.dump());
   if (result) return "it was read";
   EXPECT_EQ(result.error().code, ErrorCode::kBadFile);
@@ -54,35 +54,35 @@ TEST(HuggingFaceConfig, SizesAndDefaults) {
 }
 
 TEST(HuggingFaceConfig, NullIsAsMissing) {
-  json config = base("llama");
+  Json config = base("llama");
   config["head_dim"] = config["rope_scaling"] = config["num_key_value_heads"] = nullptr;
   EXPECT_EQ(read(config).kv_heads, 4u);
 }
 
 TEST(HuggingFaceConfig, RopeInTheOldAndTheNewSpelling) {
-  json old = base("llama");
+  Json old = base("llama");
   old["rope_theta"] = 5e5;
   old["rope_scaling"] = {{"type", "linear"}, {"factor", 4.0}};
-  json now = base("llama");
+  Json now = base("llama");
   now["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 5e5}};
-  for (const json& config : {old, now}) {
+  for (const Json& config : {old, now}) {
     EXPECT_EQ(read(config).rope.base, 5e5);
     EXPECT_EQ(read(config).rope.position_scale, 0.25);
   }
 }
 
 TEST(HuggingFaceConfig, Gemma3HasTwoRopesInTheOldAndTheNewSpelling) {
-  json old = base("gemma3_text");
+  Json old = base("gemma3_text");
   old["rope_theta"] = 1e6;
   old["rope_local_base_freq"] = 2e4;
   old["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 8.0}};
   old["sliding_window"] = 512;
-  json now = base("gemma3_text");
+  Json now = base("gemma3_text");
   now["sliding_window"] = 512;
   now["rope_parameters"] = {
       {"full_attention", {{"rope_type", "linear"}, {"factor", 8.0}, {"rope_theta", 1e6}}},
       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 2e4}}}};
-  for (const json& written : {old, now}) {
+  for (const Json& written : {old, now}) {
     const ModelConfig config = read(written);
     EXPECT_EQ(config.rope.base, 1e6);
     EXPECT_EQ(config.rope.position_scale, 0.125);
@@ -97,7 +97,7 @@ TEST(HuggingFaceConfig, Gemma3HasTwoRopesInTheOldAndTheNewSpelling) {
 }
 
 TEST(HuggingFaceConfig, WindowsAreThoseOfTheArchitectureOrOfTheList) {
-  json gemma = base("gemma2");
+  Json gemma = base("gemma2");
   gemma["sliding_window"] = 8;
   EXPECT_EQ(windows(read(gemma)), (std::vector<size_t>{8, 0, 8, 0, 8, 0}));
   gemma["layer_types"] = {"full_attention", "sliding_attention", "full_attention",
@@ -106,21 +106,21 @@ TEST(HuggingFaceConfig, WindowsAreThoseOfTheArchitectureOrOfTheList) {
   gemma["layer_types"][2] = "chunked_attention";
   EXPECT_THAT(refusal(gemma), HasSubstr("layer 2"));
 
-  json qwen = base("qwen2");
+  Json qwen = base("qwen2");
   qwen["sliding_window"] = 8;
   qwen["max_window_layers"] = 4;
   EXPECT_EQ(windows(read(qwen)), std::vector<size_t>(6, 0)) << "not switched on";
   qwen["use_sliding_window"] = true;
   EXPECT_EQ(windows(read(qwen)), (std::vector<size_t>{0, 0, 0, 0, 8, 8}));
 
-  json mistral = base("mistral");
+  Json mistral = base("mistral");
   mistral["sliding_window"] = 8;
   EXPECT_EQ(windows(read(mistral)), std::vector<size_t>(6, 8));
 }
 
 TEST(HuggingFaceConfig, LayersWithoutRope) {
   EXPECT_FALSE(read(base("smollm3")).layer[3].turns);
-  json config = base("smollm3");
+  Json config = base("smollm3");
   config["no_rope_layers"] = {1, 0, 1, 1, 1, 1};
   EXPECT_FALSE(read(config).layer[1].turns);
   EXPECT_TRUE(read(config).layer[3].turns);
@@ -128,7 +128,7 @@ TEST(HuggingFaceConfig, LayersWithoutRope) {
 
 // transformers' own numbers: factor 8, low 1, high 4, 8192 positions, theta 5e5, 128 dimensions.
 TEST(HuggingFaceConfig, Llama3FactorsRiseFromOneToTheFactor) {
-  json config = base("llama");
+  Json config = base("llama");
   config["head_dim"] = 128;
   config["rope_theta"] = 5e5;
   config["rope_scaling"] = {{"rope_type", "llama3"},
@@ -147,7 +147,7 @@ TEST(HuggingFaceConfig, Llama3FactorsRiseFromOneToTheFactor) {
 }
 
 TEST(HuggingFaceConfig, LongRopeIsUsedUpToTheContextOfItsShortFactors) {
-  json config = base("phi3");
+  Json config = base("phi3");
   config["partial_rotary_factor"] = 0.5;
   config["original_max_position_embeddings"] = 512;
   config["rope_scaling"] = {{"type", "longrope"},
@@ -163,13 +163,13 @@ TEST(HuggingFaceConfig, LongRopeIsUsedUpToTheContextOfItsShortFactors) {
 }
 
 TEST(HuggingFaceConfig, WhatIsNotSupportedIsNamed) {
-  const auto with = [](const char* type, const char* key, const json& value) {
-    json config = base(type);
+  const auto with = [](const char* type, const char* key, const Json& value) {
+    Json config = base(type);
     config[key] = value;
     return refusal(config);
   };
   EXPECT_THAT(with("mamba", "x", 1), AllOf(HasSubstr("'mamba'"), HasSubstr("'qwen3'")));
-  EXPECT_THAT(with("llama", "quantization_config", json::object()), HasSubstr("quantised"));
+  EXPECT_THAT(with("llama", "quantization_config", Json::object()), HasSubstr("quantised"));
   EXPECT_THAT(with("llama", "hidden_act", "relu"), AllOf(HasSubstr("relu"), HasSubstr("silu")));
   EXPECT_THAT(with("llama", "rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}),
               HasSubstr("'yarn'"));
@@ -189,7 +189,7 @@ TEST(HuggingFaceConfig, SurvivesDamage) {
   const unsigned seed = std::random_device()();
   std::cout << "seed " << seed << "\n";
   std::mt19937 random(seed);
-  json config = base("gemma3_text");
+  Json config = base("gemma3_text");
   config["rope_parameters"] = {{"full_attention", {{"rope_type", "llama3"}, {"factor", 8.0}}}};
   config["layer_types"] = std::vector<std::string>(6, "full_attention");
   const std::string text = config.dump();

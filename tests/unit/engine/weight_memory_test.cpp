@@ -14,8 +14,6 @@
 namespace spillway::test {
 namespace {
 
-const std::string kPath = "tiny";
-
 // The matrix's row as the file has it.
 std::vector<std::byte> row_of(const engine::WeightMemory& memory, const model::Weight& weight,
                               size_t row) {

@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
-using Texts = std::vector<std::string>;
 
 Grammar of_schema(const std::string& schema) {
   auto grammar = json_schema_grammar(schema);
@@ -20,15 +19,13 @@ Grammar of_schema(const std::string& schema) {
   return grammar ? *std::move(grammar) : Grammar();
 }
 
-void expect_texts(const std::string& schema, const Texts& good, const Texts& bad) {
-  const Grammar g = of_schema(schema);
-  for (const std::string& text : good) EXPECT_TRUE(accepts(g, text)) << schema << ": " << text;
-  for (const std::string& text : bad) EXPECT_FALSE(accepts(g, text)) << schema << ": " << text;
+void expect_json(const std::string& schema, const Texts& good, const Texts& bad) {
+  expect_texts(of_schema(schema), schema, good, bad);
 }
 
 TEST(JsonSchema, AnyJson) {
   for (const char* schema : {"{}", "true", R"({"title": "x", "description": "y"})"}) {
-    expect_texts(
+    expect_json(
         schema,
         {"null", "true", "-1.5e3", R"("a\n\u00e9é")", "[]", "[1, [2], {}]", R"({"a": {"b": 1}})"},
         {"", "nul", "01", "1.", "\"a", "\"\n\"", "[1,]", "{a: 1}", "{\"a\" 1}", R"("\ud800")"});
@@ -36,85 +33,84 @@ TEST(JsonSchema, AnyJson) {
 }
 
 TEST(JsonSchema, Types) {
-  expect_texts(R"({"type": "integer"})", {"0", "-12"}, {"1.0", "01", "\"1\""});
-  expect_texts(R"({"type": "number"})", {"0.5", "-1e10", "3"}, {".5", "1e", "NaN"});
-  expect_texts(R"({"type": ["boolean", "null"]})", {"true", "null"}, {"0"});
-  expect_texts(R"({"type": "object"})", {"{}", R"({"a": [1]})"}, {"[]"});
-  expect_texts(R"({"type": "array"})", {"[]", "[{}]"}, {"{}"});
+  expect_json(R"({"type": "integer"})", {"0", "-12"}, {"1.0", "01", "\"1\""});
+  expect_json(R"({"type": "number"})", {"0.5", "-1e10", "3"}, {".5", "1e", "NaN"});
+  expect_json(R"({"type": ["boolean", "null"]})", {"true", "null"}, {"0"});
+  expect_json(R"({"type": "object"})", {"{}", R"({"a": [1]})"}, {"[]"});
+  expect_json(R"({"type": "array"})", {"[]", "[{}]"}, {"{}"});
 }
 
 TEST(JsonSchema, Objects) {
   const std::string schema = R"({"type": "object", "properties": {
       "a": {"type": "integer"}, "b": {"type": "string"}, "c": {"type": "null"}},
       "required": ["b"]})";
-  expect_texts(schema,
-               {R"({"b":"x"})", R"({"a": 1, "b": "x", "c": null})", R"({ "b": "","c":null })"},
-               {"{}", R"({"a":1})", R"({"b":"x","a":1})", R"({"b":"x",})", R"({"b":"x","d":1})",
-                R"({"a":1.5,"b":""})", R"({,"b":"x"})"});
+  expect_json(schema,
+              {R"({"b":"x"})", R"({"a": 1, "b": "x", "c": null})", R"({ "b": "","c":null })"},
+              {"{}", R"({"a":1})", R"({"b":"x","a":1})", R"({"b":"x",})", R"({"b":"x","d":1})",
+               R"({"a":1.5,"b":""})", R"({,"b":"x"})"});
 }
 
 TEST(JsonSchema, OtherPropertiesAreNotTheNamedOnes) {
   const std::string schema =
       R"({"properties": {"ab": {"type": "null"}}, "additionalProperties": {"type": "integer"}})";
-  expect_texts(
+  expect_json(
       schema,
       {"{}", R"({"ab": null})", R"({"ab": null, "abc": 1, "a": 2, "": 3, "é": 4})", R"({"x": 1})"},
       {R"({"ab": 1})", R"({"ab": null, "ab": 1})", R"({"x": null})", R"({"\u0061b": 1})"});
-  expect_texts(R"({"type": "object", "additionalProperties": false})", {"{}"}, {R"({"a": 1})"});
-  expect_texts(R"({"required": ["q\"q"]})", {R"({"q\"q": [1]})"}, {"{}", R"({"q": 1})"});
+  expect_json(R"({"type": "object", "additionalProperties": false})", {"{}"}, {R"({"a": 1})"});
+  expect_json(R"({"required": ["q\"q"]})", {R"({"q\"q": [1]})"}, {"{}", R"({"q": 1})"});
 }
 
 TEST(JsonSchema, Arrays) {
-  expect_texts(R"({"items": {"type": "integer"}, "minItems": 1, "maxItems": 3})",
-               {"[1]", "[1, 2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]"});
-  expect_texts(R"({"type": "array", "maxItems": 0})", {"[]"}, {"[1]"});
-  expect_texts(R"({"prefixItems": [{"type": "integer"}, {"type": "null"}]})", {"[1, null]"},
-               {"[1]", "[1, null, 2]"});
-  expect_texts(R"({"items": false, "type": "array"})", {"[]"}, {"[1]"});
+  expect_json(R"({"items": {"type": "integer"}, "minItems": 1, "maxItems": 3})",
+              {"[1]", "[1, 2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]"});
+  expect_json(R"({"type": "array", "maxItems": 0})", {"[]"}, {"[1]"});
+  expect_json(R"({"prefixItems": [{"type": "integer"}, {"type": "null"}]})", {"[1, null]"},
+              {"[1]", "[1, null, 2]"});
+  expect_json(R"({"items": false, "type": "array"})", {"[]"}, {"[1]"});
 }
 
 TEST(JsonSchema, ValuesAndChoices) {
-  expect_texts(R"({"enum": ["a", 1, null, {"b": [1]}]})", {"\"a\"", "1", "null", R"({"b":[1]})"},
-               {"\"b\"", "2"});
-  expect_texts(R"({"type": "string", "enum": ["é\n", 1]})", {"\"é\\n\""}, {"1"});
-  expect_texts(R"({"const": "x"})", {"\"x\""}, {"\"y\""});
-  expect_texts(R"({"anyOf": [{"type": "null"}, {"const": 5}]})", {"null", "5"}, {"6"});
-  expect_texts(R"({"oneOf": [{"type": "null"}, {"const": 5}], "title": "t"})", {"null", "5"},
-               {"6"});
-  expect_texts(R"({"allOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": {"const": 1}}})", {"1"}, {"2"});
+  expect_json(R"({"enum": ["a", 1, null, {"b": [1]}]})", {"\"a\"", "1", "null", R"({"b":[1]})"},
+              {"\"b\"", "2"});
+  expect_json(R"({"type": "string", "enum": ["é\n", 1]})", {"\"é\\n\""}, {"1"});
+  expect_json(R"({"const": "x"})", {"\"x\""}, {"\"y\""});
+  expect_json(R"({"anyOf": [{"type": "null"}, {"const": 5}]})", {"null", "5"}, {"6"});
+  expect_json(R"({"oneOf": [{"type": "null"}, {"const": 5}], "title": "t"})", {"null", "5"}, {"6"});
+  expect_json(R"({"allOf": [{"$ref": "#/$defs/x"}], "$defs": {"x": {"const": 1}}})", {"1"}, {"2"});
 }
 
 TEST(JsonSchema, ReferencesEvenToThemselves) {
-  expect_texts(
+  expect_json(
       R"({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "required": ["kids"],
       "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}}})",
       {R"({"kids": []})", R"({"kids": [{"kids": []}, {"kids": [{"kids": []}]}]})"},
       {"{}", R"({"kids": [1]})"});
-  expect_texts(R"({"properties": {"a/b": {"const": 1}, "c": {"$ref": "#/properties/a~1b"}}})",
-               {R"({"c": 1})"}, {R"({"c": 2})"});
+  expect_json(R"({"properties": {"a/b": {"const": 1}, "c": {"$ref": "#/properties/a~1b"}}})",
+              {R"({"c": 1})"}, {R"({"c": 2})"});
   EXPECT_FALSE(json_schema_grammar(R"({"$ref": "#"})").has_value());
 }
 
 TEST(JsonSchema, Strings) {
-  expect_texts(R"({"minLength": 2, "maxLength": 3})", {"\"ab\"", "\"😀é\"", R"("\"\n\u0041")"},
-               {"\"a\"", "\"abcd\"", "2"});
-  expect_texts(R"({"type": "string", "format": "date"})", {"\"2024-02-28\""},
-               {"\"2024-13-01\"", "\"24-01-01\"", "\"x\""});
-  expect_texts(R"({"format": "date-time"})",
-               {"\"2024-02-28T23:59:59.5Z\"", "\"2024-02-28T00:00:00+01:30\""},
-               {"\"2024-02-28T24:00:00Z\""});
-  expect_texts(R"({"format": "uuid"})", {"\"123e4567-e89b-12d3-a456-426614174000\""},
-               {"\"123e4567\""});
+  expect_json(R"({"minLength": 2, "maxLength": 3})", {"\"ab\"", "\"😀é\"", R"("\"\n\u0041")"},
+              {"\"a\"", "\"abcd\"", "2"});
+  expect_json(R"({"type": "string", "format": "date"})", {"\"2024-02-28\""},
+              {"\"2024-13-01\"", "\"24-01-01\"", "\"x\""});
+  expect_json(R"({"format": "date-time"})",
+              {"\"2024-02-28T23:59:59.5Z\"", "\"2024-02-28T00:00:00+01:30\""},
+              {"\"2024-02-28T24:00:00Z\""});
+  expect_json(R"({"format": "uuid"})", {"\"123e4567-e89b-12d3-a456-426614174000\""},
+              {"\"123e4567\""});
 }
 
 TEST(JsonSchema, Patterns) {
-  expect_texts(R"({"pattern": "^[A-Z]{2}-\\d+(?:\\.\\d{1,2})?$"})", {"\"AB-1\"", "\"AB-12.34\""},
-               {"\"A-1\"", "\"AB-1.\"", "\"xAB-1\"", "\"AB-1x\""});
-  expect_texts(R"({"pattern": "a|b"})", {"\"a\"", "\"xxbyy\""}, {"\"c\""});
-  expect_texts(R"({"pattern": "^(a|\"|\\\\|\\n|[^x-z]*?)$"})",
-               {"\"a\"", R"("\"")", R"("\\")", R"("\n")", "\"bcd\"", "\"é\""}, {"\"x\"", "\"\"\""});
-  expect_texts(R"({"pattern": "^.\\.\\w\\s\\S$"})", {"\"é._ x\"", R"("\"._\tx")"},
-               {"\"ab_ x\"", R"("\n._ x")"});
+  expect_json(R"({"pattern": "^[A-Z]{2}-\\d+(?:\\.\\d{1,2})?$"})", {"\"AB-1\"", "\"AB-12.34\""},
+              {"\"A-1\"", "\"AB-1.\"", "\"xAB-1\"", "\"AB-1x\""});
+  expect_json(R"({"pattern": "a|b"})", {"\"a\"", "\"xxbyy\""}, {"\"c\""});
+  expect_json(R"({"pattern": "^(a|\"|\\\\|\\n|[^x-z]*?)$"})",
+              {"\"a\"", R"("\"")", R"("\\")", R"("\n")", "\"bcd\"", "\"é\""}, {"\"x\"", "\"\"\""});
+  expect_json(R"({"pattern": "^.\\.\\w\\s\\S$"})", {"\"é._ x\"", R"("\"._\tx")"},
+              {"\"ab_ x\"", R"("\n._ x")"});
   for (const char* pattern :
        {"^a|b$", "(?=a)", "a^", "*a", "[z-a]", "a{2,1}", "(a", "a)", "\\\\b", "\\\\1", "["}) {
     const auto refused = json_schema_grammar(fmt::format(R"({{"pattern": "{}"}})", pattern));

@@ -1,9 +1,12 @@
 // Asks a grammar about whole texts. Functions; one thread.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "formats/grammar.h"
 #include "formats/grammar_matcher.h"
@@ -17,6 +20,16 @@ inline bool accepts(GrammarMatcher& matcher, std::string_view text) {
 inline bool accepts(const Grammar& grammar, std::string_view text) {
   GrammarMatcher matcher(grammar);
   return accepts(matcher, text);
+}
+
+using Texts = std::vector<std::string>;
+
+inline void expect_texts(const Grammar& grammar, const std::string& source, const Texts& good,
+                         const Texts& bad) {
+  for (const std::string& text : good)
+    EXPECT_TRUE(accepts(grammar, text)) << source << ": " << text;
+  for (const std::string& text : bad)
+    EXPECT_FALSE(accepts(grammar, text)) << source << ": " << text;
 }
 
 // A text of the grammar, byte by byte, with dice; it ends where it may once it is long. Empty where

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/units.h"
+#include "extent.h"
 #include "platform/faulty_gpu.h"
 #include "platform/simulated/simulated_gpu.h"
 #include "platform/simulated/simulated_platform.h"
@@ -14,21 +15,19 @@
 namespace spillway::memory {
 namespace {
 
-constexpr size_t kE = 64 * kKiB;
-
 TEST(Failures, AfterADiscardThatFailedAPinnedHostRegionIsReachable) {
   const auto gpu = platform::make_simulated_gpu({});
   const auto os = platform::make_simulated_platform({});
   const auto pool =
       Pool::create(*gpu, *os, {.hbm_budget_bytes = kMiB, .host_budget_bytes = kMiB}).value();
   const auto region =
-      pool->create_region({.size_bytes = kE, .name = "host", .only = Tier::kHost}).value();
-  ASSERT_TRUE(region->make_resident(0, kE, Tier::kHost));
+      pool->create_region({.size_bytes = kExtent, .name = "host", .only = Tier::kHost}).value();
+  ASSERT_TRUE(region->make_resident(0, kExtent, Tier::kHost));
   os->fail_operation(platform::Operation::kDecommit, 1, false);
-  EXPECT_FALSE(region->discard(0, kE));
-  const auto pin = region->pin(0, kE, Stream{});
+  EXPECT_FALSE(region->discard(0, kExtent));
+  const auto pin = region->pin(0, kExtent, Stream{});
   ASSERT_TRUE(pin) << pin.error().message;
-  EXPECT_TRUE(gpu->fill(pin->data(), std::byte{1}, kE, Stream{})) << "the GPU reaches it";
+  EXPECT_TRUE(gpu->fill(pin->data(), std::byte{1}, kExtent, Stream{})) << "the GPU reaches it";
   EXPECT_TRUE(gpu->synchronise(Stream{}));
 }
 
@@ -36,12 +35,14 @@ TEST(Failures, CommitInManagedMemoryIsAllOrNone) {
   const auto real = platform::make_simulated_gpu({});
   platform::FaultyGpu gpu(*real);
   const auto pool =
-      Pool::create(gpu, {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 8 * kE, .managed = true})
+      Pool::create(
+          gpu, {.hbm_budget_bytes = 8 * kExtent, .host_budget_bytes = 8 * kExtent, .managed = true})
           .value();
   const auto region =
-      pool->create_region({.size_bytes = 4 * kE, .extent_bytes = kE, .name = "m"}).value();
+      pool->create_region({.size_bytes = 4 * kExtent, .extent_bytes = kExtent, .name = "m"})
+          .value();
   gpu.fail_call(platform::GpuCall::kPrefer, 3, false);
-  EXPECT_FALSE(region->make_resident(0, 4 * kE, Tier::kHbm));
+  EXPECT_FALSE(region->make_resident(0, 4 * kExtent, Tier::kHbm));
   EXPECT_EQ(pool->budget(Tier::kHbm).usage().bytes, 0U);
   EXPECT_FALSE(region->residency().front().tier.has_value());
 }
@@ -52,11 +53,11 @@ TEST(Failures, PinnedMemoryThatTheDriverDoesNotLetGoStaysCharged) {
   platform::FaultyGpu gpu(*real);
   const auto pool =
       Pool::create(gpu, {.hbm_budget_bytes = kMiB, .host_budget_bytes = kMiB}).value();
-  auto pinned = PinnedMemory::create(*pool, {.bytes = kE}).value();
+  auto pinned = PinnedMemory::create(*pool, {.bytes = kExtent}).value();
   gpu.fail_call(platform::GpuCall::kUnregisterHost, 1, false);
   pinned.reset();
-  EXPECT_EQ(real->registrations() * kE, pool->budget(Tier::kHost).usage().bytes);
-  const auto again = PinnedMemory::create(*pool, {.bytes = kE});
+  EXPECT_EQ(real->registrations() * kExtent, pool->budget(Tier::kHost).usage().bytes);
+  const auto again = PinnedMemory::create(*pool, {.bytes = kExtent});
   EXPECT_TRUE(again) << again.error().message;
 }
 
@@ -64,12 +65,14 @@ TEST(Failures, PinnedMemoryThatTheDriverDoesNotLetGoStaysCharged) {
 TEST(Failures, MakeResidentThatFailsLeavesEverythingAsItWas) {
   const auto gpu = platform::make_simulated_gpu({});
   const auto pool =
-      Pool::create(*gpu, {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 8 * kE}).value();
+      Pool::create(*gpu, {.hbm_budget_bytes = 8 * kExtent, .host_budget_bytes = 8 * kExtent})
+          .value();
   const auto r =
-      pool->create_region({.size_bytes = 2 * kE, .extent_bytes = kE, .name = "d"}).value();
-  ASSERT_TRUE(r->make_resident(0, kE, Tier::kHost));
-  const auto pin = r->pin(0, kE, Stream{}).value();
-  EXPECT_FALSE(r->make_resident(0, 2 * kE, Tier::kHbm));
+      pool->create_region({.size_bytes = 2 * kExtent, .extent_bytes = kExtent, .name = "d"})
+          .value();
+  ASSERT_TRUE(r->make_resident(0, kExtent, Tier::kHost));
+  const auto pin = r->pin(0, kExtent, Stream{}).value();
+  EXPECT_FALSE(r->make_resident(0, 2 * kExtent, Tier::kHbm));
   EXPECT_EQ(pool->budget(Tier::kHbm).usage().bytes, 0U);
 }
 
@@ -78,7 +81,7 @@ TEST(Failures, RegionForDiskOnlyIsRefused) {
   const auto pool =
       Pool::create(*gpu, {.hbm_budget_bytes = kMiB, .host_budget_bytes = kMiB}).value();
   EXPECT_FALSE(pool->create_region(
-      {.size_bytes = kE, .extent_bytes = kE, .name = "d", .only = Tier::kDisk}));
+      {.size_bytes = kExtent, .extent_bytes = kExtent, .name = "d", .only = Tier::kDisk}));
 }
 
 // The handle's second address was mapped, and access was refused: it is not copied through.
@@ -101,14 +104,15 @@ TEST(Failures, AHandleWithoutAccessIsNotCopiedThrough) {
   RefusesAccess gpu(*real);
   {
     const auto pool =
-        Pool::create(gpu, {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 8 * kE}).value();
+        Pool::create(gpu, {.hbm_budget_bytes = 8 * kExtent, .host_budget_bytes = 8 * kExtent})
+            .value();
     const auto region =
-        pool->create_region({.size_bytes = kE, .extent_bytes = kE, .name = "m"}).value();
-    ASSERT_TRUE(region->make_resident(0, kE, Tier::kHbm));
+        pool->create_region({.size_bytes = kExtent, .extent_bytes = kExtent, .name = "m"}).value();
+    ASSERT_TRUE(region->make_resident(0, kExtent, Tier::kHbm));
     gpu.refuses = true;
-    EXPECT_FALSE(region->make_resident(0, kE, Tier::kHost));
+    EXPECT_FALSE(region->make_resident(0, kExtent, Tier::kHost));
     gpu.refuses = false;
-    const auto again = region->make_resident(0, kE, Tier::kHost);
+    const auto again = region->make_resident(0, kExtent, Tier::kHost);
     EXPECT_TRUE(again) << again.error().message;
   }
   EXPECT_EQ(real->reservations(), 0U);
@@ -119,16 +123,16 @@ TEST(Failures, AddressesThatTheDriverDoesNotTakeBackAreTriedAgain) {
   const auto real = platform::make_simulated_gpu({});
   platform::FaultyGpu gpu(*real);
   {
-    const auto pool =
-        Pool::create(gpu,
-                     {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 8 * kE, .kept_bytes = 0})
-            .value();
+    const auto pool = Pool::create(gpu, {.hbm_budget_bytes = 8 * kExtent,
+                                         .host_budget_bytes = 8 * kExtent,
+                                         .kept_bytes = 0})
+                          .value();
     const auto region =
-        pool->create_region({.size_bytes = kE, .extent_bytes = kE, .name = "m"}).value();
-    ASSERT_TRUE(region->make_resident(0, kE, Tier::kHbm));
+        pool->create_region({.size_bytes = kExtent, .extent_bytes = kExtent, .name = "m"}).value();
+    ASSERT_TRUE(region->make_resident(0, kExtent, Tier::kHbm));
     gpu.fail_call(platform::GpuCall::kFreeAddresses, 1, false);
-    ASSERT_TRUE(region->make_resident(0, kE, Tier::kHost));
-    ASSERT_TRUE(region->make_resident(0, kE, Tier::kHbm));
+    ASSERT_TRUE(region->make_resident(0, kExtent, Tier::kHost));
+    ASSERT_TRUE(region->make_resident(0, kExtent, Tier::kHbm));
     EXPECT_EQ(gpu.failures(), 1U);
   }
   EXPECT_EQ(real->reservations(), 0U);

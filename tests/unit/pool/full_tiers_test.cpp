@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/units.h"
+#include "extent.h"
 #include "platform/faulty_gpu.h"
 #include "platform/simulated/simulated_gpu.h"
 #include "platform/simulated/simulated_platform.h"
@@ -13,8 +14,6 @@
 
 namespace spillway::memory {
 namespace {
-
-constexpr size_t kE = 64 * kKiB;
 
 size_t in_hbm(const Region& r) {
   size_t n = 0;
@@ -26,14 +25,15 @@ size_t in_hbm(const Region& r) {
 TEST(FullTiers, MakeResidentDoesNotEvictItself) {
   const auto gpu = platform::make_simulated_gpu({});
   const auto pool =
-      Pool::create(*gpu, {.hbm_budget_bytes = 4 * kE, .host_budget_bytes = 64 * kE}).value();
-  const auto region = pool->create_region({.size_bytes = 8 * kE,
-                                           .extent_bytes = kE,
+      Pool::create(*gpu, {.hbm_budget_bytes = 4 * kExtent, .host_budget_bytes = 64 * kExtent})
+          .value();
+  const auto region = pool->create_region({.size_bytes = 8 * kExtent,
+                                           .extent_bytes = kExtent,
                                            .name = "r",
                                            .eviction = Eviction::kLeastRecentlyPinned})
                           .value();
-  ASSERT_TRUE(region->make_resident(4 * kE, 4 * kE, Tier::kHost));
-  const auto done = region->make_resident(0, 8 * kE, Tier::kHbm);
+  ASSERT_TRUE(region->make_resident(4 * kExtent, 4 * kExtent, Tier::kHost));
+  const auto done = region->make_resident(0, 8 * kExtent, Tier::kHbm);
   EXPECT_TRUE(!done || in_hbm(*region) == 8) << "ok, but in HBM: " << in_hbm(*region);
 }
 
@@ -56,13 +56,15 @@ TEST(FullTiers, MoveDoesNotEvictItself) {
 TEST(FullTiers, PinnedMemoryGetsWhatIsKept) {
   const auto gpu = platform::make_simulated_gpu({});
   const auto pool =
-      Pool::create(*gpu, {.hbm_budget_bytes = 4 * kE, .host_budget_bytes = 4 * kE}).value();
+      Pool::create(*gpu, {.hbm_budget_bytes = 4 * kExtent, .host_budget_bytes = 4 * kExtent})
+          .value();
   {
     const auto region =
-        pool->create_region({.size_bytes = 4 * kE, .extent_bytes = kE, .name = "r"}).value();
-    ASSERT_TRUE(region->make_resident(0, 4 * kE, Tier::kHost));
+        pool->create_region({.size_bytes = 4 * kExtent, .extent_bytes = kExtent, .name = "r"})
+            .value();
+    ASSERT_TRUE(region->make_resident(0, 4 * kExtent, Tier::kHost));
   }
-  const auto pinned = PinnedMemory::create(*pool, {.bytes = kE});
+  const auto pinned = PinnedMemory::create(*pool, {.bytes = kExtent});
   EXPECT_TRUE(pinned) << pinned.error().message;
 }
 
@@ -84,43 +86,48 @@ class SlowRelease : public platform::FaultyGpu {
 TEST(FullTiers, WhatAnotherThreadIsTrimmingIsWaitedFor) {
   const auto real = platform::make_simulated_gpu({});
   SlowRelease gpu(*real);
-  const auto pool = Pool::create(gpu, {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 0}).value();
+  const auto pool =
+      Pool::create(gpu, {.hbm_budget_bytes = 8 * kExtent, .host_budget_bytes = 0}).value();
   {
     const auto old =
-        pool->create_region({.size_bytes = 8 * kE, .extent_bytes = kE, .name = "old"}).value();
-    ASSERT_TRUE(old->make_resident(0, 8 * kE, Tier::kHbm));
+        pool->create_region({.size_bytes = 8 * kExtent, .extent_bytes = kExtent, .name = "old"})
+            .value();
+    ASSERT_TRUE(old->make_resident(0, 8 * kExtent, Tier::kHbm));
   }
   const auto make = [&](const char* name) {
-    return pool->create_region({.size_bytes = 2 * kE, .extent_bytes = 2 * kE, .name = name})
+    return pool
+        ->create_region({.size_bytes = 2 * kExtent, .extent_bytes = 2 * kExtent, .name = name})
         .value();
   };
   const auto a = make("a");
   const auto b = make("b");
   gpu.slow = true;
-  std::jthread other([&] { EXPECT_TRUE(a->make_resident(0, 2 * kE, Tier::kHbm)); });
+  std::jthread other([&] { EXPECT_TRUE(a->make_resident(0, 2 * kExtent, Tier::kHbm)); });
   gpu.first.get_future().wait();
-  const auto done = b->make_resident(0, 2 * kE, Tier::kHbm);
+  const auto done = b->make_resident(0, 2 * kExtent, Tier::kHbm);
   EXPECT_TRUE(done) << done.error().message;
 }
 
 // Two threads need room that one eviction makes.
 TEST(FullTiers, AnEvictionUnderWayIsWaitedFor) {
   const auto gpu = platform::make_simulated_gpu({.work_delay = std::chrono::milliseconds(100)});
-  const auto pool =
-      Pool::create(*gpu,
-                   {.hbm_budget_bytes = 8 * kE, .host_budget_bytes = 64 * kE, .kept_bytes = 0})
-          .value();
-  const auto big = pool->create_region({.size_bytes = 8 * kE,
-                                        .extent_bytes = 8 * kE,
+  const auto pool = Pool::create(*gpu, {.hbm_budget_bytes = 8 * kExtent,
+                                        .host_budget_bytes = 64 * kExtent,
+                                        .kept_bytes = 0})
+                        .value();
+  const auto big = pool->create_region({.size_bytes = 8 * kExtent,
+                                        .extent_bytes = 8 * kExtent,
                                         .name = "big",
                                         .eviction = Eviction::kLeastRecentlyPinned})
                        .value();
-  ASSERT_TRUE(big->make_resident(0, 8 * kE, Tier::kHbm));
-  const auto a = pool->create_region({.size_bytes = kE, .extent_bytes = kE, .name = "a"}).value();
-  const auto b = pool->create_region({.size_bytes = kE, .extent_bytes = kE, .name = "b"}).value();
-  std::jthread other([&] { EXPECT_TRUE(a->make_resident(0, kE, Tier::kHbm)); });
+  ASSERT_TRUE(big->make_resident(0, 8 * kExtent, Tier::kHbm));
+  const auto a =
+      pool->create_region({.size_bytes = kExtent, .extent_bytes = kExtent, .name = "a"}).value();
+  const auto b =
+      pool->create_region({.size_bytes = kExtent, .extent_bytes = kExtent, .name = "b"}).value();
+  std::jthread other([&] { EXPECT_TRUE(a->make_resident(0, kExtent, Tier::kHbm)); });
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
-  const auto done = b->make_resident(0, kE, Tier::kHbm);
+  const auto done = b->make_resident(0, kExtent, Tier::kHbm);
   EXPECT_TRUE(done) << done.error().message.substr(0, 160);
 }
 
@@ -129,15 +136,16 @@ TEST(FullTiers, AnEvictionThatTheDriverRefusesIsNotABudget) {
   const auto real = platform::make_simulated_gpu({});
   platform::FaultyGpu gpu(*real);
   const auto pool =
-      Pool::create(gpu, {.hbm_budget_bytes = 2 * kE, .host_budget_bytes = 8 * kE}).value();
-  const auto r = pool->create_region({.size_bytes = 3 * kE,
-                                      .extent_bytes = kE,
+      Pool::create(gpu, {.hbm_budget_bytes = 2 * kExtent, .host_budget_bytes = 8 * kExtent})
+          .value();
+  const auto r = pool->create_region({.size_bytes = 3 * kExtent,
+                                      .extent_bytes = kExtent,
                                       .name = "d",
                                       .eviction = Eviction::kLeastRecentlyPinned})
                      .value();
-  ASSERT_TRUE(r->make_resident(0, 2 * kE, Tier::kHbm));
+  ASSERT_TRUE(r->make_resident(0, 2 * kExtent, Tier::kHbm));
   gpu.fail_call(platform::GpuCall::kCopy, 1, false);
-  const auto done = r->make_resident(2 * kE, kE, Tier::kHbm);
+  const auto done = r->make_resident(2 * kExtent, kExtent, Tier::kHbm);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, ErrorCode::kMachine) << done.error().message;
 }
@@ -153,14 +161,15 @@ TEST(FullTiers, NewMemoryDoesNotWaitForMovesOfOthers) {
   const auto gpu = platform::make_simulated_gpu({});
   const auto pool =
       Pool::create(*gpu, {.hbm_budget_bytes = 32 * kMiB, .host_budget_bytes = 32 * kMiB}).value();
-  const auto r = pool->create_region({.size_bytes = kE, .extent_bytes = kE, .name = "r"}).value();
-  ASSERT_TRUE(r->make_resident(0, kE, Tier::kHbm));
+  const auto r =
+      pool->create_region({.size_bytes = kExtent, .extent_bytes = kExtent, .name = "r"}).value();
+  ASSERT_TRUE(r->make_resident(0, kExtent, Tier::kHbm));
   const Stream stream = gpu->create_stream().value();
   {
-    const auto pin = r->pin(0, kE, stream).value();
+    const auto pin = r->pin(0, kExtent, stream).value();
     ASSERT_TRUE(gpu->launch({.name = "w", .stand_in = wait_for_go}, {}, {}, stream));
   }
-  const auto transfer = r->move(0, kE, Tier::kHost).value();
+  const auto transfer = r->move(0, kExtent, Tier::kHost).value();
   const auto allocator = StreamAllocator::create(*pool, {.segment_bytes = 2 * kMiB}).value();
   auto got = std::async(std::launch::async,
                         [&] { return allocator->allocate(Stream{}, 1000).has_value(); });

@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 
 #include "base/units.h"
+#include "extent.h"
 #include "platform/simulated/simulated_gpu.h"
 
 namespace spillway::memory {
 namespace {
-
-constexpr size_t kExtent = 64 * kKiB;
 
 TEST(Pools, TheContextIsInTheBudget) {
   const auto gpu = platform::make_simulated_gpu({.context_bytes = kExtent});

@@ -4,13 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
+#include "extent.h"
 #include "platform/simulated/simulated_gpu.h"
 #include "spillway/memory.h"
 
 namespace spillway::memory {
 namespace {
-
-constexpr size_t kExtent = 64 * kKiB;
 
 class Reports : public ::testing::Test {
  protected:

@@ -20,14 +20,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-test::MemoryFile file_of(std::string_view text, size_t size = 0) {
-  std::vector<std::byte> bytes(std::max(size, text.size()));
-  std::memcpy(bytes.data(), text.data(), text.size());
-  return test::MemoryFile(std::move(bytes));
-}
-
 GgufFile written(const GgufHeader& header) {
-  auto file = GgufFile::parse(file_of(header.bytes(), header.file_bytes()));
+  auto file = GgufFile::parse(test::file_of(header.bytes(), header.file_bytes()));
   EXPECT_TRUE(file) << file.error().message;
   return *std::move(file);
 }
@@ -65,13 +59,13 @@ void compare_round_trip(const std::string& name, TokenType type_of_unknown) {
   ASSERT_TRUE(original) << original.error().message;
   const auto bytes = test::read_text(path);
   ASSERT_TRUE(bytes) << bytes.error().message;
-  auto source = GgufFile::parse(file_of(*bytes));
+  auto source = GgufFile::parse(test::file_of(*bytes));
   ASSERT_TRUE(source) << source.error().message;
   const auto exported = export_tokenizer(*source, 2048);
   ASSERT_TRUE(exported) << exported.error().message;
-  const auto config = read_tokenizer_config(file_of(exported->config));
+  const auto config = read_tokenizer_config(test::file_of(exported->config));
   ASSERT_TRUE(config) << config.error().message;
-  auto folder = read_tokenizer_json(file_of(exported->tokenizer), *config);
+  auto folder = read_tokenizer_json(test::file_of(exported->tokenizer), *config);
   ASSERT_TRUE(folder) << folder.error().message;
 
   GgufHeader header;

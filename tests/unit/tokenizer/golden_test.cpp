@@ -11,9 +11,7 @@
 namespace spillway::formats {
 namespace {
 
-using nlohmann::json;
-
-void compare_text(const Tokenizer& tokenizer, const json& line) {
+void compare_text(const Tokenizer& tokenizer, const nlohmann::json& line) {
   const auto text = line["text"].get<std::string>();
   EXPECT_EQ(tokenizer.encode(text, {}), line["plain"].get<std::vector<TokenId>>()) << text;
   const auto ids = tokenizer.encode(text, {.parse_special = true});
@@ -21,7 +19,7 @@ void compare_text(const Tokenizer& tokenizer, const json& line) {
   EXPECT_EQ(tokenizer.decode(ids, true), text);
 }
 
-void compare_file(const Tokenizer& tokenizer, const json& line) {
+void compare_file(const Tokenizer& tokenizer, const nlohmann::json& line) {
   const auto text = test::read_text(test::shared_path(line["file"].get<std::string>()));
   if (!text) return;  // only the shared data has it
   const auto ids = tokenizer.encode(*text, {});
@@ -42,7 +40,7 @@ TEST(TokenizerGolden, SmolLm2) {
   std::istringstream lines(*golden);
   size_t compared = 0;
   for (std::string text; std::getline(lines, text); ++compared) {
-    const json line = json::parse(text);
+    const nlohmann::json line = nlohmann::json::parse(text);
     if (line.contains("file"))
       compare_file(*tokenizer, line);
     else

@@ -23,13 +23,6 @@ const ordered_json& golden() {
   return read;
 }
 
-test::MemoryFile file_of(const ordered_json& json) {
-  const std::string text = json.dump();
-  std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
-  return test::MemoryFile(std::move(bytes));
-}
-
 // A case names the vocabulary that its steps go with.
 ordered_json with_vocabulary(const ordered_json& one, bool merges_are_pairs) {
   ordered_json tokenizer = one["tokenizer"];
@@ -45,9 +38,10 @@ ordered_json with_vocabulary(const ordered_json& one, bool merges_are_pairs) {
   return tokenizer;
 }
 
-Result<Tokenizer> read(const ordered_json& one, bool merges_are_pairs = false) {
-  SPILLWAY_ASSIGN(auto description,
-                  read_tokenizer_json(file_of(with_vocabulary(one, merges_are_pairs))));
+Result<Tokenizer> tokenizer_of(const ordered_json& one, bool merges_are_pairs = false) {
+  SPILLWAY_ASSIGN(
+      auto description,
+      read_tokenizer_json(test::file_of(with_vocabulary(one, merges_are_pairs).dump())));
   return Tokenizer::create(std::move(description));
 }
 
@@ -58,7 +52,7 @@ class TokenizerJson : public testing::TestWithParam<size_t> {
 
 TEST_P(TokenizerJson, GivesTheIdsOfTheTokenizersPackage) {
   for (const bool merges_are_pairs : {false, true}) {
-    const auto tokenizer = read(one(), merges_are_pairs);
+    const auto tokenizer = tokenizer_of(one(), merges_are_pairs);
     ASSERT_TRUE(tokenizer) << tokenizer.error().message;
     for (size_t i = 0; i < golden()["texts"].size(); ++i) {
       const auto text = golden()["texts"][i].get<std::string>();
@@ -70,7 +64,7 @@ TEST_P(TokenizerJson, GivesTheIdsOfTheTokenizersPackage) {
 }
 
 TEST_P(TokenizerJson, GivesTheIdsOfWholeFiles) {
-  const auto tokenizer = read(one());
+  const auto tokenizer = tokenizer_of(one());
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   for (const auto& [name, expected] : one()["files"].items()) {
     const auto text = test::read_text(test::shared_path(name));
@@ -95,7 +89,7 @@ TEST(TokenizerJsonDecode, GivesTheTextBack) {
     const bool loses_text = name == "behaviors" || name == "no_fallback" || name == "word_rules" ||
                             name == "phi3" || name == "normalized" || name == "qwen2";
     if (loses_text) continue;
-    const auto tokenizer = read(one);
+    const auto tokenizer = tokenizer_of(one);
     ASSERT_TRUE(tokenizer) << tokenizer.error().message;
     for (const char* text :
          {"Hello world", "naïve café\n\n 3.14", "x</s> y <s>z", "👩‍👧 ok", ""})

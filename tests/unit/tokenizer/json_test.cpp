@@ -15,12 +15,6 @@ using nlohmann::ordered_json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-test::MemoryFile file_of(std::string_view text) {
-  std::vector<std::byte> bytes(text.size());
-  if (!text.empty()) std::memcpy(bytes.data(), text.data(), text.size());
-  return test::MemoryFile(std::move(bytes));
-}
-
 ordered_json small() {
   return ordered_json::parse(R"({
     "added_tokens": [{"id": 3, "content": "<s>", "special": true, "rstrip": true},
@@ -34,21 +28,22 @@ ordered_json small() {
       "vocab": {"<unk>": 0, "a": 1, "b": 2, "<0x41>": 4, "ab": 5}, "merges": ["a b"]}})");
 }
 
-Result<TokenizerDescription> read(const ordered_json& json, const TokenizerConfig& config = {}) {
-  return read_tokenizer_json(file_of(json.dump()), config);
+Result<TokenizerDescription> description_of(const ordered_json& json,
+                                            const TokenizerConfig& config = {}) {
+  return read_tokenizer_json(test::file_of(json.dump()), config);
 }
 
 std::string refusal(std::string_view pointer, const ordered_json& value) {
   ordered_json json = small();
   json[ordered_json::json_pointer(std::string(pointer))] = value;
-  const auto read_back = read(json);
+  const auto read_back = description_of(json);
   if (read_back) return "accepted";
   EXPECT_EQ(read_back.error().code, ErrorCode::kBadFile);
   return read_back.error().message;
 }
 
 TEST(TokenizerJsonFile, IsTakenAsADescription) {
-  const auto d = read(small());
+  const auto d = description_of(small());
   ASSERT_TRUE(d) << d.error().message;
   EXPECT_EQ(d->model, "bpe");
   ASSERT_EQ(d->tokens.size(), 7U);
@@ -66,12 +61,12 @@ TEST(TokenizerJsonFile, IsTakenAsADescription) {
 }
 
 TEST(TokenizerJsonFile, TheConfigNamesTokensAndHasTheLastWordOnBos) {
-  const auto d = read(small(), {.eos = "<tool>", .add_bos = false});
+  const auto d = description_of(small(), {.eos = "<tool>", .add_bos = false});
   ASSERT_TRUE(d) << d.error().message;
   EXPECT_EQ(d->eos, 6);
   EXPECT_EQ(d->bos, 3);
   EXPECT_FALSE(d->add_bos);
-  const auto unknown = read(small(), {.eos = "</s>"});
+  const auto unknown = description_of(small(), {.eos = "</s>"});
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message, HasSubstr("the EOS token is '</s>'"));
 }
@@ -79,7 +74,7 @@ TEST(TokenizerJsonFile, TheConfigNamesTokensAndHasTheLastWordOnBos) {
 TEST(TokenizerJsonFile, IdsWithoutATokenAreUnused) {
   ordered_json json = small();
   json["model"]["vocab"]["far"] = 9;
-  const auto d = read(json);
+  const auto d = description_of(json);
   ASSERT_TRUE(d) << d.error().message;
   EXPECT_EQ(d->tokens.size(), 10U);
   EXPECT_EQ(d->tokens[8], "");
@@ -123,17 +118,19 @@ TEST(TokenizerJsonFile, RefusesAVocabularyThatCannotBe) {
 
 TEST(TokenizerJsonFile, RefusesWhatIsNoJson) {
   for (const char* text : {"", "{", "[1,", "{\"model\": nonsense}", "\xFF", "{} {}"}) {
-    const auto read_back = read_tokenizer_json(file_of(text));
+    const auto read_back = read_tokenizer_json(test::file_of(text));
     ASSERT_FALSE(read_back) << text;
     EXPECT_THAT(read_back.error().message, HasSubstr("not JSON at byte")) << text;
   }
-  EXPECT_THAT(read(ordered_json::object()).error().message, HasSubstr("'model' is missing"));
+  EXPECT_THAT(description_of(ordered_json::object()).error().message,
+              HasSubstr("'model' is missing"));
   const std::string deep(1'000'000, '[');
-  EXPECT_THAT(read_tokenizer_json(file_of(deep)).error().message, HasSubstr("nested too deep"));
+  EXPECT_THAT(read_tokenizer_json(test::file_of(deep)).error().message,
+              HasSubstr("nested too deep"));
 }
 
 TEST(TokenizerJsonFile, AFailingDiskIsNotABadFile) {
-  auto file = file_of(small().dump());
+  auto file = test::file_of(small().dump());
   file.before_read([](uint64_t) { return fail(ErrorCode::kMachine, "the disk is gone"); });
   const auto read_back = read_tokenizer_json(file);
   ASSERT_FALSE(read_back);
@@ -141,7 +138,7 @@ TEST(TokenizerJsonFile, AFailingDiskIsNotABadFile) {
 }
 
 TEST(TokenizerConfigFile, NamesTokensAndTheTemplate) {
-  const auto config = read_tokenizer_config(file_of(R"({
+  const auto config = read_tokenizer_config(test::file_of(R"({
     "bos_token": "<s>", "eos_token": {"content": "</s>", "special": true}, "unk_token": null,
     "add_bos_token": true, "model_max_length": 1e30,
     "chat_template": [{"name": "tool_use", "template": "a"}, {"name": "default", "template": "b"}]
@@ -152,9 +149,9 @@ TEST(TokenizerConfigFile, NamesTokensAndTheTemplate) {
   EXPECT_EQ(config->add_bos, true);
   EXPECT_EQ(config->add_eos, std::nullopt);
   EXPECT_EQ(config->chat_template, "b");
-  EXPECT_EQ(read_tokenizer_config(file_of(R"({"chat_template": "c"})"))->chat_template, "c");
-  EXPECT_EQ(read_tokenizer_config(file_of("{}"))->chat_template, std::nullopt);
-  EXPECT_THAT(read_tokenizer_config(file_of(R"({"eos_token": 7})")).error().message,
+  EXPECT_EQ(read_tokenizer_config(test::file_of(R"({"chat_template": "c"})"))->chat_template, "c");
+  EXPECT_EQ(read_tokenizer_config(test::file_of("{}"))->chat_template, std::nullopt);
+  EXPECT_THAT(read_tokenizer_config(test::file_of(R"({"eos_token": 7})")).error().message,
               HasSubstr("'eos_token' is number"));
 }
 

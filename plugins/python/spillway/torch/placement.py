@@ -74,10 +74,19 @@ def stream(sizes: Sequence[int], hbm_bytes: int, ring_bytes: Callable[[int], int
     weight that streams is of that size. A few large weights (the head of a model) would make the
     ring larger than what they leave in HBM: the largest stay there, as long as the others do. The
     first `kept` stay as well."""
+    return _after(kept, sizes, hbm_bytes,
+                  lambda others, room: _stream_any(others, room, ring_bytes))
+
+
+def _after(kept: int, sizes: Sequence[int], hbm_bytes: int, place) -> list[bool]:
+    """The first `kept` stay in HBM; place(sizes, hbm_bytes) says where the others go."""
+    return [False] * kept + place(sizes[kept:], hbm_bytes - sum(sizes[:kept]))
+
+
+def _stream_any(sizes: Sequence[int], hbm_bytes: int,
+                ring_bytes: Callable[[int], int]) -> list[bool]:
     if not sizes or sum(sizes) <= hbm_bytes:
         return [False] * len(sizes)
-    if kept:
-        return [False] * kept + stream(sizes[kept:], hbm_bytes - sum(sizes[:kept]), ring_bytes)
     taken = {}  # of HBM, by the largest size that streams: the ring, and what is larger and stays
     for size in sorted(sizes):
         taken[size] = ring_bytes(size) + sum(other for other in sizes if other > size)
@@ -106,10 +115,7 @@ def spread_near(sizes: Sequence[int], hbm_bytes: int, now: Sequence[bool],
                 kept: int = 0) -> list[bool]:
     """As spread(), with the phase for which the fewest bytes move from where they are now. The
     first `kept` stay in HBM."""
-    if kept:
-        return [False] * kept + spread_near(sizes[kept:], hbm_bytes - sum(sizes[:kept]),
-                                            now[kept:])
-
     def moved(in_host: list[bool]) -> int:
         return sum(size for size, here, there in zip(sizes, now, in_host) if here != there)
-    return min((spread(sizes, hbm_bytes, phase / 8) for phase in range(8)), key=moved)
+    return min((_after(kept, sizes, hbm_bytes, lambda others, room: spread(others, room, phase / 8))
+                for phase in range(8)), key=moved)
