@@ -10,7 +10,6 @@
 namespace spillway::formats {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Names = std::set<std::string_view>;
 
 constexpr int kMostJsonDepth = 256;

@@ -8,8 +8,6 @@
 namespace spillway::formats {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // A keyword that counts something; `otherwise` where it is not given.
 Result<size_t> count_of(const Json& schema, const char* keyword, size_t otherwise,
                         const std::string& place) {

@@ -9,6 +9,8 @@
 
 namespace spillway::formats {
 
+using Json = nlohmann::ordered_json;
+
 // `place` is where the schema stands in the document ("#/properties/a").
 template <typename... Arguments>
 tl::unexpected<Error> wrong(const std::string& place, fmt::format_string<Arguments...> format,
@@ -18,25 +20,22 @@ tl::unexpected<Error> wrong(const std::string& place, fmt::format_string<Argumen
 }
 
 // For a message: not too long, whatever it is.
-std::string shown(const nlohmann::ordered_json& json);
+std::string shown(const Json& json);
 
 class SchemaVisitor {
  public:
   virtual ~SchemaVisitor() = default;
   // A text that is valid under any schema.
-  virtual Result<Expression> visit(const nlohmann::ordered_json& schema, const std::string& place,
-                                   size_t depth) = 0;
+  virtual Result<Expression> visit(const Json& schema, const std::string& place, size_t depth) = 0;
   // Gives an expression that is used several times a name.
   virtual Expression add_rule(Expression expression) = 0;
 };
 
-Result<Expression> string_expression(const nlohmann::ordered_json& schema,
-                                     const std::string& place);
-Result<Expression> integer_expression(const nlohmann::ordered_json& schema,
-                                      const std::string& place);
-Result<Expression> array_expression(const nlohmann::ordered_json& schema, const std::string& place,
-                                    size_t depth, SchemaVisitor& visitor);
-Result<Expression> object_expression(const nlohmann::ordered_json& schema, const std::string& place,
-                                     size_t depth, SchemaVisitor& visitor);
+Result<Expression> string_expression(const Json& schema, const std::string& place);
+Result<Expression> integer_expression(const Json& schema, const std::string& place);
+Result<Expression> array_expression(const Json& schema, const std::string& place, size_t depth,
+                                    SchemaVisitor& visitor);
+Result<Expression> object_expression(const Json& schema, const std::string& place, size_t depth,
+                                     SchemaVisitor& visitor);
 
 }  // namespace spillway::formats
