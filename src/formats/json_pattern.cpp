@@ -6,7 +6,7 @@
 namespace spillway::formats {
 namespace {
 
-constexpr size_t kMostGroups = 32;  // of groups
+constexpr size_t kMostGroups = 32;  // within groups
 constexpr size_t kMostCount = 1 << 16;
 
 const std::vector<CodePointRange> kDigits = {{'0', '9'}};

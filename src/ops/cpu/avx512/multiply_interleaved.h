@@ -85,11 +85,12 @@ template <class Format, size_t kBlock, size_t kEnd>
 HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token, size_t block,
                            __m512 (&sums)[4]) {
   constexpr size_t kBytes = kBlockBytes<Format>;
-  constexpr bool kOwn = Format::kColumns == kScaleColumns;
   prefetch<kBlock * kBytes, (kBlock + 1) * kBytes>(at, ahead);
-  sums[kBlock % 4] = add_block < Format, kOwn ? 0
-                                              : kBlock > (kOwn ? at + kBlock * kBytes : at, token,
-                                                          block + kBlock, sums[kBlock % 4]);
+  constexpr bool kOwn = Format::kColumns == kScaleColumns;
+  constexpr size_t kWithin = kOwn ? 0 : kBlock;
+  const std::byte* from = kOwn ? at + kBlock * kBytes : at;
+  __m512& sum = sums[kBlock % 4];
+  sum = add_block<Format, kWithin>(from, token, block + kBlock, sum);
   if constexpr (kBlock + 1 < kEnd)
     add_blocks<Format, kBlock + 1, kEnd>(at, ahead, token, block, sums);
 }
