@@ -68,8 +68,8 @@ struct Ahead {
 // second-level cache are dropped while too many are under way (Intel: about a third of them, where
 // nothing is computed between them), so that what comes soon is called again, into the first. Past
 // the end of the weights this does nothing. Of the lines at `from` those that begin from byte kFrom
-// on, before kEnd: as many as take what is computed meanwhile, since a burst of more than the
-// processor keeps under way (Intel: 16) holds up all loads behind it.
+// on, before kEnd: a few at a time, since a burst of more than the processor keeps under way
+// (Intel: 16) holds up all loads behind it.
 template <size_t kFrom, size_t kEnd>
 HWY_INLINE void prefetch(const std::byte* from, Ahead ahead) {
   constexpr size_t kFirst = round_up(kFrom, 64);

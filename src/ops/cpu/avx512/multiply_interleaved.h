@@ -10,13 +10,25 @@ namespace {
 
 // Of the one stream that the rows are, as measured (docs/decisions/interleaved-rows.md): AMD's
 // Zen 5 follows a stream by itself, but not through a K format's block, of which several places are
-// read in turn; Intel's Sapphire and Emerald Rapids reach their rate by both calls alone. A K
-// format's block has up to 3,360 bytes, of which the last are read with the first.
+// read in turn; Intel's processors reach their rate by both calls alone, which must not lie more
+// than 2 KiB apart. A K format's block has up to 3,360 bytes, of which the last are read with the
+// first.
 template <class Format>
 HWY_INLINE Ahead stream_ahead() {
-  if (!__builtin_cpu_is("amd")) return {.far = 16384, .near = 4096};
+  if (!__builtin_cpu_is("amd")) return {.far = 9216, .near = 7168};
   return Format::kColumns == 256 ? Ahead{.far = 8192, .near = 4096} : Ahead{.near = 4096};
 }
+
+// Bytes of 32 columns of 16 rows.
+template <class Format>
+inline constexpr size_t kBlockBytes = Interleaved<Format>::kGroupBytes /
+                                      (Format::kColumns / kScaleColumns);
+
+// What is called in, so far ahead of `at`, while as much is multiplied.
+struct Calls {
+  const std::byte* at = nullptr;
+  Ahead ahead = {};
+};
 
 // Four of a token's values, for all rows.
 HWY_INLINE __m512i four_values(const int8_t* from) {
@@ -36,21 +48,28 @@ HWY_INLINE __m512i centre_of(const Token& token, size_t block, int first, int se
                              _mm512_set1_epi32(totals));
 }
 
-// Integer products of 16 columns, from 4 × kQuad on, and of the 16 behind them.
-template <class Format, size_t kBlock, size_t kQuad>
-HWY_INLINE void add_quads(const std::byte* at, const int8_t* values, __m512i& low, __m512i& high) {
+// Integer products of 16 columns, from 4 × kQuad on, and of the 16 behind them; calls in a quarter
+// of what 32 columns take, number kCalled behind calls.at.
+template <class Format, size_t kBlock, size_t kCalled, size_t kQuad>
+HWY_INLINE void add_quads(const std::byte* at, const int8_t* values, const Calls& calls,
+                          __m512i& low, __m512i& high) {
   using Form = Interleaved<Format>;
+  constexpr size_t kFrom = kCalled * kBlockBytes<Format>;
+  prefetch<kFrom + kQuad * kBlockBytes<Format> / 4, kFrom + (kQuad + 1) * kBlockBytes<Format> / 4>(
+      calls.at, calls.ahead);
   low = _mm512_dpbusd_epi32(low, Form::template quad<kBlock, kQuad>(at),
                             four_values(values + 4 * kQuad));
   high = _mm512_dpbusd_epi32(high, Form::template quad<kBlock, kQuad + 4>(at),
                              four_values(values + 4 * kQuad + 16));
-  if constexpr (kQuad < 3) add_quads<Format, kBlock, kQuad + 1>(at, values, low, high);
+  if constexpr (kQuad < 3)
+    add_quads<Format, kBlock, kCalled, kQuad + 1>(at, values, calls, low, high);
 }
 
 // Adds the products of 32 columns of 16 rows: number kBlock of the format's block at `at`, `block`
 // of the token.
-template <class Format, size_t kBlock>
-HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t block, __m512 sums) {
+template <class Format, size_t kBlock, size_t kCalled = 0>
+HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t block, __m512 sums,
+                            const Calls& calls = {}) {
   static_assert(Format::kMinima != Per::k16);
   const Scales scales = Interleaved<Format>::template scales<kBlock>(at);
   if constexpr (Format::kMinima == Per::k32)
@@ -63,7 +82,7 @@ HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t bloc
     if constexpr (kHalves) high = centre_of<Format>(token, block, 0, 1);
   }
   const int8_t* values = token.values + block * kScaleColumns;
-  add_quads<Format, kBlock, 0>(at, values, low, high);
+  add_quads<Format, kBlock, kCalled, 0>(at, values, calls, low, high);
   __m512 products;
   if constexpr (kHalves) {
     products = _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), scales.high,
@@ -74,23 +93,17 @@ HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t bloc
   return _mm512_fmadd_ps(products, _mm512_set1_ps(token.scales[block]), sums);
 }
 
-// Bytes of 32 columns of 16 rows.
-template <class Format>
-inline constexpr size_t kBlockBytes = Interleaved<Format>::kGroupBytes /
-                                      (Format::kColumns / kScaleColumns);
-
 // Likewise of 32 columns kBlock up to kEnd; those of the token are from `block` on. They are blocks
 // of the format, or all of one of its blocks.
 template <class Format, size_t kBlock, size_t kEnd>
 HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token, size_t block,
                            __m512 (&sums)[4]) {
   constexpr size_t kBytes = kBlockBytes<Format>;
-  prefetch<kBlock * kBytes, (kBlock + 1) * kBytes>(at, ahead);
   constexpr bool kOwn = Format::kColumns == kScaleColumns;
   constexpr size_t kWithin = kOwn ? 0 : kBlock;
   const std::byte* from = kOwn ? at + kBlock * kBytes : at;
   __m512& sum = sums[kBlock % 4];
-  sum = add_block<Format, kWithin>(from, token, block + kBlock, sum);
+  sum = add_block<Format, kWithin, kBlock>(from, token, block + kBlock, sum, Calls{at, ahead});
   if constexpr (kBlock + 1 < kEnd)
     add_blocks<Format, kBlock + 1, kEnd>(at, ahead, token, block, sums);
 }
