@@ -39,17 +39,28 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
   // Direct reads may ask for more than a page.
   const size_t grain = std::max(context.platform.page_bytes(), file.info().offset_alignment);
   memory.extents_ = resident_extents(plan, model.transformer.embedding(), grain);
-  if (all_stay && lies_in_page_cache(file)) {
+  memory.progress_ = progress;
+  memory.clock_ = &context.platform.clock();
+  const bool cached = all_stay && lies_in_page_cache(file);
+  if (cached || memory.pass_page_cache(context, file)) {
     SPILLWAY_TRY(memory.map(context, model, plan));
+    if (!cached) memory.reader_ = WeightReader::start(file, *memory.mapping_, memory.extents_);
     return memory;
   }
   if (memory.extents_.empty()) return memory;
   SPILLWAY_TRY(memory.create_region(context));
   SPILLWAY_ASSIGN(memory.reader_,
                   WeightReader::start(file, memory.region_->bytes(), memory.extents_));
-  memory.progress_ = progress;
-  memory.clock_ = &context.platform.clock();
   return memory;
+}
+
+// A file that is not there yet comes into the page cache first if its matrices then move to another
+// form, and the page cache can keep it beside that: the disk writes to pages that nobody has
+// touched, which the memory of a process has to be, and the next run finds it there.
+bool WeightMemory::pass_page_cache(const Context& context, const platform::File& file) const {
+  if (rest_.empty() || !file.mappable()) return false;
+  const auto memory = context.platform.host_memory();
+  return memory && memory->free_bytes() / 2 > file.info().size_bytes;
 }
 
 Result<void> WeightMemory::await(uint64_t file_end) {

@@ -25,7 +25,8 @@ class WeightMemory {
   static constexpr size_t kStepBytes = 256 * kMiB;
 
   // Begins to read the plan's resident units; or maps the file where all of it may stay and it lies
-  // in the page cache. kBudget, kMachine, kBadFile (the file got shorter).
+  // in the page cache, or has room there while its weights take another form. kBudget, kMachine,
+  // kBadFile (the file got shorter).
   static Result<WeightMemory> load(const Context& context, const ModelFile& model,
                                    const placement::Plan& plan, const Progress& progress);
 
@@ -63,6 +64,7 @@ class WeightMemory {
                                                const model::Weight& embedding, size_t page_bytes);
   const Stretch* extent_of(uint64_t offset) const;
   std::byte* place_of(uint64_t offset) const;  // in the region
+  bool pass_page_cache(const Context& context, const platform::File& file) const;
   // Charges and maps all of the file.
   Result<void> map(const Context& context, const ModelFile& model, const placement::Plan& plan);
   Result<void> create_region(const Context& context);

@@ -1,5 +1,6 @@
 // Brings stretches of a file into memory on a thread of its own, in their order, so that what has
-// come is used while the rest is on its way.
+// come is used while the rest is on its way: by direct reads to their place, or into the page
+// cache, for a mapping of the file.
 #pragma once
 
 #include <condition_variable>
@@ -29,15 +30,18 @@ struct Stretch {
 
 class WeightReader {
  public:
-  // `file` and `target` outlive it. Errors: the file cannot be read with many reads in flight.
+  // All but the stretches outlive it. Errors: the file cannot be read with many reads in flight.
   static Result<std::unique_ptr<WeightReader>> start(const platform::File& file,
                                                      std::span<std::byte> target,
                                                      std::span<const Stretch> stretches);
+  static std::unique_ptr<WeightReader> start(const platform::File& file,
+                                             const platform::FileMapping& mapping,
+                                             std::span<const Stretch> stretches);
   ~WeightReader();  // gives up what has not come
   WeightReader(const WeightReader&) = delete;
   WeightReader& operator=(const WeightReader&) = delete;
 
-  // Waits until the target's first `end` bytes have come; `progress` is called each time that some
+  // Waits until what has its place before `end` has come; `progress` is called each time that some
   // come. kBadFile (the file got shorter), kMachine (it cannot be read), kInterrupted (`progress`
   // said so; the reading goes on).
   Result<void> await(size_t end, const Progress& progress);
@@ -45,27 +49,30 @@ class WeightReader {
  private:
   struct Piece {
     uint64_t offset = 0;
-    std::span<std::byte> target;
+    size_t size = 0;
+    size_t place = 0;
   };
 
-  WeightReader(const platform::File& file, std::unique_ptr<platform::ReadQueue> queue)
-      : file_(file), queue_(std::move(queue)) {}
-  void run();
+  WeightReader(const platform::File& file, std::span<const Stretch> stretches);
+  void begin(Result<void> (WeightReader::*all)());
   Result<void> read_all();
+  Result<void> bring_all();
   Result<void> check(const platform::ReadCompletion& completion) const;
+  tl::unexpected<Error> truncated(uint64_t size) const;
   uint64_t wanted(const Piece& piece) const;
   // Returns whether to go on.
   bool publish(size_t come, uint64_t bytes);
 
   const platform::File& file_;
+  std::span<std::byte> target_;
   std::unique_ptr<platform::ReadQueue> queue_;  // the thread's
+  const platform::FileMapping* mapping_ = nullptr;
   std::vector<Piece> pieces_;
-  std::vector<size_t> ends_;  // of the pieces, in the target
   uint64_t total_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  size_t come_ = 0;  // bytes of the target, without a gap
+  size_t come_ = 0;  // bytes of all places, without a gap
   uint64_t bytes_read_ = 0;
   bool stop_ = false;
   std::optional<Error> error_;

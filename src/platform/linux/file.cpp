@@ -23,9 +23,13 @@ namespace {
 constexpr size_t kBounceBytes = 256 * kKiB;
 constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
 
+// Of one request to read ahead: the system's own default, beyond which it may leave out the rest.
+constexpr size_t kCalledBytes = 128 * kKiB;
+
 class LinuxMapping : public FileMapping {
  public:
-  explicit LinuxMapping(std::span<std::byte> bytes) : bytes_(bytes) {}
+  LinuxMapping(std::span<std::byte> bytes, std::string path)
+      : bytes_(bytes), path_(std::move(path)) {}
   ~LinuxMapping() override {
     if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
   }
@@ -38,9 +42,34 @@ class LinuxMapping : public FileMapping {
     const size_t end = round_down(offset + size, page);
     if (begin < end) madvise(bytes_.data() + begin, end - begin, MADV_DONTNEED);
   }
+  void call_in(size_t offset, size_t size) const override {
+    const std::span<std::byte> pages = pages_of(offset, size);
+    for (size_t at = 0; at < pages.size(); at += kCalledBytes) {
+      const auto piece = pages.subspan(at, std::min(kCalledBytes, pages.size() - at));
+      madvise(piece.data(), piece.size(), MADV_WILLNEED);
+    }
+  }
+  // A page that cannot be read is an error here, where touching it would raise SIGBUS.
+  Result<void> bring(size_t offset, size_t size) const override {
+    const std::span<std::byte> pages = pages_of(offset, size);
+    while (madvise(pages.data(), pages.size(), MADV_POPULATE_READ) != 0) {
+      if (errno == EINTR || errno == EAGAIN) continue;
+      if (errno == EINVAL) return {};  // Linux before 5.14: they are read when they are touched
+      return fail(ErrorCode::kMachine, "{}: cannot read {} bytes at {}: {}", path_, size, offset,
+                  error_text(errno));
+    }
+    return {};
+  }
 
  private:
+  // Those that [offset, offset + size) touches.
+  std::span<std::byte> pages_of(size_t offset, size_t size) const {
+    const size_t begin = round_down(offset, static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+    return bytes_.subspan(begin, offset + size - begin);
+  }
+
   std::span<std::byte> bytes_;
+  std::string path_;
 };
 
 }  // namespace
@@ -129,13 +158,14 @@ Result<std::unique_ptr<FileMapping>> LinuxFile::map() const {
                 "{}: the file got shorter while it was open: {} bytes, were {}", info_.path, size,
                 info_.size_bytes);
   }
-  if (info_.size_bytes == 0) return std::make_unique<LinuxMapping>(std::span<std::byte>());
+  if (info_.size_bytes == 0)
+    return std::make_unique<LinuxMapping>(std::span<std::byte>(), info_.path);
   void* bytes = mmap(nullptr, info_.size_bytes, PROT_READ, MAP_SHARED, descriptor(), 0);
   if (bytes == MAP_FAILED) {
     return fail(ErrorCode::kMachine, "{}: cannot map the file: {}", info_.path, error_text(errno));
   }
-  return std::make_unique<LinuxMapping>(
-      std::span(static_cast<std::byte*>(bytes), info_.size_bytes));
+  return std::make_unique<LinuxMapping>(std::span(static_cast<std::byte*>(bytes), info_.size_bytes),
+                                        info_.path);
 }
 
 uint64_t LinuxFile::cached_bytes() const {

@@ -7,22 +7,38 @@
 namespace spillway::platform {
 namespace {
 
-class SimulatedMapping : public FileMapping {
- public:
-  SimulatedMapping(std::shared_ptr<const std::vector<std::byte>> content, size_t size)
-      : content_(std::move(content)), size_(size) {}
-  std::span<const std::byte> bytes() const override { return {content_->data(), size_}; }
-  void forget(size_t, size_t) const override {}
-
- private:
-  std::shared_ptr<const std::vector<std::byte>> content_;  // shared with the file, see StoredFile
-  size_t size_;
-};
-
 // Of `size` bytes asked for at `offset`, those that a content of `content_size` has.
 size_t clamp(uint64_t content_size, uint64_t offset, size_t size) {
   return offset >= content_size ? 0 : std::min<size_t>(size, content_size - offset);
 }
+
+class SimulatedMapping : public FileMapping {
+ public:
+  SimulatedMapping(MachineState& state, StoredFile& stored, const FileInfo& info)
+      : state_(state), stored_(stored), info_(info), content_(stored.content) {}
+  std::span<const std::byte> bytes() const override { return {content_->data(), info_.size_bytes}; }
+  void forget(size_t, size_t) const override {}
+  void call_in(size_t, size_t) const override {}
+  Result<void> bring(size_t offset, size_t size) const override {
+    const std::lock_guard lock(state_.mutex);
+    SPILLWAY_TRY(state_.faults.pass(Operation::kRead));
+    if (clamp(stored_.content->size(), offset, size) < size) {
+      return fail(ErrorCode::kMachine, "{}: cannot read {} bytes at {}: Bad address", info_.path,
+                  size, offset);
+    }
+    const uint64_t transfer = state_.disk.start(size - stored_.cached.count(offset, offset + size));
+    while (!state_.disk.finished_at(transfer)) state_.disk.step();
+    state_.disk.forget(transfer);
+    state_.cache(stored_, offset, offset + size);
+    return {};
+  }
+
+ private:
+  MachineState& state_;
+  StoredFile& stored_;
+  const FileInfo info_;
+  std::shared_ptr<const std::vector<std::byte>> content_;  // shared with the file, see StoredFile
+};
 
 }  // namespace
 
@@ -61,7 +77,7 @@ Result<std::unique_ptr<FileMapping>> SimulatedFile::map() const {
                 "{}: the file got shorter while it was open: {} bytes, were {}", info_.path,
                 stored_.content->size(), info_.size_bytes);
   }
-  return std::make_unique<SimulatedMapping>(stored_.content, info_.size_bytes);
+  return std::make_unique<SimulatedMapping>(state_, stored_, info_);
 }
 
 uint64_t SimulatedFile::cached_bytes() const {

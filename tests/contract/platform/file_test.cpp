@@ -101,6 +101,35 @@ TEST_P(PlatformFile, MapsAllBytes) {
   }
 }
 
+TEST_P(PlatformFile, BringsWhatIsMappedIntoThePageCache) {
+  constexpr size_t kBytes = 3000001;
+  const auto content = pattern(kBytes);
+  const std::string path = put_file("file", content);
+  const auto file = open(path);
+  const auto mapping = file->map().value();
+  for (const size_t offset : {size_t{1000000}, size_t{0}}) {
+    file->drop_cache();
+    mapping->call_in(offset, kBytes - offset);
+    ASSERT_TRUE(mapping->bring(offset, kBytes - offset).has_value());
+    EXPECT_GE(file->cached_bytes(), kBytes - offset);
+    EXPECT_TRUE(std::equal(content.begin(), content.end(), mapping->bytes().begin()));
+    mapping->forget(0, kBytes);
+  }
+}
+
+TEST_P(PlatformFile, TellsOfWhatCannotBeBrought) {
+  const std::string path = put_file("file", pattern(3000000));
+  const auto file = open(path);
+  const auto mapping = file->map().value();
+  put_file("file", pattern(1000000));
+  EXPECT_TRUE(mapping->bring(0, 1000000).has_value());
+  mapping->call_in(2000000, 1000000);
+  const auto brought = mapping->bring(2000000, 1000000);
+  ASSERT_FALSE(brought.has_value());
+  EXPECT_EQ(brought.error().code, ErrorCode::kMachine);
+  EXPECT_THAT(brought.error().message, testing::HasSubstr("cannot read 1000000 bytes at 2000000"));
+}
+
 TEST_P(PlatformFile, CachesWhereItIsAskedTo) {
   constexpr size_t kBytes = 3000000;
   const std::string path = put_file("file", pattern(kBytes));

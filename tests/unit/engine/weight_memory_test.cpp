@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
 #include "ops/interleaved.h"
@@ -28,8 +29,14 @@ std::vector<std::byte> row_of(const engine::WeightMemory& memory, const model::W
   return bytes;
 }
 
+enum class From {
+  kDisk,    // the page cache has no room for the file
+  kOnCall,  // it has, and the file comes into it
+  kCache    // the file lies there
+};
+
 struct Case {
-  bool cached;  // the file lies in the page cache
+  From from;
   bool tied;
 };
 
@@ -56,9 +63,11 @@ class WeightsTakeForm : public ::testing::TestWithParam<Case> {
 
 TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   file_ = tiny_llama_file({.dtype = DType::kQ8_0, .tied = GetParam().tied, .layers = 3});
-  const auto platform = platform::make_simulated_platform({});
+  const From from = GetParam().from;
+  const uint64_t host_bytes = from == From::kDisk ? 2 * file_.size() : 16 * kGiB;
+  const auto platform = platform::make_simulated_platform({.host_bytes = host_bytes});
   platform->put_file(kPath, file_);
-  if (GetParam().cached) {
+  if (from == From::kCache) {
     const auto file = platform->open(kPath, {.caching = platform::Caching::kUse}).value();
     std::vector<std::byte> all(file_.size());
     ASSERT_TRUE(file->read(0, all).has_value());
@@ -77,7 +86,7 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   {
     auto memory = engine::WeightMemory::load(context, model, run.plan, {}).value();
     ASSERT_TRUE(memory.finish_loading().has_value());
-    EXPECT_EQ(memory.mapped(), GetParam().cached);
+    EXPECT_EQ(memory.mapped(), from != From::kDisk);
     const uint64_t charged = budget.usage().bytes;
     size_t steps = 0;
     for (; !memory.has_form(); ++steps) {
@@ -99,13 +108,16 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   EXPECT_EQ(budget.usage().bytes, 0u);
 }
 
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  const std::array<std::string, 3> names = {"Read", "Called", "Cached"};
+  return names[static_cast<size_t>(info.param.from)] + (info.param.tied ? "Tied" : "Untied");
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, WeightsTakeForm,
-                         ::testing::Values(Case{false, false}, Case{false, true}, Case{true, false},
-                                           Case{true, true}),
-                         [](const auto& c) {
-                           return std::string(c.param.cached ? "Mapped" : "Read") +
-                                  (c.param.tied ? "Tied" : "Untied");
-                         });
+                         ::testing::Values(Case{From::kDisk, false}, Case{From::kDisk, true},
+                                           Case{From::kOnCall, false}, Case{From::kOnCall, true},
+                                           Case{From::kCache, false}, Case{From::kCache, true}),
+                         case_name);
 
 }  // namespace
 }  // namespace spillway::test

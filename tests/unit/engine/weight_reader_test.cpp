@@ -64,6 +64,29 @@ class HeldQueue final : public platform::ReadQueue {
   bool last_ = false;
 };
 
+// What is not brought has other bytes.
+class HeldMapping final : public platform::FileMapping {
+ public:
+  HeldMapping(const std::vector<std::byte>& bytes, Gate& gate, std::span<std::byte> mapped)
+      : bytes_(bytes), gate_(gate), mapped_(mapped) {}
+  std::span<const std::byte> bytes() const override { return mapped_; }
+  void forget(size_t, size_t) const override {}
+  void call_in(size_t offset, size_t size) const override { called_ = offset + size; }
+  Result<void> bring(size_t offset, size_t size) const override {
+    EXPECT_GE(called_, offset + size) << "it is brought before it is called";
+    gate_.pass();
+    if (offset + size > bytes_.size()) return fail(ErrorCode::kMachine, "held: Bad address");
+    std::memcpy(mapped_.data() + offset, bytes_.data() + offset, size);
+    return {};
+  }
+
+ private:
+  const std::vector<std::byte>& bytes_;
+  Gate& gate_;
+  std::span<std::byte> mapped_;
+  mutable size_t called_ = 0;
+};
+
 class HeldFile final : public platform::File {
  public:
   explicit HeldFile(size_t size) : bytes_(size) {
@@ -80,7 +103,7 @@ class HeldFile final : public platform::File {
   }
   Result<size_t> read(uint64_t, std::span<std::byte>) const override { return unused(); }
   Result<std::unique_ptr<platform::FileMapping>> map() const override { return unused(); }
-  Result<uint64_t> current_size() const override { return unused(); }
+  Result<uint64_t> current_size() const override { return bytes_.size(); }
   uint64_t cached_bytes() const override { return 0; }
   void drop_cache() const override {}
 
@@ -92,7 +115,9 @@ class HeldFile final : public platform::File {
   mutable Gate gate_;
 };
 
-class WeightReaderTest : public ::testing::Test {
+enum class Way { kReads, kMapping };
+
+class WeightReaderTest : public ::testing::TestWithParam<Way> {
  protected:
   static constexpr size_t kHole = 3 * kMiB + 4096;  // begins here, one MiB long
 
@@ -100,20 +125,26 @@ class WeightReaderTest : public ::testing::Test {
     const std::vector<engine::Stretch> stretches = {
         {.begin = 0, .end = kHole, .place = 0},
         {.begin = kHole + kMiB, .end = file_.info().size_bytes, .place = kHole}};
+    if (GetParam() == Way::kMapping) return engine::WeightReader::start(file_, mapping_, stretches);
     return engine::WeightReader::start(file_, target_, stretches).value();
   }
   void expect_come(size_t end) {
+    const bool mapped = GetParam() == Way::kMapping;
+    const std::byte* found = mapped ? mapped_.data() : target_.data();
     const size_t first = std::min(end, kHole);
-    EXPECT_EQ(std::memcmp(target_.data(), file_.bytes().data(), first), 0);
-    EXPECT_EQ(std::memcmp(target_.data() + first, file_.bytes().data() + first + kMiB, end - first),
+    EXPECT_EQ(std::memcmp(found, file_.bytes().data(), first), 0);
+    EXPECT_EQ(std::memcmp(found + first + (mapped ? kMiB : 0), file_.bytes().data() + first + kMiB,
+                          end - first),
               0);
   }
 
   HeldFile file_{9 * kMiB + 100};
   std::vector<std::byte> target_{8 * kMiB + 100};
+  std::vector<std::byte> mapped_{9 * kMiB + 100};
+  HeldMapping mapping_{file_.bytes(), file_.gate(), mapped_};
 };
 
-TEST_F(WeightReaderTest, WhatHasComeIsThereBeforeTheRest) {
+TEST_P(WeightReaderTest, WhatHasComeIsThereBeforeTheRest) {
   const auto reader = start();
   file_.gate().let(6);  // the first stretch's four pieces, and two of later ones
   ASSERT_TRUE(reader->await(kHole, {}).has_value());
@@ -133,7 +164,7 @@ TEST_F(WeightReaderTest, WhatHasComeIsThereBeforeTheRest) {
   EXPECT_EQ(total, target_.size());
 }
 
-TEST_F(WeightReaderTest, AnInterruptedWaitMayBeRepeated) {
+TEST_P(WeightReaderTest, AnInterruptedWaitMayBeRepeated) {
   const auto reader = start();
   const auto interrupted = reader->await(1, [](uint64_t, uint64_t) { return false; });
   ASSERT_FALSE(interrupted.has_value());
@@ -143,7 +174,7 @@ TEST_F(WeightReaderTest, AnInterruptedWaitMayBeRepeated) {
   expect_come(target_.size());
 }
 
-TEST_F(WeightReaderTest, AFileThatGotShorterIsTold) {
+TEST_P(WeightReaderTest, AFileThatGotShorterIsTold) {
   file_.truncate(5 * kMiB);
   const auto reader = start();
   file_.gate().let(100);
@@ -153,13 +184,18 @@ TEST_F(WeightReaderTest, AFileThatGotShorterIsTold) {
   EXPECT_NE(come.error().message.find("truncated"), std::string::npos) << come.error().message;
 }
 
-TEST_F(WeightReaderTest, GivesUpWhatHasNotCome) {
+TEST_P(WeightReaderTest, GivesUpWhatHasNotCome) {
   auto reader = start();
   file_.gate().let(2);
   std::thread rest([&] { file_.gate().let(1); });
   reader.reset();
   rest.join();
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, WeightReaderTest, ::testing::Values(Way::kReads, Way::kMapping),
+                         [](const auto& way) {
+                           return way.param == Way::kReads ? "Reads" : "Mapping";
+                         });
 
 }  // namespace
 }  // namespace spillway::test
