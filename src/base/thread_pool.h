@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,11 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // The first of `ranges` ranges that belong to `thread`'s own part.
+  static size_t part_begin(size_t ranges, size_t thread, size_t threads) {
+    return ranges * thread / threads;
+  }
+
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
   // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
@@ -29,13 +35,19 @@ class ThreadPool {
   // schedule is not waited for, so that a busy machine costs its share and no more. A thread first
   // takes neighbouring ranges from a part of its own, so that memory passes by in order, and then
   // what others left. Which thread runs which range is not fixed: results must not depend on it.
-  void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body);
+  //
+  // `soon`, of each thread (or none): memory that its part of a later loop begins with. Threads
+  // that wait call it into their caches meanwhile, so that memory does not idle with them.
+  using Memory = std::span<const std::byte>;
+  void run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body,
+           std::span<const Memory> soon = {});
 
  private:
   // A thread's own part of the loop, on a cache line of its own.
   struct alignas(64) Part {
     std::atomic<size_t> next = 0;  // first index not yet taken
     size_t end = 0;
+    Memory soon;
   };
 
   void work(size_t worker);

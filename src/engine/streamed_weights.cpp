@@ -7,7 +7,8 @@
 
 namespace spillway::engine {
 
-StreamedWeights::StreamedWeights(const Parts& parts) : parts_(parts) {
+StreamedWeights::StreamedWeights(const Parts& parts)
+    : parts_(parts), together_(parts.weights.size()) {
   const auto& slices = parts_.plan.slices;
   for (size_t i = 0; i < slices.size(); ++i) {
     while (first_slice_.size() <= slices[i].weight) first_slice_.push_back(i);
@@ -81,22 +82,32 @@ void prepare_input(std::span<const model::Product> products,
   }
 }
 
+ops::WeightRows StreamedWeights::whole(model::WeightId weight) const {
+  const model::Weight& w = parts_.weights[weight];
+  return {.dtype = w.dtype,
+          .data = parts_.memory.at(w.file_offset),
+          .rows = w.rows,
+          .columns = w.columns,
+          .interleaved = parts_.memory.interleaved(w.file_offset)};
+}
+
 void StreamedWeights::multiply_resident(std::span<const model::Product> products,
                                         const ops::MatmulInput& input) {
   SPILLWAY_CHECK(products.size() <= ops::kMostProducts);
-  std::array<ops::Product, ops::kMostProducts> whole;
+  std::array<ops::Product, ops::kMostProducts> now;
   for (size_t i = 0; i < products.size(); ++i) {
     const model::Weight& w = parts_.weights[products[i].weight];
     host_bytes_ += w.size_bytes();
-    whole[i] = {.weight = {.dtype = w.dtype,
-                           .data = parts_.memory.at(w.file_offset),
-                           .rows = w.rows,
-                           .columns = w.columns,
-                           .interleaved = parts_.memory.interleaved(w.file_offset)},
-                .y = products[i].y.data(),
-                .y_stride = w.rows};
+    now[i] = {whole(products[i].weight), products[i].y.data(), w.rows};
   }
-  parts_.ops.matmul(input, std::span(whole).first(products.size()));
+  // Weights are numbered in the order of use, and each pass has the same matmuls.
+  together_[products.front().weight] = products.size();
+  const size_t next = (products.back().weight + 1) % parts_.weights.size();
+  std::array<ops::Product, ops::kMostProducts> soon;
+  size_t count = 0;
+  for (; input.tokens == 1 && count < together_[next] && resident(next + count); ++count)
+    soon[count] = {whole(next + count), nullptr, 0};
+  parts_.ops.matmul(input, std::span(now).first(products.size()), std::span(soon).first(count));
 }
 
 Result<void> StreamedWeights::multiply_slices(const model::Product& product,

@@ -44,6 +44,7 @@ class StreamedWeights final : public model::WeightSource {
   bool resident(const placement::Slice& slice) const;
   Result<const std::byte*> acquire(const placement::Slice& slice);
   bool resident(model::WeightId weight) const;
+  ops::WeightRows whole(model::WeightId weight) const;
   // All of the products' weights are resident.
   void multiply_resident(std::span<const model::Product> products, const ops::MatmulInput& input);
   // Slice by slice, as they come.
@@ -55,6 +56,7 @@ class StreamedWeights final : public model::WeightSource {
 
   Parts parts_;
   std::vector<size_t> first_slice_;  // of each weight, and the end
+  std::vector<size_t> together_;     // of each weight: products of the matmul that began with it
   uint64_t host_bytes_ = 0;
 };
 

@@ -152,10 +152,13 @@ class Ops {
   // is one, and points input.floats at it.
   virtual void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) = 0;
   // Products of one input with up to kMostProducts matrices: the threads start and meet once.
-  virtual void matmul(const MatmulInput& input, std::span<const Product> products) = 0;
+  // `soon`: those of the next matmul with one token, whose weights threads may call into their
+  // caches while they wait; nothing else of it is looked at.
+  virtual void matmul(const MatmulInput& input, std::span<const Product> products,
+                      std::span<const Product> soon) = 0;
   void matmul(const MatmulInput& input, const WeightRows& weight, float* y, size_t y_stride) {
     const Product product{weight, y, y_stride};
-    matmul(input, std::span(&product, 1));
+    matmul(input, std::span(&product, 1), {});
   }
 
   // Turns every head of x [tokens, heads, head_dim] in place; token t has position first_position +

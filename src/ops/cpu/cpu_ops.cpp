@@ -13,6 +13,7 @@ namespace {
 
 // As kRangeElements, about 5 µs each:
 constexpr size_t kRangeWeightBytes = 48 * kKiB;  // of a matmul with one token
+constexpr size_t kSoonBytes = 128 * kKiB;        // of the next one that waiting threads call in
 constexpr size_t kRangeProducts = 64 * kKiB;     // of attention: query × key elements
 constexpr size_t kInterleaveBytes = 512 * kKiB;  // of weights that change their form
 constexpr size_t kRowsTogether = 8;              // that a kernel of matmul computes in one go
@@ -95,43 +96,72 @@ void CpuOps::prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInp
   input.quantised = prepared.data();
 }
 
-void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products) {
-  SPILLWAY_CHECK(products.size() <= kMostProducts);
-  std::array<Pieces, kMostProducts> pieces;
-  size_t count = 0;
-  for (size_t i = 0; i < products.size(); ++i) {
-    pieces[i] = pieces_of(input, products[i], count);
-    count = pieces[i].end;
+void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products,
+                    std::span<const Product> soon) {
+  for (const Product& product : products) {
+    const WeightRows& weight = product.weight;
+    SPILLWAY_CHECK(input.columns == weight.columns && weight.columns > 0);
+    SPILLWAY_CHECK(weight.columns % dtype_info(weight.dtype).block_elements == 0);
+    SPILLWAY_CHECK(is_quantised(weight.dtype) ? input.quantised != nullptr
+                                              : input.floats != nullptr);
+    SPILLWAY_CHECK(!weight.interleaved || weight.rows % kInterleavedRows == 0);
   }
-  parallel(count, 1, [&](size_t begin, size_t end) {
-    for (size_t i = 0; begin < end; ++i) {
-      if (begin >= pieces[i].end) continue;
-      const Product& product = products[i];
-      const size_t last = std::min(end, pieces[i].end);
-      kernels_.matmul[slot(product.weight.dtype)](
-          {input, product.weight, product.y, product.y_stride},
-          (begin - pieces[i].begin) * pieces[i].rows,
-          std::min((last - pieces[i].begin) * pieces[i].rows, product.weight.rows));
-      begin = last;
-    }
-  });
+  Cut pieces;
+  const size_t count = cut(products, input.tokens, pieces);
+  parallel(
+      count, 1,
+      [&](size_t begin, size_t end) {
+        for (size_t i = 0; begin < end; ++i) {
+          if (begin >= pieces[i].end) continue;
+          const Product& product = products[i];
+          const size_t last = std::min(end, pieces[i].end);
+          kernels_.matmul[slot(product.weight.dtype)](
+              {input, product.weight, product.y, product.y_stride},
+              (begin - pieces[i].begin) * pieces[i].rows,
+              std::min((last - pieces[i].begin) * pieces[i].rows, product.weight.rows));
+          begin = last;
+        }
+      },
+      begins_of(soon));
 }
 
-CpuOps::Pieces CpuOps::pieces_of(const MatmulInput& input, const Product& product,
-                                 size_t begin) const {
-  const WeightRows& weight = product.weight;
-  SPILLWAY_CHECK(input.columns == weight.columns && weight.columns > 0);
-  SPILLWAY_CHECK(weight.columns % dtype_info(weight.dtype).block_elements == 0);
-  SPILLWAY_CHECK(is_quantised(weight.dtype) ? input.quantised != nullptr : input.floats != nullptr);
+size_t CpuOps::cut(std::span<const Product> products, size_t tokens, Cut& pieces) const {
+  SPILLWAY_CHECK(products.size() <= kMostProducts);
+  size_t count = 0;
+  for (size_t i = 0; i < products.size(); ++i) {
+    const WeightRows& weight = products[i].weight;
+    const size_t rows = piece_rows(weight, tokens);
+    pieces[i] = {.rows = rows, .begin = count, .end = count + (weight.rows + rows - 1) / rows};
+    count = pieces[i].end;
+  }
+  return count;
+}
+
+size_t CpuOps::piece_rows(const WeightRows& weight, size_t tokens) const {
   // A token costs less when it shares its weights with others.
-  const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + input.tokens / 2);
-  SPILLWAY_CHECK(!weight.interleaved || weight.rows % kInterleavedRows == 0);
-  const size_t together = input.tokens == 1 && !weight.interleaved ? kRowsTogether : kPanelRows;
+  const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + tokens / 2);
+  const size_t together = tokens == 1 && !weight.interleaved ? kRowsTogether : kPanelRows;
   size_t rows = kRangeWeightBytes / row_cost;
-  if (input.tokens > 1)
+  if (tokens > 1)
     rows = std::max(rows, std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
-  rows = round_up(std::max<size_t>(1, rows), together);
-  return {.rows = rows, .begin = begin, .end = begin + (weight.rows + rows - 1) / rows};
+  return round_up(std::max<size_t>(1, rows), together);
+}
+
+std::span<const ThreadPool::Memory> CpuOps::begins_of(std::span<const Product> products) {
+  begins_.clear();
+  Cut pieces;
+  const size_t count = cut(products, 1, pieces);
+  for (size_t thread = 0; count > 1 && thread < pool_.threads(); ++thread) {
+    const size_t piece = ThreadPool::part_begin(count, thread, pool_.threads());
+    size_t i = 0;
+    while (piece >= pieces[i].end) ++i;
+    const WeightRows& weight = products[i].weight;
+    const size_t row = row_bytes(weight.dtype, weight.columns);
+    const size_t first = (piece - pieces[i].begin) * pieces[i].rows;
+    begins_.emplace_back(weight.data + first * row,
+                         std::min(kSoonBytes, (weight.rows - first) * row));
+  }
+  return begins_;
 }
 
 void CpuOps::attention(std::span<const float> q, const AttentionOptions& options,

@@ -40,7 +40,8 @@ class CpuOps final : public Ops {
   void interleave(const WeightRows& weight, std::byte* to) override;
   size_t prepared_bytes(DType dtype, size_t tokens, size_t columns) const override;
   void prepare_input(DType dtype, std::span<std::byte> prepared, MatmulInput& input) override;
-  void matmul(const MatmulInput& input, std::span<const Product> products) override;
+  void matmul(const MatmulInput& input, std::span<const Product> products,
+              std::span<const Product> soon) override;
   void rope(std::span<float> x, size_t heads, size_t head_dim, size_t first_position,
             const RopeOptions& options) override;
   void store_kv(std::span<const float> keys, std::span<const float> values, size_t first_position,
@@ -67,7 +68,12 @@ class CpuOps final : public Ops {
     size_t begin;
     size_t end;
   };
-  Pieces pieces_of(const MatmulInput& input, const Product& product, size_t begin) const;
+  using Cut = std::array<Pieces, kMostProducts>;
+  // Returns how many pieces there are.
+  size_t cut(std::span<const Product> products, size_t tokens, Cut& pieces) const;
+  size_t piece_rows(const WeightRows& weight, size_t tokens) const;
+  // What each thread's part of a matmul with one token begins with, in begins_.
+  std::span<const ThreadPool::Memory> begins_of(std::span<const Product> products);
 
   // Turns every head of x [tokens, heads, head_dim]; after(t) follows when token t is done, on the
   // same thread.
@@ -81,13 +87,15 @@ class CpuOps final : public Ops {
 
   // pool_.run without an allocation: a std::function of a reference fits into itself.
   template <typename Body>
-  void parallel(size_t count, size_t grain, const Body& body) {
-    pool_.run(count, grain, std::cref(body));
+  void parallel(size_t count, size_t grain, const Body& body,
+                std::span<const ThreadPool::Memory> soon = {}) {
+    pool_.run(count, grain, std::cref(body), soon);
   }
 
   ThreadPool& pool_;
   CpuKernels kernels_;
-  std::array<RopeMemo, 2> rope_memos_;  // of pairs 0 to 63, 64 to 127; the next ones again
+  std::vector<ThreadPool::Memory> begins_;  // of a matmul, kept for its memory
+  std::array<RopeMemo, 2> rope_memos_;      // of pairs 0 to 63, 64 to 127; the next ones again
 };
 
 }  // namespace spillway::ops::cpu

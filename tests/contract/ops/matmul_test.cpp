@@ -86,6 +86,28 @@ TEST_P(OpsContract, MatmulIsTheSumOfProductsForEveryDType) {
   }
 }
 
+// Matrices of any shape and type, one of them empty, are named as those of the next matmul.
+TEST_P(OpsContract, WhatComesSoonChangesNothing) {
+  const size_t columns = 256;
+  const std::vector<std::byte> weights = random_weights(random_, DType::kQ8_0, 100 * columns);
+  const WeightRows weight{DType::kQ8_0, weights.data(), 100, columns};
+  const std::vector<float> x = random_floats(random_, columns);
+  MatmulInput input{.tokens = 1, .columns = columns, .floats = x.data()};
+  Prepared prepared = prepared_storage(ops_->prepared_bytes(DType::kQ8_0, 1, columns));
+  ops_->prepare_input(DType::kQ8_0, prepared.bytes, input);
+  std::vector<float> alone(100);
+  ops_->matmul(input, weight, alone.data(), 100);
+  const Product next[] = {{{DType::kQ6_K, weights.data(), 7, 512}, nullptr, 0},
+                          {{DType::kF32, weights.data(), 0, 64}, nullptr, 0},
+                          {{DType::kF16, weights.data(), 1000, 8}, nullptr, 0}};
+  for (size_t count = 0; count <= 3; ++count) {
+    std::vector<float> y(100);
+    const Product now{weight, y.data(), 100};
+    ops_->matmul(input, std::span(&now, 1), std::span(next).first(count));
+    EXPECT_EQ(y, alone);
+  }
+}
+
 TEST_P(OpsContract, QuantisedInputIsTheSameInEveryInstructionSet) {
   const size_t columns = 320;
   std::vector<float> x = random_floats(random_, 3 * columns, 5.0F);

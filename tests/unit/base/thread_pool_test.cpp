@@ -33,6 +33,21 @@ TEST(ThreadPool, SurvivesManyShortLoops) {
   EXPECT_EQ(sum.load(), 60000u);
 }
 
+// It is called in, never read: it may be gone by then.
+TEST(ThreadPool, TakesAnyMemoryForWhatComesSoon) {
+  ThreadPool pool(3);
+  const std::vector<std::byte> here(100000);
+  const auto* nowhere = reinterpret_cast<const std::byte*>(uintptr_t{64});  // NOLINT
+  const ThreadPool::Memory memories[] = {here, {nowhere, 1000000}, {}, here};
+  std::atomic<size_t> sum = 0;
+  for (size_t loop = 0; loop < 5000; ++loop) {
+    const auto soon = std::span(memories).first(loop % 5);
+    pool.run(
+        6, 1, [&](size_t begin, size_t) { sum += begin; }, soon);
+  }
+  EXPECT_EQ(sum.load(), 5000u * 15u);
+}
+
 // More threads than cores: most come late to a loop, or not at all.
 TEST(ThreadPool, LateWorkersMissNothingAndRepeatNothing) {
   ThreadPool pool(32);

@@ -63,25 +63,37 @@ struct Ahead {
   size_t near = 0;  // into the first
 };
 
+// Where lines are called in from; null: nowhere.
+struct Calls {
+  const std::byte* far = nullptr;
+  const std::byte* near = nullptr;
+};
+
+// Hidden from GCC, which otherwise keeps the distance of every line on the stack.
+HWY_INLINE Calls calls_from(const std::byte* at, Ahead ahead) {
+  Calls calls{ahead.far > 0 ? at + ahead.far : nullptr, ahead.near > 0 ? at + ahead.near : nullptr};
+  __asm__("" : "+r"(calls.far), "+r"(calls.near));
+  return calls;
+}
+
+template <size_t kFrom, size_t kEnd, _mm_hint kHint>
+HWY_INLINE void prefetch_lines(const std::byte* from) {
+  const auto* at = reinterpret_cast<const char*>(from);
+  HWY_UNROLL(64)
+  for (size_t i = round_up(kFrom, 64); i < kEnd; i += 64) _mm_prefetch(at + i, kHint);
+}
+
 // Unpacking's arithmetic fills the processor's window before it reaches far into the next rows'
 // bytes: those that come later are called in now, in the order in which they lie. Calls into the
 // second-level cache are dropped while too many are under way (Intel: about a third of them, where
 // nothing is computed between them), so that what comes soon is called again, into the first. Past
-// the end of the weights this does nothing. Of the lines at `from` those that begin from byte kFrom
-// on, before kEnd: a few at a time, since a burst of more than the processor keeps under way
-// (Intel: 16) holds up all loads behind it.
+// the end of the weights this does nothing. Of the lines there those that begin from byte kFrom on,
+// before kEnd: a few at a time, since a burst of more than the processor keeps under way (Intel:
+// 16) holds up all loads behind it.
 template <size_t kFrom, size_t kEnd>
-HWY_INLINE void prefetch(const std::byte* from, Ahead ahead) {
-  constexpr size_t kFirst = round_up(kFrom, 64);
-  const auto* at = reinterpret_cast<const char*>(from);
-  if (ahead.far > 0) {
-    HWY_UNROLL(64)
-    for (size_t i = kFirst; i < kEnd; i += 64) _mm_prefetch(at + ahead.far + i, _MM_HINT_T1);
-  }
-  if (ahead.near > 0) {
-    HWY_UNROLL(64)
-    for (size_t i = kFirst; i < kEnd; i += 64) _mm_prefetch(at + ahead.near + i, _MM_HINT_T0);
-  }
+HWY_INLINE void prefetch(const Calls& calls) {
+  if (calls.far != nullptr) prefetch_lines<kFrom, kEnd, _MM_HINT_T1>(calls.far);
+  if (calls.near != nullptr) prefetch_lines<kFrom, kEnd, _MM_HINT_T0>(calls.near);
 }
 
 // The first `count` of 16 lanes.

@@ -24,12 +24,6 @@ template <class Format>
 inline constexpr size_t kBlockBytes = Interleaved<Format>::kGroupBytes /
                                       (Format::kColumns / kScaleColumns);
 
-// What is called in, so far ahead of `at`, while as much is multiplied.
-struct Calls {
-  const std::byte* at = nullptr;
-  Ahead ahead = {};
-};
-
 // Four of a token's values, for all rows.
 HWY_INLINE __m512i four_values(const int8_t* from) {
   int32_t four = 0;
@@ -49,14 +43,14 @@ HWY_INLINE __m512i centre_of(const Token& token, size_t block, int first, int se
 }
 
 // Integer products of 16 columns, from 4 × kQuad on, and of the 16 behind them; calls in a quarter
-// of what 32 columns take, number kCalled behind calls.at.
+// of what 32 columns take, number kCalled of them.
 template <class Format, size_t kBlock, size_t kCalled, size_t kQuad>
 HWY_INLINE void add_quads(const std::byte* at, const int8_t* values, const Calls& calls,
                           __m512i& low, __m512i& high) {
   using Form = Interleaved<Format>;
-  constexpr size_t kFrom = kCalled * kBlockBytes<Format>;
-  prefetch<kFrom + kQuad * kBlockBytes<Format> / 4, kFrom + (kQuad + 1) * kBlockBytes<Format> / 4>(
-      calls.at, calls.ahead);
+  constexpr size_t kFrom = kCalled * kBlockBytes<Format> + kQuad * kBlockBytes<Format> / 4;
+  constexpr size_t kEnd = kCalled * kBlockBytes<Format> + (kQuad + 1) * kBlockBytes<Format> / 4;
+  prefetch<kFrom, kEnd>(calls);
   low = _mm512_dpbusd_epi32(low, Form::template quad<kBlock, kQuad>(at),
                             four_values(values + 4 * kQuad));
   high = _mm512_dpbusd_epi32(high, Form::template quad<kBlock, kQuad + 4>(at),
@@ -96,16 +90,16 @@ HWY_INLINE __m512 add_block(const std::byte* at, const Token& token, size_t bloc
 // Likewise of 32 columns kBlock up to kEnd; those of the token are from `block` on. They are blocks
 // of the format, or all of one of its blocks.
 template <class Format, size_t kBlock, size_t kEnd>
-HWY_INLINE void add_blocks(const std::byte* at, Ahead ahead, const Token& token, size_t block,
-                           __m512 (&sums)[4]) {
+HWY_INLINE void add_blocks(const std::byte* at, const Calls& calls, const Token& token,
+                           size_t block, __m512 (&sums)[4]) {
   constexpr size_t kBytes = kBlockBytes<Format>;
   constexpr bool kOwn = Format::kColumns == kScaleColumns;
   constexpr size_t kWithin = kOwn ? 0 : kBlock;
   const std::byte* from = kOwn ? at + kBlock * kBytes : at;
   __m512& sum = sums[kBlock % 4];
-  sum = add_block<Format, kWithin, kBlock>(from, token, block + kBlock, sum, Calls{at, ahead});
+  sum = add_block<Format, kWithin, kBlock>(from, token, block + kBlock, sum, calls);
   if constexpr (kBlock + 1 < kEnd)
-    add_blocks<Format, kBlock + 1, kEnd>(at, ahead, token, block, sums);
+    add_blocks<Format, kBlock + 1, kEnd>(at, calls, token, block, sums);
 }
 
 // One tile of 16 rows, at `at`, which moves on. Indices of sums are constants, so that they are
@@ -119,7 +113,7 @@ HWY_INLINE __m512 multiply_interleaved_tile(const std::byte*& at, const Token& t
   __m512 sums[4];
   sums[0] = sums[1] = sums[2] = sums[3] = _mm512_setzero_ps();
   for (; block + kStep <= end; block += kStep, at += kStep * kBytes)
-    add_blocks<Format, 0, kStep>(at, ahead, token, block, sums);
+    add_blocks<Format, 0, kStep>(at, calls_from(at, ahead), token, block, sums);
   if constexpr (Format::kColumns != 256) {
     const size_t rest = end - block;
     if (rest > 0) sums[0] = add_block<Format, 0>(at, token, block, sums[0]);

@@ -192,7 +192,7 @@ void multiply_rows(const MatmulTask& task, size_t row, size_t end) {
     size_t column = first;
     constexpr size_t kStep = kStepColumns<Format>;
     for (; column + kStep <= end_column; column += kStep) {
-      prefetch<0, kAtOnce>(ahead, kAhead);
+      prefetch<0, kAtOnce>(calls_from(ahead, kAhead));
       ahead += kAtOnce;
       HWY_UNROLL(2)
       for (size_t half = 0; half < kStep / kGroupColumns; ++half)
