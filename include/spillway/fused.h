@@ -73,6 +73,14 @@ typedef struct spillway_rotation {
   int32_t reserved;      // 0
 } spillway_rotation;
 
+// to[i] becomes what is at from[i], of both: `bytes` each, a multiple of 4, as the addresses are.
+typedef struct spillway_two_copies {
+  size_t size;
+  const void* from[2];
+  void* to[2];
+  uint64_t bytes;
+} spillway_two_copies;
+
 spillway_status spillway_square(spillway_pool* pool, const spillway_squares* what,
                                 spillway_stream stream);
 spillway_status spillway_norm_rows(spillway_pool* pool, const spillway_norm_options* what,
@@ -82,6 +90,8 @@ spillway_status spillway_norm_row(spillway_pool* pool, const spillway_norm_optio
                                   spillway_sum_order order, spillway_stream stream);
 spillway_status spillway_silu_times(spillway_pool* pool, const spillway_silu_options* what,
                                     spillway_stream stream);
+spillway_status spillway_copy_two(spillway_pool* pool, const spillway_two_copies* what,
+                                  spillway_stream stream);
 spillway_status spillway_rotate(spillway_pool* pool, const spillway_rotation* what,
                                 spillway_stream stream);
 

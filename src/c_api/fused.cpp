@@ -54,6 +54,18 @@ Result<void> silu_times(platform::Gpu& gpu, const spillway_silu_options& given, 
       stream);
 }
 
+Result<void> copy_two(platform::Gpu& gpu, const spillway_two_copies& given, Stream stream) {
+  SPILLWAY_TRY(require({{"from", given.from[0]},
+                        {"from", given.from[1]},
+                        {"to", given.to[0]},
+                        {"to", given.to[1]}}));
+  return ops::copy_two(gpu,
+                       {.from = {given.from[0], given.from[1]},
+                        .to = {given.to[0], given.to[1]},
+                        .bytes = given.bytes},
+                       stream);
+}
+
 Result<void> rotate(platform::Gpu& gpu, const spillway_rotation& given, Stream stream) {
   SPILLWAY_TRY(check_reserved(given.reserved));
   SPILLWAY_TRY(require({{"q", given.q},
@@ -123,6 +135,13 @@ spillway_status spillway_silu_times(spillway_pool* pool, const spillway_silu_opt
                                     spillway_stream stream) {
   return call_in(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::silu_times(gpu, given, spillway::Stream{stream});
+  });
+}
+
+spillway_status spillway_copy_two(spillway_pool* pool, const spillway_two_copies* what,
+                                  spillway_stream stream) {
+  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+    return spillway::c_api::copy_two(gpu, given, spillway::Stream{stream});
   });
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/result.h"
@@ -116,6 +117,15 @@ void silu_times_on_cpu(std::span<const KernelArgument> arguments) {
   }
 }
 
+// Arguments: from, other, to, other_to, words.
+void copy_two_on_cpu(std::span<const KernelArgument> arguments) {
+  const size_t bytes = arguments[4] * sizeof(uint32_t);
+  for (size_t i = 0; i < 2; ++i) {
+    std::memcpy(from_argument<void*>(arguments[2 + i]), from_argument<const void*>(arguments[i]),
+                bytes);
+  }
+}
+
 struct Angles {
   Elements cos;
   Elements sin;
@@ -206,6 +216,22 @@ Result<void> silu_times(Gpu& gpu, const SiluTimes& what, Stream stream) {
                              to_argument(static_cast<uint32_t>(what.dtype))};
   return launch(gpu, {"silu_times", images::fused(), silu_times_on_cpu}, what.count, arguments,
                 stream);
+}
+
+Result<void> copy_two(Gpu& gpu, const TwoCopies& what, Stream stream) {
+  uintptr_t all = what.bytes;
+  for (size_t i = 0; i < 2; ++i) {
+    all |= reinterpret_cast<uintptr_t>(what.from[i]) | reinterpret_cast<uintptr_t>(what.to[i]);
+  }
+  if (all % sizeof(uint32_t) != 0) {
+    return fail(ErrorCode::kUsage,
+                "two copies of {} bytes: bytes or addresses are no multiple of {}", what.bytes,
+                sizeof(uint32_t));
+  }
+  const uint64_t words = what.bytes / sizeof(uint32_t);
+  const std::array arguments{to_argument(what.from[0]), to_argument(what.from[1]),
+                             to_argument(what.to[0]), to_argument(what.to[1]), to_argument(words)};
+  return launch(gpu, {"copy_two", images::fused(), copy_two_on_cpu}, 2 * words, arguments, stream);
 }
 
 Result<void> rotate(Gpu& gpu, const Rotation& what, Stream stream) {

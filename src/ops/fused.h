@@ -3,6 +3,7 @@
 // are the same bits. Any thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -71,13 +72,22 @@ struct Rotation {
   bool same_for_all = false;
 };
 
-// kUsage: another dtype, an odd dim, columns that norm_row() is not for. kMachine also: the library
+// Bytes to two places, a multiple of 4 at addresses that are: 1 launch for 2.
+struct TwoCopies {
+  std::array<const void*, 2> from{};
+  std::array<void*, 2> to{};
+  size_t bytes = 0;  // each
+};
+
+// kUsage: another dtype, an odd dim, columns that norm_row() is not for, bytes
+// that are no multiple of 4. kMachine also: the library
 // was built without kernels.
 Result<void> square(platform::Gpu& gpu, const Squares& what, Stream stream);
 Result<void> norm_rows(platform::Gpu& gpu, const NormRows& what, Stream stream);
 // With the mean of the row, 1 launch for 8: `rows` is 1, `means` null.
 Result<void> norm_row(platform::Gpu& gpu, const NormRows& what, SumOrder order, Stream stream);
 Result<void> silu_times(platform::Gpu& gpu, const SiluTimes& what, Stream stream);
+Result<void> copy_two(platform::Gpu& gpu, const TwoCopies& what, Stream stream);
 Result<void> rotate(platform::Gpu& gpu, const Rotation& what, Stream stream);
 
 }  // namespace spillway::ops

@@ -25,6 +25,11 @@ class _Silu(ctypes.Structure):
                 ("count", _COUNT), ("dtype", ctypes.c_int32), ("reserved", ctypes.c_int32)]
 
 
+class _TwoCopies(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("from_one", _POINTER), ("from_other", _POINTER),
+                ("to_one", _POINTER), ("to_other", _POINTER), ("bytes", _COUNT)]
+
+
 class _Rotation(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("q", _POINTER), ("k", _POINTER), ("cos", _POINTER),
                 ("sin", _POINTER), ("q_to", _POINTER), ("k_to", _POINTER), ("batch", _COUNT),
@@ -32,7 +37,8 @@ class _Rotation(ctypes.Structure):
                 ("dtype", ctypes.c_int32), ("reserved", ctypes.c_int32)]
 
 
-_SQUARES, _NORM, _SILU, _ROTATION = map(ctypes.sizeof, (_Squares, _Norm, _Silu, _Rotation))
+_SQUARES, _NORM, _SILU, _COPIES, _ROTATION = map(
+    ctypes.sizeof, (_Squares, _Norm, _Silu, _TwoCopies, _Rotation))
 
 HALVING, DOUBLING = 0, 1  # orders of norm_row()
 LEAST_COLUMNS, MOST_COLUMNS = 256, 65536  # that it is for, multiples of 4
@@ -45,9 +51,9 @@ class Kernels:
     def __init__(self, pool: Pool):
         self._pool = pool._handle
         self._check = pool.library.check
-        self._square, self._norm_rows, self._silu_times, self._rotate = (
+        self._square, self._norm_rows, self._silu_times, self._copy_two, self._rotate = (
             pool.library.function(name, *[_POINTER] * 3)
-            for name in ("square", "norm_rows", "silu_times", "rotate"))
+            for name in ("square", "norm_rows", "silu_times", "copy_two", "rotate"))
         self._norm_row = pool.library.function("norm_row", _POINTER, _POINTER, ctypes.c_int32,
                                                _POINTER)
 
@@ -73,6 +79,12 @@ class Kernels:
         """y[i] = silu(x[i]) * factor[i], silu(x[i]) rounded."""
         what = _Silu(_SILU, x, factor, y, count, dtype)
         self._check(self._silu_times(self._pool, ctypes.addressof(what), stream))
+
+    def copy_two(self, one: int, other: int, to: tuple[int, int], size_bytes: int,
+                 stream: int | None) -> None:
+        """Two copies of so many bytes, a multiple of 4."""
+        what = _TwoCopies(_COPIES, one, other, *to, size_bytes)
+        self._check(self._copy_two(self._pool, ctypes.addressof(what), stream))
 
     def rotate(self, addresses: tuple[int, ...], shape: tuple[int, ...], dtype: int,
                stream: int | None) -> None:

@@ -25,7 +25,7 @@ class Counted:
     """Kernels that say how often they were asked."""
 
     def __init__(self, kernels):
-        self.calls = {"norm": 0, "rotate": 0, "silu_times": 0}
+        self.calls = dict.fromkeys(("norm", "rotate", "silu_times", "copy_two"), 0)
         self._kernels = kernels
 
     def __getattr__(self, name):
@@ -135,7 +135,8 @@ def test_a_model_answers_the_same_by_it(counted, device, batch, dtype):
     assert same(answers(model, ids), wanted)
     layers, tokens = kv_models.LAYERS, 4
     assert kernels.calls == {"norm": tokens * (2 * layers + 1), "silu_times": tokens * layers,
-                             "rotate": (tokens - 1) * layers}  # not of the prompt
+                             "rotate": (tokens - 1) * layers,  # not of the prompt
+                             "copy_two": (tokens - 1) * layers}
 
 
 def test_what_was_replaced_is_put_back(device):

@@ -187,6 +187,17 @@ extern "C" __global__ void silu_times(const void* x, const void* factor, void* y
   });
 }
 
+extern "C" __global__ void copy_two(const uint32_t* from, const uint32_t* other, uint32_t* to,
+                                    uint32_t* other_to, uint64_t words) {
+  for (uint64_t i = first_index(); i < 2 * words; i += step()) {
+    if (i < words) {
+      to[i] = from[i];
+    } else {
+      other_to[i - words] = other[i - words];
+    }
+  }
+}
+
 extern "C" __global__ void rotate_heads(const void* q, const void* k, const void* cos,
                                         const void* sin, void* q_to, void* k_to, uint64_t batch,
                                         uint64_t q_heads, uint64_t k_heads, uint64_t dim,

@@ -1,105 +1,12 @@
 // Joined operations round where those that they join do, and add up in the order that is asked for.
-#include "ops/fused.h"
+#include "fused.h"
 
-#include <algorithm>
-#include <bit>
+#include <array>
 #include <cmath>
-#include <cstring>
-#include <random>
 #include <vector>
-
-#include "environment.h"
-#include "ops/cpu/half.h"
 
 namespace spillway::platform {
 namespace {
-
-constexpr std::array kDTypes{DType::kF32, DType::kF16, DType::kBF16};
-constexpr float kEpsilon = 1e-5F;
-
-size_t size_of(DType dtype) {
-  return dtype == DType::kF32 ? 4 : 2;
-}
-
-float rounded(DType dtype, float value) {
-  switch (dtype) {
-    case DType::kF16:
-      return ops::cpu::f16_to_f32(ops::cpu::f32_to_f16(value));
-    case DType::kBF16:
-      return ops::cpu::bf16_to_f32(ops::cpu::f32_to_bf16(value));
-    default:
-      return value;
-  }
-}
-
-// Of the last place of such a value.
-float last_place(DType dtype, float value) {
-  const int bits = dtype == DType::kF32 ? 23 : dtype == DType::kF16 ? 10 : 7;
-  return std::ldexp(1.0F, std::ilogb(std::max(std::abs(value), 1e-4F)) - bits);
-}
-
-class GpuFused : public GpuContract {
- protected:
-  void SetUp() override {
-    GpuContract::SetUp();
-    if (IsSkipped()) return;
-    memory_ = std::make_unique<Pieces>(gpu(), std::vector{Place::kDevice},
-                                       (kBytes + granularity() - 1) / granularity());
-  }
-  void TearDown() override {
-    memory_.reset();
-    GpuContract::TearDown();
-  }
-
-  // Values that the dtype has; what is put next comes behind it.
-  std::vector<float> values(DType dtype, size_t count) {
-    std::normal_distribution<float> normal;
-    std::vector<float> values(count);
-    for (float& value : values) value = rounded(dtype, normal(random_));
-    return values;
-  }
-  std::byte* put(DType dtype, const std::vector<float>& values) {
-    std::vector<std::byte> bytes(values.size() * size_of(dtype));
-    for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half =
-          dtype == DType::kF16 ? ops::cpu::f32_to_f16(values[i]) : ops::cpu::f32_to_bf16(values[i]);
-      const void* from = dtype == DType::kF32 ? static_cast<const void*>(&values[i]) : &half;
-      std::memcpy(bytes.data() + i * size_of(dtype), from, size_of(dtype));
-    }
-    std::byte* at = room(bytes.size());
-    write(at, bytes);
-    return at;
-  }
-  // Filled with what no result is.
-  std::byte* room(size_t bytes) {
-    std::byte* at = memory_->start() + used_;
-    used_ += (bytes + 255) / 256 * 256;
-    fill(at, 0xFF, bytes);
-    return at;
-  }
-  std::vector<float> get(DType dtype, const std::byte* at, size_t count) {
-    const auto bytes = read(at, count * size_of(dtype));
-    std::vector<float> values(count);
-    for (size_t i = 0; i < count; ++i) {
-      uint16_t half = 0;
-      if (dtype == DType::kF32) {
-        std::memcpy(&values[i], bytes.data() + 4 * i, 4);
-      } else {
-        std::memcpy(&half, bytes.data() + 2 * i, 2);
-        values[i] = dtype == DType::kF16 ? ops::cpu::f16_to_f32(half) : ops::cpu::bf16_to_f32(half);
-      }
-    }
-    return values;
-  }
-  void start_again() { used_ = 0; }
-
-  std::mt19937 random_{5};
-
- private:
-  static constexpr size_t kBytes = 4 << 20;
-  std::unique_ptr<Pieces> memory_;
-  size_t used_ = 0;
-};
 
 TEST_P(GpuFused, SquaresAreThoseOfFloats) {
   for (const DType dtype : kDTypes) {
@@ -273,6 +180,18 @@ TEST_P(GpuFused, HeadsAreTurnedByTheirAngles) {
   }
 }
 
+TEST_P(GpuFused, TwoPlacesAreCopiedAtOnce) {
+  const std::array from{values(DType::kF32, 1027), values(DType::kF32, 1027)};
+  const std::array in{put(DType::kF32, from[0]), put(DType::kF32, from[1])};
+  const std::array to{room(1028 * 4), room(1028 * 4)};
+  must(ops::copy_two(gpu(), {.from = {in[0], in[1]}, .to = {to[0], to[1]}, .bytes = 1027 * 4},
+                     stream()));
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(get(DType::kF32, to[i], 1027), from[i]);
+    EXPECT_TRUE(all_equal(to[i] + 1027 * 4, 0xFF, 4));
+  }
+}
+
 TEST_P(GpuFused, WhatDoesNotFitIsRefused) {
   auto* const at = room(4096);
   expect_error(ops::square(gpu(), {.dtype = DType::kQ8_0, .x = at, .count = 1}, stream()),
@@ -289,6 +208,10 @@ TEST_P(GpuFused, WhatDoesNotFitIsRefused) {
   expect_error(
       ops::norm_row(gpu(), {.x = at, .rows = 2, .columns = 256}, ops::SumOrder::kHalving, stream()),
       ErrorCode::kUsage);
+  expect_error(ops::copy_two(gpu(), {.from = {at, at}, .to = {at, at}, .bytes = 6}, stream()),
+               ErrorCode::kUsage);
+  expect_error(ops::copy_two(gpu(), {.from = {at, at + 2}, .to = {at, at}, .bytes = 4}, stream()),
+               ErrorCode::kUsage);
   must(ops::square(gpu(), {.x = at, .count = 0}, stream()));
 }
 

@@ -44,6 +44,13 @@ TEST_F(CFused, EveryOperationIsStarted) {
   SPILLWAY_C_OK(spillway_silu_times(pool_, &silu, nullptr));
   silu.reserved = 1;
   EXPECT_EQ(spillway_silu_times(pool_, &silu, nullptr), SPILLWAY_USAGE);
+  spillway_two_copies copies = {.size = sizeof copies,
+                                .from = {x_.data(), x_.data()},
+                                .to = {y_.data(), y_.data()},
+                                .bytes = 0};
+  SPILLWAY_C_OK(spillway_copy_two(pool_, &copies, nullptr));
+  copies.to[1] = nullptr;
+  EXPECT_EQ(spillway_copy_two(pool_, &copies, nullptr), SPILLWAY_USAGE);
 }
 
 TEST_F(CFused, AnglesAreOfAllSequencesOrOfEach) {

@@ -1,5 +1,6 @@
 """Steps of transformers' models that take torch many small launches, in fewer: RMS norms, the
-rotation of queries and keys of one token, SiLU times another factor. The results are the same bits
+rotation of queries and keys of one token, SiLU times another factor, keys and values that are
+stored. The results are the same bits
 (docs/decisions/joined-steps.md).
 
 A model's own function is replaced where it is, word for word, one that is known here: its compiled
@@ -16,6 +17,8 @@ from torch import nn
 from torch.compiler import is_compiling
 
 from spillway import library
+from spillway.torch import compat
+from spillway.torch.compat import address_of
 from spillway.torch.joined_kernels import DTYPES
 from spillway.torch.patches import Patches
 
@@ -81,10 +84,11 @@ class Joined:
     """Replaces functions of modules that were imported, at each look()."""
 
     def __init__(self, streamer, patches: Patches):
-        self._streamer = streamer
+        device = streamer.device
+        self._kernels = device.joined_kernels(streamer.pool)
+        self._where, self._kind, self._capturing = (device.device, device.device.type,
+                                                    device.capturing)
         self._patches = patches
-        self._device = streamer.device
-        self._kernels = self._device.joined_kernels(streamer.pool)
         self._fails = False
         self._lock = threading.Lock()
         self._seen = set()  # names of modules
@@ -112,6 +116,21 @@ class Joined:
             for known, make in ((norm, self._norm), (mlp, self._mlp)):
                 if is_same(vars(value).get("forward"), known):
                     self._patches.set(value, "forward", make)
+
+    def append(self, layer, keys, values) -> tuple[torch.Tensor, torch.Tensor]:
+        """To a KvLayer in HBM that has room for them: all of its keys and values. Those of one
+        token are copied at once."""
+        parts = layer.parts()
+        are_there = layer.group.by_one and self._copies(parts, keys, values)
+        return parts[0].append(keys, are_there), parts[1].append(values, are_there)
+
+    def _copies(self, parts, keys, values) -> bool:
+        if self._kernels is None or not keys.is_contiguous() or not _is_like(keys, values) \
+                or keys.shape != values.shape or keys.nbytes % 4 \
+                or any(part.dtype is not keys.dtype for part in parts):
+            return False
+        to = tuple(address_of(part.buffer) + part.length * part.token_bytes for part in parts)
+        return self._try(self._kernels.copy_two, keys, values, to) is True
 
     def _norm(self, original):
         def forward(module, hidden_states):
@@ -159,8 +178,8 @@ class Joined:
         """Nobody looks into what becomes of it, and it lies in one piece."""
         return not is_compiling() and type(x) is torch.Tensor and x.dtype in DTYPES \
             and x.is_contiguous() and not torch.is_grad_enabled() \
-            and x.device == self._device.device and self._streamer.may_stream(x) \
-            and not torch.is_autocast_enabled(self._device.device.type)
+            and x.device == self._where and not self._capturing() and not compat.observed() \
+            and not torch.is_autocast_enabled(self._kind)
 
     def _try(self, kernel, *arguments):
         """None where the library was built without kernels."""

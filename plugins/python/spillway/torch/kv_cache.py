@@ -31,7 +31,7 @@ class _Maker:
 
 def install(streamer, patches: Patches, joined: Joined) -> KvTiers:
     """`joined` looks for what it can do where a cache is made: a model is about to be used."""
-    tiers = KvTiers(streamer)
+    tiers = KvTiers(streamer, joined)
     patches.set(DynamicCache, "__init__", lambda original: _make(tiers, joined, original))
     patches.set(configuration_utils, "ALL_CACHE_IMPLEMENTATIONS",
                 lambda original: (*original, NAME))

@@ -131,6 +131,11 @@ class _JoinedKernels:
     def silu_times(self, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.silu(x) * factor
 
+    def copy_two(self, one: torch.Tensor, other: torch.Tensor, to: tuple[int, int]) -> bool:
+        for target, source in zip(to, (one, other)):
+            ctypes.memmove(target, address_of(source), source.nbytes)
+        return True
+
     def rotate(self, q, k, cos, sin) -> tuple[torch.Tensor, torch.Tensor]:
         cos, sin = cos[:, None], sin[:, None]
         return tuple(x * cos + self._turned(x) * sin for x in (q, k))

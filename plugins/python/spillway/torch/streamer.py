@@ -221,7 +221,7 @@ class Streamer:
 
     def linear(self, x: torch.Tensor, parameter: torch.Tensor, bias) -> torch.Tensor:
         """F.linear with a weight whose home is the host."""
-        weight = weight_of(parameter) if self.may_stream(x) else None
+        weight = weight_of(parameter) if self._may_stream(x) else None
         if weight is None or not weight.alone():
             return functional.linear(x, parameter, bias)  # in place: slower, and right
         ring = self.ring
@@ -236,7 +236,7 @@ class Streamer:
                 return y
         return streamed_linear(x, parameter, bias, weight, ring)
 
-    def may_stream(self, x) -> bool:
+    def _may_stream(self, x) -> bool:
         """Not what is recorded to run again later (the slot would be recorded), nor what functional
         transforms and dispatch modes look into."""
         return (type(x) in (torch.Tensor, torch.nn.Parameter) and not self.device.capturing()
