@@ -49,7 +49,7 @@ class Kernels:
     library.Error where this library has no kernels."""
 
     def __init__(self, pool: Pool):
-        self._pool = pool._handle
+        self._pool, self._handle = pool, pool._handle  # which outlives it
         self._check = pool.library.check
         self._square, self._norm_rows, self._silu_times, self._copy_two, self._rotate = (
             pool.library.function(name, *[_POINTER] * 3)
@@ -60,31 +60,31 @@ class Kernels:
     def square(self, x: int, to: int, count: int, dtype: int, stream: int | None) -> None:
         """to[i] = x[i] * x[i], as floats."""
         what = _Squares(_SQUARES, x, to, count, dtype)
-        self._check(self._square(self._pool, ctypes.addressof(what), stream))
+        self._check(self._square(self._handle, ctypes.addressof(what), stream))
 
     def norm_rows(self, x: int, means: int, weight: int, y: int, shape: tuple[int, int],
                   epsilon: float, dtype: int, stream: int | None) -> None:
         """y[r, c] = weight[c] * (x[r, c] / sqrt(means[r] + epsilon)), the quotient rounded."""
         what = _Norm(_NORM, x, means, weight, y, *shape, epsilon, dtype)
-        self._check(self._norm_rows(self._pool, ctypes.addressof(what), stream))
+        self._check(self._norm_rows(self._handle, ctypes.addressof(what), stream))
 
     def norm_row(self, x: int, weight: int, y: int, columns: int, epsilon: float, dtype: int,
                  order: int, stream: int | None) -> None:
         """The same with the mean of the squares, of one row: they are added up in that order."""
         what = _Norm(_NORM, x, None, weight, y, 1, columns, epsilon, dtype)
-        self._check(self._norm_row(self._pool, ctypes.addressof(what), order, stream))
+        self._check(self._norm_row(self._handle, ctypes.addressof(what), order, stream))
 
     def silu_times(self, x: int, factor: int, y: int, count: int, dtype: int,
                    stream: int | None) -> None:
         """y[i] = silu(x[i]) * factor[i], silu(x[i]) rounded."""
         what = _Silu(_SILU, x, factor, y, count, dtype)
-        self._check(self._silu_times(self._pool, ctypes.addressof(what), stream))
+        self._check(self._silu_times(self._handle, ctypes.addressof(what), stream))
 
     def copy_two(self, one: int, other: int, to: tuple[int, int], size_bytes: int,
                  stream: int | None) -> None:
         """Two copies of so many bytes, a multiple of 4."""
         what = _TwoCopies(_COPIES, one, other, *to, size_bytes)
-        self._check(self._copy_two(self._pool, ctypes.addressof(what), stream))
+        self._check(self._copy_two(self._handle, ctypes.addressof(what), stream))
 
     def rotate(self, addresses: tuple[int, ...], shape: tuple[int, ...], dtype: int,
                stream: int | None) -> None:
@@ -92,4 +92,4 @@ class Kernels:
         k. Shape: sequences, heads of q and of k, their dimensions, sequences that have angles of
         their own (or 1)."""
         what = _Rotation(_ROTATION, *addresses, *shape, dtype)
-        self._check(self._rotate(self._pool, ctypes.addressof(what), stream))
+        self._check(self._rotate(self._handle, ctypes.addressof(what), stream))

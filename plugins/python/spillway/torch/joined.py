@@ -89,7 +89,7 @@ class Joined:
         self._where, self._kind, self._capturing = (device.device, device.device.type,
                                                     device.capturing)
         self._patches = patches
-        self._fails = False
+        self.on = True  # False: torch's own steps, as where the library was built without kernels
         self._lock = threading.Lock()
         self._seen = set()  # names of modules
         self._silus = {}  # by the class of an activation
@@ -182,13 +182,13 @@ class Joined:
             and not torch.is_autocast_enabled(self._kind)
 
     def _try(self, kernel, *arguments):
-        """None where the library was built without kernels."""
-        if self._fails:
+        """None where that is not on."""
+        if not self.on:
             return None
         try:
             return kernel(*arguments)
         except library.Error:
-            self._fails = True
+            self.on = False
             return None
 
 
