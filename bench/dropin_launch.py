@@ -19,13 +19,14 @@ import time
 
 import torch
 from transformers.cache_utils import DynamicCache
+from transformers.models.llama import modeling_llama
 
 import dropin
 import dropin_cpu
 import dropin_setup as setup
 from spillway import library
 from spillway.row_worker import BF16, Job, RowWorker
-from spillway.torch import kv_partly
+from spillway.torch import kv_partly, placement
 
 TOKENS = 16
 AGAIN = 4
@@ -94,12 +95,13 @@ class Calls:
         self._of = collections.defaultdict(lambda: [0, 0.0])
         self._before = []
 
-    def watch(self, owner, *names):
+    def watch(self, owner, *names, title=None):
+        """`title`: of the owner."""
         for name in names:
-            self._watch(owner, name)
+            self._watch(owner, name, f"{title or owner_name(owner)}.{name}")
 
-    def _watch(self, owner, name):
-        original, entry = getattr(owner, name), self._of[f"{owner_name(owner)}.{name}"]
+    def _watch(self, owner, name, title):
+        original, entry = getattr(owner, name), self._of[title]
 
         def timed(*args, **kwargs):
             started = time.perf_counter()
@@ -135,10 +137,16 @@ def owner_name(owner):
 
 def watch(streamer, model):
     calls, layer = Calls(), model.model.layers[0]
-    for kind in map(type, (layer, layer.self_attn, layer.mlp, layer.input_layernorm)):
+    for kind in map(type, (layer.self_attn, layer.mlp, layer.input_layernorm)):
         calls.watch(kind, "forward")
+    layers = model.model.layers
+    for at, layer in enumerate(layers):
+        leads = placement.leads(at, len(layers))
+        calls.watch(layer, "forward", title="leading layer" if leads else "layer")
+        calls.watch(layer.self_attn, "forward", title="leading attention" if leads else "attention")
+    calls.watch(modeling_llama, "apply_rotary_pos_emb")
     calls.watch(torch.nn.Linear, "forward")
-    calls.watch(torch.nn.functional, "linear")
+    calls.watch(torch.nn.functional, "linear", "scaled_dot_product_attention")
     calls.watch(streamer, "linear")
     calls.watch(streamer.cpu_rows, "takes_part", "linear", "_ours")
     calls.watch(streamer.ring, "fetch", "release", "_look_ahead", "_load", "_extend", "_take")

@@ -274,5 +274,6 @@ void spillway_torch_deallocate(void* pointer, size_t bytes, int device, void* st
 #endif
 
 // The rest of the interface:
+#include "spillway/fused.h"
 #include "spillway/packed.h"
 #include "spillway/row_worker.h"

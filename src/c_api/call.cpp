@@ -87,6 +87,19 @@ Result<memory::Tag> tag_of(spillway_tag tag) {
   }
 }
 
+Result<DType> dtype_of(spillway_dtype dtype) {
+  switch (dtype) {
+    case SPILLWAY_F32:
+      return DType::kF32;
+    case SPILLWAY_F16:
+      return DType::kF16;
+    case SPILLWAY_BF16:
+      return DType::kBF16;
+    default:
+      return fail(ErrorCode::kUsage, "{} is no spillway_dtype", dtype);
+  }
+}
+
 Result<void> check_reserved(int32_t value) {
   if (value != 0) {
     return fail(ErrorCode::kUsage, "a reserved field is {}; set it to zero", value);

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "spillway/memory/budget.h"
 #include "spillway/spillway.h"
+#include "tensor/dtype.h"
 
 namespace spillway::c_api {
 
@@ -69,6 +70,7 @@ Result<void> write_statistics(Statistics values, Statistics* caller) {
 // kUsage: not one of the constants.
 Result<memory::Tier> tier_of(spillway_tier tier);
 Result<memory::Tag> tag_of(spillway_tag tag);
+Result<DType> dtype_of(spillway_dtype dtype);
 // A field without a meaning yet.
 Result<void> check_reserved(int32_t value);
 

@@ -12,19 +12,6 @@ namespace {
 constexpr uint64_t kMostFloats = uint64_t{1} << 30;
 constexpr uint64_t kMostStretches = 1 << 16;
 
-Result<DType> dtype_of(spillway_dtype dtype) {
-  switch (dtype) {
-    case SPILLWAY_F32:
-      return DType::kF32;
-    case SPILLWAY_F16:
-      return DType::kF16;
-    case SPILLWAY_BF16:
-      return DType::kBF16;
-    default:
-      return fail(ErrorCode::kUsage, "{} is no spillway_dtype", dtype);
-  }
-}
-
 Result<ops::RowJob> job_of(const spillway_row_job& given) {
   SPILLWAY_TRY(check_reserved(given.reserved));
   ops::RowJob job;

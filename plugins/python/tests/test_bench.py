@@ -117,6 +117,15 @@ def test_where_the_time_of_tokens_goes(dropin, little, monkeypatch, tmp_path):
                    and row["host_MiB"] > 0 for row in rows)
 
 
+def test_joined_steps_in_turns_with_torchs_own(dropin, monkeypatch, tmp_path):
+    import dropin_joined
+    monkeypatch.setattr(dropin_joined, "CALLS", 10)
+    found = run(dropin_joined, [*SHAPE, "--hbm-budget", "30MiB"], monkeypatch, tmp_path)
+    assert found["ok"] and found["answers_are_equal"]
+    for way in dropin_joined.WAYS:
+        assert len(found[f"decode_ms_{way}"]) == 2 and found[f"rotation_us_{way}"] > 0
+
+
 def test_in_turns_with_accelerate(dropin, monkeypatch, tmp_path):
     pytest.importorskip("accelerate")
     if torch.cuda.is_available():

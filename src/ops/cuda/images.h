@@ -8,6 +8,7 @@
 namespace spillway::images {
 
 std::span<const std::byte> floats();
+std::span<const std::byte> fused();
 std::span<const std::byte> pattern();
 std::span<const std::byte> unpack();
 

@@ -78,5 +78,9 @@ class Device:
         self.join_rows(channel)
         return product.y.to(x.dtype, copy=True)
 
+    def joined_kernels(self, pool: library.Pool):
+        """What does the steps of joined.py; None: nothing does."""
+        return None
+
     def adopted(self, weight, region) -> None:
         """A weight streams from now on, from the region."""

@@ -13,6 +13,7 @@ from spillway.torch import compat
 from spillway.torch.compat import address_of, flash_attention, raw_stream
 from spillway.torch.device import Device, Keeper
 from spillway.torch.direct_file import Reader
+from spillway.torch.joined_kernels import CudaKernels
 from spillway.torch.staging import Staging
 from spillway.torch.stand_in import Cpu
 
@@ -156,6 +157,9 @@ class Cuda(Device):
             self._has_kernels = False
             return super().multiply_rows(channel, product, x)
         return y
+
+    def joined_kernels(self, pool: library.Pool):
+        return CudaKernels(pool, self)
 
     def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
         """To the host, beside copy(); else as that."""

@@ -2,6 +2,7 @@
 theirs, undone by remove(). Any thread."""
 from __future__ import annotations
 
+from spillway.torch.joined import Joined
 from spillway.torch.kv_layer import KvGroup, KvLayer
 from spillway.torch.kv_tiers import KvTiers
 from spillway.torch.patches import Patches
@@ -28,17 +29,19 @@ class _Maker:
         return _Maker(self._group.__deepcopy__(memo))
 
 
-def install(streamer, patches: Patches) -> KvTiers:
-    tiers = KvTiers(streamer)
-    patches.set(DynamicCache, "__init__", lambda original: _make(tiers, original))
+def install(streamer, patches: Patches, joined: Joined) -> KvTiers:
+    """`joined` looks for what it can do where a cache is made: a model is about to be used."""
+    tiers = KvTiers(streamer, joined)
+    patches.set(DynamicCache, "__init__", lambda original: _make(tiers, joined, original))
     patches.set(configuration_utils, "ALL_CACHE_IMPLEMENTATIONS",
                 lambda original: (*original, NAME))
     return tiers
 
 
-def _make(tiers: KvTiers, original):
+def _make(tiers: KvTiers, joined: Joined, original):
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
+        joined.look()
         if self.offloading:
             return
         group = KvGroup(tiers)

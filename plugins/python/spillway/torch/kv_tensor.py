@@ -179,11 +179,12 @@ class KvTensor:
             buffer[:len(rows)].copy_(rows)
         return buffer
 
-    def append(self, states: torch.Tensor) -> torch.Tensor:
-        """In HBM, where there is room for them. All of it. Of a view that is made once: each view
-        takes half as long as a launch."""
+    def append(self, states: torch.Tensor, are_there: bool = False) -> torch.Tensor:
+        """In HBM, where there is room for them; `are_there`: they have been copied. All of it. Of a
+        view that is made once: each view takes half as long as a launch."""
         count = states.shape[-2]
-        self._states.narrow(2, self._length, count).copy_(states)
+        if not are_there:
+            self._states.narrow(2, self._length, count).copy_(states)
         self._length += count
         return self._states.narrow(2, 0, self._length)
 

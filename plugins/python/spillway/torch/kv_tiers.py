@@ -28,7 +28,8 @@ STORAGE_USES = 2  # of memory that nobody has a view of: the tensor, and the que
 
 
 class KvTiers:
-    def __init__(self, streamer):
+    def __init__(self, streamer, joined):
+        self.joined = joined  # a Joined
         self.device = streamer.device
         self.pool = streamer.pool
         self.up, self.down = self.device.new_stream(), self.device.new_stream()
@@ -98,8 +99,7 @@ class KvTiers:
                 self._take_in(layer, states, tokens)
             if layer.in_host:
                 return self._through_ring(layer, states, tokens)
-            keys, values = layer.parts()
-            return in_hbm((keys.append(states[0]), values.append(states[1])), layer, self)
+            return in_hbm(self.joined.append(layer, *states), layer, self)
 
     def release(self) -> None:
         """This thread has done with what update() gave it; before a layer changes."""

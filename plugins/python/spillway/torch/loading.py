@@ -6,7 +6,8 @@ import threading
 
 import torch
 
-from spillway.torch import aliases, checkpoint, exhaustion, modules, parameters, training
+from spillway.torch import (aliases, checkpoint, exhaustion, joined, modules, parameters,
+                            training)
 from spillway.torch.patches import Patches
 from spillway.torch.streamer import Streamer
 
@@ -26,7 +27,7 @@ def install(streamer: Streamer) -> Patches:
         return patches
     if streamer.device.tiers[1] == "host":
         from spillway.torch import kv_cache  # only here: its layers are subclasses of theirs
-        streamer.kv = kv_cache.install(streamer, patches)
+        streamer.kv = kv_cache.install(streamer, patches, joined.Joined(streamer, patches))
     loading = _TransformersLoading(streamer)
     patches.set(modeling_utils, "caching_allocator_warmup", lambda original: _nothing)
     if streamer.device.reader is not None and hasattr(modeling_utils, "safe_open"):

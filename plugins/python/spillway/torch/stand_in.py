@@ -73,6 +73,9 @@ class Cpu(Device):
     def used_in(self, tensor: torch.Tensor, stream) -> None:
         pass
 
+    def joined_kernels(self, pool):
+        return _JoinedKernels()
+
     def send(self, target: torch.Tensor, source: torch.Tensor, after, done) -> None:
         target.copy_(source)
 
@@ -115,3 +118,29 @@ class Cpu(Device):
 
     def capturing(self) -> bool:
         return False
+
+
+class _JoinedKernels:
+    """What joined_kernels.CudaKernels computes, by torch."""
+
+    def norm(self, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+        squares = x.float().square()
+        scaled = x.float() * torch.rsqrt(squares.mean(-1, True) + epsilon)
+        return weight * scaled.to(x.dtype)
+
+    def silu_times(self, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.silu(x) * factor
+
+    def copy_two(self, one: torch.Tensor, other: torch.Tensor, to: tuple[int, int]) -> bool:
+        for target, source in zip(to, (one, other)):
+            ctypes.memmove(target, address_of(source), source.nbytes)
+        return True
+
+    def rotate(self, q, k, cos, sin) -> tuple[torch.Tensor, torch.Tensor]:
+        cos, sin = cos[:, None], sin[:, None]
+        return tuple(x * cos + self._turned(x) * sin for x in (q, k))
+
+    @staticmethod
+    def _turned(x: torch.Tensor) -> torch.Tensor:
+        first, second = x.chunk(2, -1)
+        return torch.cat((second.neg(), first), -1)
