@@ -20,11 +20,11 @@ constexpr unsigned kOpen = 0x1000;
 constexpr unsigned kNumber = ~(kInside | kOpen);
 constexpr unsigned kNextNumber = kOpen << 1;
 
-// Bytes called into the second-level cache between two looks at the next loop's number.
-constexpr size_t kCalledBytes = 2048;
+// Bytes that come into the second-level cache between two looks at the next loop's number.
+constexpr size_t kPrefetchedBytes = 2048;
 
-void call_in(ThreadPool::Memory& memory) {
-  const size_t bytes = std::min(memory.size(), kCalledBytes);
+void prefetch(ThreadPool::Memory& memory) {
+  const size_t bytes = std::min(memory.size(), kPrefetchedBytes);
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(memory.data() + i, 0, 2);
   memory = memory.subspan(bytes);
 }
@@ -38,7 +38,7 @@ unsigned wait_until(const std::atomic<unsigned>& value, int spins, ThreadPool::M
   for (int spin = 0; spin < spins; ++spin) {
     const unsigned now = value.load(std::memory_order_acquire);
     if (ready(now)) return now;
-    soon.empty() ? pause() : call_in(soon);
+    soon.empty() ? pause() : prefetch(soon);
   }
   for (;;) {
     const unsigned now = value.load(std::memory_order_acquire);

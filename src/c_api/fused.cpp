@@ -97,7 +97,7 @@ Result<void> rotate(platform::Gpu& gpu, const spillway_rotation& given, Stream s
 
 // One of these, as a function of the interface.
 template <typename Options, typename Body>
-spillway_status call_in(spillway_pool* pool, const Options* options, const Body& body) {
+spillway_status on_gpu_of(spillway_pool* pool, const Options* options, const Body& body) {
   return call([&]() -> Result<void> {
     SPILLWAY_TRY(require({{"pool", pool}}));
     SPILLWAY_ASSIGN(const Options given, read_options(options));
@@ -108,46 +108,46 @@ spillway_status call_in(spillway_pool* pool, const Options* options, const Body&
 }  // namespace
 }  // namespace spillway::c_api
 
-using spillway::c_api::call_in;
+using spillway::c_api::on_gpu_of;
 
 spillway_status spillway_square(spillway_pool* pool, const spillway_squares* what,
                                 spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::square(gpu, given, spillway::Stream{stream});
   });
 }
 
 spillway_status spillway_norm_rows(spillway_pool* pool, const spillway_norm_options* what,
                                    spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::norm_rows(gpu, given, spillway::Stream{stream});
   });
 }
 
 spillway_status spillway_norm_row(spillway_pool* pool, const spillway_norm_options* what,
                                   spillway_sum_order order, spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::norm_row(gpu, given, order, spillway::Stream{stream});
   });
 }
 
 spillway_status spillway_silu_times(spillway_pool* pool, const spillway_silu_options* what,
                                     spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::silu_times(gpu, given, spillway::Stream{stream});
   });
 }
 
 spillway_status spillway_copy_two(spillway_pool* pool, const spillway_two_copies* what,
                                   spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::copy_two(gpu, given, spillway::Stream{stream});
   });
 }
 
 spillway_status spillway_rotate(spillway_pool* pool, const spillway_rotation* what,
                                 spillway_stream stream) {
-  return call_in(pool, what, [&](auto& gpu, const auto& given) {
+  return on_gpu_of(pool, what, [&](auto& gpu, const auto& given) {
     return spillway::c_api::rotate(gpu, given, spillway::Stream{stream});
   });
 }

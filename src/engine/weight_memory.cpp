@@ -57,10 +57,13 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
 // A file that is not there yet comes into the page cache first if its matrices then move to another
 // form, and the page cache can keep it beside that: the disk writes to pages that nobody has
 // touched, which the memory of a process has to be, and the next run finds it there.
+// Where that cannot be done (a file in parts, an old Linux), direct reads do it.
 bool WeightMemory::pass_page_cache(const Context& context, const platform::File& file) const {
-  if (rest_.empty() || !file.mappable()) return false;
+  if (rest_.empty()) return false;
   const auto memory = context.platform.host_memory();
-  return memory && memory->free_bytes() / 2 > file.info().size_bytes;
+  if (!memory || memory->free_bytes() / 2 <= file.info().size_bytes) return false;
+  const auto mapping = map_whole(file);
+  return mapping && (*mapping)->bring(0, 1);
 }
 
 Result<void> WeightMemory::await(uint64_t file_end) {

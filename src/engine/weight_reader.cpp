@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kReadBytes = kMiB;
 constexpr unsigned kReadDepth = 8;
-constexpr size_t kCalledAhead = 64;  // pieces that the system reads into the page cache meanwhile
+constexpr size_t kPiecesAhead = 64;  // that the system reads into the page cache meanwhile
 
 }  // namespace
 
@@ -101,10 +101,10 @@ Result<void> WeightReader::read_all() {
 }
 
 Result<void> WeightReader::bring_all() {
-  size_t called = 0;
+  size_t ahead = 0;
   for (size_t i = 0; i < pieces_.size(); ++i) {
-    for (; called < std::min(pieces_.size(), i + kCalledAhead); ++called)
-      mapping_->call_in(pieces_[called].offset, wanted(pieces_[called]));
+    for (; ahead < std::min(pieces_.size(), i + kPiecesAhead); ++ahead)
+      mapping_->read_ahead(pieces_[ahead].offset, wanted(pieces_[ahead]));
     const Piece& piece = pieces_[i];
     const auto brought = mapping_->bring(piece.offset, wanted(piece));
     if (!brought || i + 1 == pieces_.size()) {  // a page that ends early has zeros behind its end

@@ -149,7 +149,6 @@ class Joined final : public File {
     return std::make_unique<JoinedQueue>(parts_, std::move(first));
   }
 
-  bool mappable() const override { return false; }
   Result<std::unique_ptr<FileMapping>> map() const override {
     return fail(ErrorCode::kMachine, "{}: {} files cannot be mapped as one", info_.path,
                 parts_.size());

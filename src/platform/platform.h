@@ -83,10 +83,11 @@ class FileMapping {
   // The whole pages inside [offset, offset + size) no longer count as this process's, until they
   // are read again.
   virtual void forget(size_t offset, size_t size) const = 0;
-  // Asks the system to read [offset, offset + size) into the page cache; returns at once.
-  virtual void call_in(size_t offset, size_t size) const = 0;
+  // Asks the system to read [offset, offset + size) into the page cache, whatever its Caching;
+  // does not wait for the disk.
+  virtual void read_ahead(size_t offset, size_t size) const = 0;
   // Returns when these bytes are there and count as this process's. kMachine: they cannot be read,
-  // or the file has become too short to have a page of them.
+  // the file has become too short to have a page of them, or the system cannot do that.
   virtual Result<void> bring(size_t offset, size_t size) const = 0;
 };
 
@@ -110,7 +111,6 @@ class File {
   // A queue with up to `depth` reads in flight: io_uring, or a pool of threads with pread where
   // that is refused.
   virtual Result<std::unique_ptr<ReadQueue>> open_queue(unsigned depth) const = 0;
-  virtual bool mappable() const { return true; }
   // All of info().size_bytes. kBadFile: the file got shorter since it was opened.
   virtual Result<std::unique_ptr<FileMapping>> map() const = 0;
   // Bytes of the file that lie in the page cache; reads nothing. 0 where the system does not tell.

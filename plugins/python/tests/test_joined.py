@@ -12,7 +12,9 @@ from conftest import make_streamer
 from kv_models import BUDGET, answers, same
 from models import MIB
 from spillway import library
+from spillway.fused import DOUBLING
 from spillway.torch import joined, loading
+from spillway.torch.joined_kernels import CudaKernels
 
 transformers = pytest.importorskip("transformers")
 from transformers.activations import SiLUActivation
@@ -123,6 +125,30 @@ def test_one_kernel_adds_up_as_torch_does(stream):
     assert kernels._order(258) is None and kernels._order(128) is None
 
 
+class Doubling(CudaKernels):
+    """On the CPU: one order adds up as torch does, the other misses by a last place."""
+
+    def __init__(self):
+        self._device = types.SimpleNamespace(device=torch.device("cpu"))
+        self._orders = {}
+
+    def _norm_row(self, x, weight, epsilon, order):
+        y = weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon))
+        return y if order == DOUBLING else torch.nextafter(y, y + 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("default", ["cpu", "meta"])
+def test_the_order_is_found_whatever_tensors_are_made_of(monkeypatch, dtype, default):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(default), torch.no_grad():
+            assert Doubling()._order(512) == DOUBLING
+    finally:
+        torch.set_default_dtype(before)
+
+
 # -- Where it takes their place
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -188,6 +214,38 @@ def test_what_cannot_be_read_in_one_piece_is_torchs(counted, device):
     norm.weight = nn.Parameter(torch.ones(1, device=device))
     assert norm(wide).shape == wide.shape
     assert kernels.calls["norm"] == 1
+
+
+def test_nothing_at_all_and_hooks_of_every_module_are_torchs(counted, device):
+    _, kernels = counted()
+    model = kv_models.model_of(device)
+    answers(model, kv_models.prompt(device))  # what is known has been replaced
+    before = dict(kernels.calls)
+    mlp, norm = model.model.layers[0].mlp, model.model.norm
+    width = model.config.hidden_size
+    with torch.no_grad():
+        for shape in [(1, 0, width), (0, 1, width)]:
+            x = torch.empty(shape, device=device, dtype=norm.weight.dtype)
+            assert norm(x).shape == shape and mlp(x).shape == shape
+        assert kernels.calls == before
+        seen = []
+        handle = nn.modules.module.register_module_forward_hook(
+            lambda module, *_: seen.append(type(module)))
+        try:
+            mlp(torch.ones(1, 1, width, device=device, dtype=norm.weight.dtype))
+        finally:
+            handle.remove()
+    assert type(mlp.act_fn) in seen and kernels.calls == before
+
+
+def test_nothing_is_replaced_once_all_is_put_back(device):
+    patches = loading.install(make_streamer(device, BUDGET, BUDGET))
+    one = patches.handles[-1]
+    assert isinstance(one, joined.Joined)
+    patches.remove()
+    forward = mistral.MistralRMSNorm.forward
+    one.look()  # of a thread that was about to
+    assert mistral.MistralRMSNorm.forward is forward
 
 
 def test_a_library_without_kernels_leaves_it_to_torch(counted, device):

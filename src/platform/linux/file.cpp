@@ -24,7 +24,7 @@ constexpr size_t kBounceBytes = 256 * kKiB;
 constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
 
 // Of one request to read ahead: the system's own default, beyond which it may leave out the rest.
-constexpr size_t kCalledBytes = 128 * kKiB;
+constexpr size_t kReadAheadBytes = 128 * kKiB;
 
 class LinuxMapping : public FileMapping {
  public:
@@ -42,10 +42,10 @@ class LinuxMapping : public FileMapping {
     const size_t end = round_down(offset + size, page);
     if (begin < end) madvise(bytes_.data() + begin, end - begin, MADV_DONTNEED);
   }
-  void call_in(size_t offset, size_t size) const override {
+  void read_ahead(size_t offset, size_t size) const override {
     const std::span<std::byte> pages = pages_of(offset, size);
-    for (size_t at = 0; at < pages.size(); at += kCalledBytes) {
-      const auto piece = pages.subspan(at, std::min(kCalledBytes, pages.size() - at));
+    for (size_t at = 0; at < pages.size(); at += kReadAheadBytes) {
+      const auto piece = pages.subspan(at, std::min(kReadAheadBytes, pages.size() - at));
       madvise(piece.data(), piece.size(), MADV_WILLNEED);
     }
   }
@@ -54,9 +54,10 @@ class LinuxMapping : public FileMapping {
     const std::span<std::byte> pages = pages_of(offset, size);
     while (madvise(pages.data(), pages.size(), MADV_POPULATE_READ) != 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
-      if (errno == EINVAL) return {};  // Linux before 5.14: they are read when they are touched
       return fail(ErrorCode::kMachine, "{}: cannot read {} bytes at {}: {}", path_, size, offset,
-                  error_text(errno));
+                  errno == EFAULT   ? "the disk failed, or the file was truncated"
+                  : errno == EINVAL ? "this needs Linux 5.14"
+                                    : error_text(errno));
     }
     return {};
   }

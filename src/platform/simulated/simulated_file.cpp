@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/units.h"
 
 namespace spillway::platform {
 namespace {
@@ -18,13 +19,14 @@ class SimulatedMapping : public FileMapping {
       : state_(state), stored_(stored), info_(info), content_(stored.content) {}
   std::span<const std::byte> bytes() const override { return {content_->data(), info_.size_bytes}; }
   void forget(size_t, size_t) const override {}
-  void call_in(size_t, size_t) const override {}
+  void read_ahead(size_t, size_t) const override {}
   Result<void> bring(size_t offset, size_t size) const override {
     const std::lock_guard lock(state_.mutex);
     SPILLWAY_TRY(state_.faults.pass(Operation::kRead));
-    if (clamp(stored_.content->size(), offset, size) < size) {
-      return fail(ErrorCode::kMachine, "{}: cannot read {} bytes at {}: Bad address", info_.path,
-                  size, offset);
+    if (round_up(stored_.content->size(), state_.machine.page_bytes) < offset + size) {
+      return fail(ErrorCode::kMachine,
+                  "{}: cannot read {} bytes at {}: the disk failed, or the file was truncated",
+                  info_.path, size, offset);
     }
     const uint64_t transfer = state_.disk.start(size - stored_.cached.count(offset, offset + size));
     while (!state_.disk.finished_at(transfer)) state_.disk.step();

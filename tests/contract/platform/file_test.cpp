@@ -109,7 +109,7 @@ TEST_P(PlatformFile, BringsWhatIsMappedIntoThePageCache) {
   const auto mapping = file->map().value();
   for (const size_t offset : {size_t{1000000}, size_t{0}}) {
     file->drop_cache();
-    mapping->call_in(offset, kBytes - offset);
+    mapping->read_ahead(offset, kBytes - offset);
     ASSERT_TRUE(mapping->bring(offset, kBytes - offset).has_value());
     EXPECT_GE(file->cached_bytes(), kBytes - offset);
     EXPECT_TRUE(std::equal(content.begin(), content.end(), mapping->bytes().begin()));
@@ -123,7 +123,7 @@ TEST_P(PlatformFile, TellsOfWhatCannotBeBrought) {
   const auto mapping = file->map().value();
   put_file("file", pattern(1000000));
   EXPECT_TRUE(mapping->bring(0, 1000000).has_value());
-  mapping->call_in(2000000, 1000000);
+  mapping->read_ahead(2000000, 1000000);
   const auto brought = mapping->bring(2000000, 1000000);
   ASSERT_FALSE(brought.has_value());
   EXPECT_EQ(brought.error().code, ErrorCode::kMachine);

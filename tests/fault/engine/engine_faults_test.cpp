@@ -103,6 +103,45 @@ TEST(EngineMapFault, EndsTheRunWithAnError) {
   EXPECT_EQ(outcome.held_bytes, 0u);
 }
 
+// By way of the page cache, where kernels interleave Q8_0: where the first page cannot be brought,
+// direct reads do it.
+TEST(EngineBringFault, EndsTheRunWithAnErrorOrChangesNothing) {
+  const auto platform = platform::make_simulated_platform({});
+  platform->put_file(kPath, tiny_llama_file({.dtype = DType::kQ8_0, .layers = 12}));
+  const auto file = platform->open(kPath, {}).value();
+  const auto run = [&] {
+    file->drop_cache();
+    return run_model(*platform, kPath, kGiB, {.max_tokens = 3});
+  };
+  const uint64_t before = platform->operations(Operation::kRead);
+  const Outcome reference = run();
+  const uint64_t calls = platform->operations(Operation::kRead) - before;
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  if (!reference.mapped) GTEST_SKIP() << "no kernels for that form here";
+  size_t failed = 0;
+  size_t read = 0;
+  for (uint64_t n = 1; n <= calls; ++n) {
+    for (const bool for_good : {false, true}) {
+      SCOPED_TRACE(::testing::Message() << n << (for_good ? ", for good" : ""));
+      platform->fail_operation(Operation::kRead, n, for_good);
+      const Outcome outcome = run();
+      platform->fail_operation(Operation::kRead, 0, false);
+      EXPECT_EQ(outcome.held_bytes, 0u);
+      EXPECT_EQ(platform->committed_bytes(), 0u);
+      if (outcome.error) {
+        ++failed;
+        EXPECT_EQ(outcome.error->code, ErrorCode::kMachine);
+        EXPECT_THAT(outcome.error->message, HasSubstr("simulated fault"));
+      } else {
+        EXPECT_EQ(outcome.ids, reference.ids);
+        if (!outcome.mapped) ++read;
+      }
+    }
+  }
+  EXPECT_GT(failed, 0u);
+  EXPECT_GE(read, 1u);
+}
+
 // A machine with less memory than the budget promised.
 TEST(EngineMemory, ThatTheMachineDoesNotHaveIsAnError) {
   for (const uint64_t host : {uint64_t{4096}, 100 * kKiB, 200 * kKiB, 400 * kKiB}) {

@@ -30,9 +30,10 @@ std::vector<std::byte> row_of(const engine::WeightMemory& memory, const model::W
 }
 
 enum class From {
-  kDisk,    // the page cache has no room for the file
-  kOnCall,  // it has, and the file comes into it
-  kCache    // the file lies there
+  kDisk,        // the page cache has no room for the file
+  kUnmappable,  // it has, but the file cannot be mapped
+  kOnCall,      // it has, and the file comes into it
+  kCache        // the file lies there
 };
 
 struct Case {
@@ -67,6 +68,7 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   const uint64_t host_bytes = from == From::kDisk ? 2 * file_.size() : 16 * kGiB;
   const auto platform = platform::make_simulated_platform({.host_bytes = host_bytes});
   platform->put_file(kPath, file_);
+  if (from == From::kUnmappable) platform->fail_operation(platform::Operation::kMap, 1, true);
   if (from == From::kCache) {
     const auto file = platform->open(kPath, {.caching = platform::Caching::kUse}).value();
     std::vector<std::byte> all(file_.size());
@@ -86,7 +88,7 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
   {
     auto memory = engine::WeightMemory::load(context, model, run.plan, {}).value();
     ASSERT_TRUE(memory.finish_loading().has_value());
-    EXPECT_EQ(memory.mapped(), from != From::kDisk);
+    EXPECT_EQ(memory.mapped(), from == From::kOnCall || from == From::kCache);
     const uint64_t charged = budget.usage().bytes;
     size_t steps = 0;
     for (; !memory.has_form(); ++steps) {
@@ -109,12 +111,13 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
-  const std::array<std::string, 3> names = {"Read", "Called", "Cached"};
+  const std::array<std::string, 4> names = {"Read", "Unmappable", "Called", "Cached"};
   return names[static_cast<size_t>(info.param.from)] + (info.param.tied ? "Tied" : "Untied");
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, WeightsTakeForm,
                          ::testing::Values(Case{From::kDisk, false}, Case{From::kDisk, true},
+                                           Case{From::kUnmappable, false},
                                            Case{From::kOnCall, false}, Case{From::kOnCall, true},
                                            Case{From::kCache, false}, Case{From::kCache, true}),
                          case_name);

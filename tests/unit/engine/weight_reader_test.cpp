@@ -71,12 +71,15 @@ class HeldMapping final : public platform::FileMapping {
       : bytes_(bytes), gate_(gate), mapped_(mapped) {}
   std::span<const std::byte> bytes() const override { return mapped_; }
   void forget(size_t, size_t) const override {}
-  void call_in(size_t offset, size_t size) const override { called_ = offset + size; }
+  void read_ahead(size_t offset, size_t size) const override { asked_ = offset + size; }
   Result<void> bring(size_t offset, size_t size) const override {
-    EXPECT_GE(called_, offset + size) << "it is brought before it is called";
+    EXPECT_GE(asked_, offset + size) << "it is brought before it is asked for";
     gate_.pass();
-    if (offset + size > bytes_.size()) return fail(ErrorCode::kMachine, "held: Bad address");
-    std::memcpy(mapped_.data() + offset, bytes_.data() + offset, size);
+    // Of a page that ends early the rest is zeros.
+    if (offset + size > round_up(bytes_.size(), 4096))
+      return fail(ErrorCode::kMachine, "held: no such page");
+    std::memcpy(mapped_.data() + offset, bytes_.data() + offset,
+                std::min(size, bytes_.size() - offset));
     return {};
   }
 
@@ -84,7 +87,7 @@ class HeldMapping final : public platform::FileMapping {
   const std::vector<std::byte>& bytes_;
   Gate& gate_;
   std::span<std::byte> mapped_;
-  mutable size_t called_ = 0;
+  mutable size_t asked_ = 0;
 };
 
 class HeldFile final : public platform::File {
@@ -182,6 +185,15 @@ TEST_P(WeightReaderTest, AFileThatGotShorterIsTold) {
   ASSERT_FALSE(come.has_value());
   EXPECT_EQ(come.error().code, ErrorCode::kBadFile);
   EXPECT_NE(come.error().message.find("truncated"), std::string::npos) << come.error().message;
+}
+
+TEST_P(WeightReaderTest, AFileThatEndsWithinItsLastPageIsTold) {
+  file_.truncate(9 * kMiB + 50);
+  const auto reader = start();
+  file_.gate().let(100);
+  const auto come = reader->await(target_.size(), {});
+  ASSERT_FALSE(come.has_value());
+  EXPECT_EQ(come.error().code, ErrorCode::kBadFile);
 }
 
 TEST_P(WeightReaderTest, GivesUpWhatHasNotCome) {

@@ -33,6 +33,15 @@ def find_observers() -> Callable[[], bool]:
     return lambda: (transforms() or tracing() or modes() > 0 or forward_ad._current_level >= 0)
 
 
+def find_global_hooks() -> Callable[[], bool]:
+    """A function that says whether a hook is called for every module. Where torch lacks the name
+    that tells, it always says yes."""
+    try:
+        return _name("nn.modules.module._has_any_global_hook")
+    except AttributeError:
+        return lambda: True
+
+
 def find_storage_uses() -> Callable[[torch.UntypedStorage], int | None]:
     """A function that counts the tensors over a storage; None where torch does not tell."""
     try:
@@ -129,6 +138,7 @@ address_of = torch.Tensor.data_ptr
 storage_of = torch.Tensor.untyped_storage
 
 observed = find_observers()
+hooked_everywhere = find_global_hooks()
 storage_uses = find_storage_uses()
 storage_holders = find_storage_holders()
 raw_stream = find_raw_stream()

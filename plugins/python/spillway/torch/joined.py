@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 import types
+import warnings
 
 import torch
 from torch import nn
@@ -67,8 +68,10 @@ def is_same(function, known) -> bool:
         return False
     code, wanted, names = function.__code__, known.__code__, function.__globals__
     return (code.co_code == wanted.co_code and code.co_names == wanted.co_names
+            and code.co_varnames == wanted.co_varnames
+            and code.co_argcount == wanted.co_argcount
             and _constants(function) == _constants(known)
-            and function.__defaults__ == known.__defaults__
+            and function.__defaults__ == known.__defaults__ and not function.__kwdefaults__
             and names.get("torch", torch) is torch and names.get("nn", nn) is nn
             and ("rotate_half" not in code.co_names
                  or is_same(names.get("rotate_half"), rotate_half)))
@@ -81,7 +84,7 @@ def _constants(function) -> list:
 # -- What takes their place
 
 class Joined:
-    """Replaces functions of modules that were imported, at each look()."""
+    """Replaces functions of modules that were imported, at each look() until remove()."""
 
     def __init__(self, streamer, patches: Patches):
         device = streamer.device
@@ -89,22 +92,30 @@ class Joined:
         self._where, self._kind, self._capturing = (device.device, device.device.type,
                                                     device.capturing)
         self._patches = patches
+        patches.handles.append(self)  # so that nothing is replaced while all is put back
         self.on = True  # False: torch's own steps, as where the library was built without kernels
         self._lock = threading.Lock()
+        self._open = True  # until remove()
         self._seen = set()  # names of modules
         self._silus = {}  # by the class of an activation
 
     def look(self) -> None:
         """A model is about to be used; its module has been imported. Quick where none is new."""
-        if self._kernels is None or len(sys.modules) == len(self._seen):
+        if is_compiling() or self._kernels is None or len(sys.modules) == len(self._seen):
             return
         with self._lock:
+            if not self._open:
+                return
             names = set(sys.modules)
             for name in names - self._seen:
                 module = sys.modules.get(name)
                 if name.startswith(PACKAGES) and module is not None:
                     self._replace(module)
             self._seen = names
+
+    def remove(self) -> None:
+        with self._lock:
+            self._open = False
 
     def _replace(self, module) -> None:
         values = vars(module)
@@ -172,12 +183,12 @@ class Joined:
         if kind not in self._silus:
             self._silus[kind] = is_same(vars(kind).get("forward"), silu)
         return self._silus[kind] and "forward" not in act.__dict__ and not act._forward_hooks \
-            and not act._forward_pre_hooks
+            and not act._forward_pre_hooks and not compat.hooked_everywhere()
 
     def _takes(self, x) -> bool:
         """Nobody looks into what becomes of it, and it lies in one piece."""
         return not is_compiling() and type(x) is torch.Tensor and x.dtype in DTYPES \
-            and x.is_contiguous() and not torch.is_grad_enabled() \
+            and x.is_contiguous() and x.numel() > 0 and not torch.is_grad_enabled() \
             and x.device == self._where and not self._capturing() and not compat.observed() \
             and not torch.is_autocast_enabled(self._kind)
 
@@ -187,8 +198,11 @@ class Joined:
             return None
         try:
             return kernel(*arguments)
-        except library.Error:
+        except library.Error as error:
             self.on = False
+            warnings.warn(f"spillway.torch launches a model's norms and rotations one operation "
+                          f"after the other, which is slower: {error}", RuntimeWarning,
+                          stacklevel=2)
             return None
 
 

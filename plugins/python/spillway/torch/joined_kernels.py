@@ -53,10 +53,11 @@ class CudaKernels:
         """Which one differs among versions of torch: tried out once for a number of columns."""
         if columns % 4 or not LEAST_COLUMNS <= columns <= MOST_COLUMNS:
             return None
-        generator = torch.Generator().manual_seed(columns)
-        rows = torch.randn((ROWS_TRIED, 1, 1, columns), generator=generator)
-        rows, weight = rows.to(self._device.device), torch.ones(columns, device=self._device.device)
-        wanted = [self._norm_rows(row, weight, 0.0) for row in rows]
+        generator = torch.Generator("cpu").manual_seed(columns)
+        rows = torch.randn((ROWS_TRIED, 1, 1, columns), generator=generator, device="cpu",
+                           dtype=torch.float32).to(self._device.device)
+        weight = torch.ones(columns, device=self._device.device, dtype=torch.float32)
+        wanted = [row * torch.rsqrt(row.pow(2).mean(-1, keepdim=True) + 0.0) for row in rows]
         for order in (HALVING, DOUBLING):
             found = [self._norm_row(row, weight, 0.0, order) for row in rows]
             if all(map(torch.equal, found, wanted)):
