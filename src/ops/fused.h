@@ -36,8 +36,8 @@ struct NormRows {
   float epsilon = 0;
 };
 
-// In which order the kernel below adds up the squares of a row of kLeastColumns or more, which are
-// a multiple of 4: as PyTorch's kernel for the mean of one contiguous row does, in one of two
+// In which order norm_row() adds up the squares of a row of kLeastNormColumns or more, which are a
+// multiple of 4: as PyTorch's kernel for the mean of one contiguous row does, in one of two
 // versions. Thread t of 512, or of the largest power of two that has 4 columns for each, adds up
 // columns 4t to 4t + 3 of each stretch, each of the four on its own, then the four; then threads a
 // distance apart are added, which halves from the half of all down to 32. Among the last 32 it
@@ -79,9 +79,8 @@ struct TwoCopies {
   size_t bytes = 0;  // each
 };
 
-// kUsage: another dtype, an odd dim, columns that norm_row() is not for, bytes
-// that are no multiple of 4. kMachine also: the library
-// was built without kernels.
+// kUsage: another dtype, an odd dim, columns that norm_row() is not for, bytes that are no multiple
+// of 4. kMachine also: the library was built without kernels.
 Result<void> square(platform::Gpu& gpu, const Squares& what, Stream stream);
 Result<void> norm_rows(platform::Gpu& gpu, const NormRows& what, Stream stream);
 // With the mean of the row, 1 launch for 8: `rows` is 1, `means` null.

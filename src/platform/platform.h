@@ -106,7 +106,8 @@ class File {
   virtual ~File() = default;
   virtual const FileInfo& info() const = 0;
   // Reads up to target.size() bytes at any offset and alignment; fewer only where the file ends.
-  // With Caching::kAvoid nothing of the file is left in the page cache that was not there before.
+  // With Caching::kAvoid nothing of the file is left in the page cache that was not there before
+  // (but for what a mapping brings there).
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> target) const = 0;
   // A queue with up to `depth` reads in flight: io_uring, or a pool of threads with pread where
   // that is refused.

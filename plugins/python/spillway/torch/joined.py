@@ -1,7 +1,6 @@
 """Steps of transformers' models that take torch many small launches, in fewer: RMS norms, the
 rotation of queries and keys of one token, SiLU times another factor, keys and values that are
-stored. The results are the same bits
-(docs/decisions/joined-steps.md).
+stored. The results are the same bits (docs/decisions/joined-steps.md).
 
 A model's own function is replaced where it is, word for word, one that is known here: its compiled
 code is compared. What differs, in a model or a version of transformers, stays as it is. Any thread.
