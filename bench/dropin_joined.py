@@ -64,10 +64,13 @@ def main():
     joined = run.where.streamer.kv.joined
     milliseconds, answers = {way: [] for way in WAYS}, {}
     for _ in range(options.rounds):
-        for way, joined.on in WAYS.items():
+        for way, on in WAYS.items():
+            joined.on = on
             seconds, _ = setup.decode_seconds(run.where.synchronize, model, ids, options.tokens)
             milliseconds[way].append(1e3 * seconds)
-    for way, joined.on in WAYS.items():
+            run.check("kernels_are_there", joined.on == on)  # or it would have been turned off
+    for way, on in WAYS.items():
+        joined.on = on
         answers[way] = setup.answers(model, ids)
         for name, step in steps(model, run.where).items():
             taken = microseconds(run, step)
