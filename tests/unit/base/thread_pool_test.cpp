@@ -37,7 +37,8 @@ TEST(ThreadPool, SurvivesManyShortLoops) {
 TEST(ThreadPool, TakesAnyMemoryForWhatComesSoon) {
   ThreadPool pool(3);
   const std::vector<std::byte> here(100000);
-  const auto* nowhere = reinterpret_cast<const std::byte*>(uintptr_t{64});  // NOLINT
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): memory that is not there
+  const auto* nowhere = reinterpret_cast<const std::byte*>(uintptr_t{64});
   const ThreadPool::Memory memories[] = {here, {nowhere, 1000000}, {}, here};
   std::atomic<size_t> sum = 0;
   for (size_t loop = 0; loop < 5000; ++loop) {
