@@ -76,7 +76,7 @@ HWY_INLINE Calls calls_from(const std::byte* at, Ahead ahead) {
   return calls;
 }
 
-template <size_t kFrom, size_t kEnd, _mm_hint kHint>
+template <size_t kFrom, size_t kEnd, auto kHint>  // of _MM_HINT_…
 HWY_INLINE void prefetch_lines(const std::byte* from) {
   const auto* at = reinterpret_cast<const char*>(from);
   HWY_UNROLL(64)
