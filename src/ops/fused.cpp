@@ -8,66 +8,31 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ops/cpu/half.h"
 #include "ops/cuda/images.h"
+#include "ops/element_kernels.h"
 
 namespace spillway::ops {
 namespace {
 
 using platform::from_argument;
 using platform::Gpu;
-using platform::Kernel;
 using platform::KernelArgument;
 using platform::to_argument;
 
-constexpr unsigned kThreads = 256;
-constexpr size_t kMostBlocks = 1024;
 constexpr uint64_t kMostNormThreads = 512;
-
-// Elements of a dtype, one after the other, for the kernels of cuda/fused.cu on the CPU.
-class Elements {
- public:
-  Elements(KernelArgument data, KernelArgument dtype)
-      : data_(from_argument<void*>(data)), dtype_(static_cast<DType>(dtype)) {}
-
-  float get(uint64_t i) const {
-    if (dtype_ == DType::kF32) return static_cast<const float*>(data_)[i];
-    const uint16_t half = static_cast<const uint16_t*>(data_)[i];
-    return dtype_ == DType::kBF16 ? cpu::bf16_to_f32(half) : cpu::f16_to_f32(half);
-  }
-  // Rounds.
-  void set(uint64_t i, float value) const {
-    if (dtype_ == DType::kF32) {
-      static_cast<float*>(data_)[i] = value;
-    } else {
-      static_cast<uint16_t*>(data_)[i] =
-          dtype_ == DType::kBF16 ? cpu::f32_to_bf16(value) : cpu::f32_to_f16(value);
-    }
-  }
-  // As an element of that dtype would be.
-  float rounded(float value) const {
-    if (dtype_ == DType::kF32) return value;
-    return dtype_ == DType::kBF16 ? cpu::bf16_to_f32(cpu::f32_to_bf16(value))
-                                  : cpu::f16_to_f32(cpu::f32_to_f16(value));
-  }
-
- private:
-  void* data_;
-  DType dtype_;
-};
 
 // Arguments: x, to, count, dtype.
 void square_on_cpu(std::span<const KernelArgument> arguments) {
-  const Elements x(arguments[0], arguments[3]);
+  const ElementsOnCpu x(arguments[0], arguments[3]);
   auto* to = from_argument<float*>(arguments[1]);
   for (uint64_t i = 0; i < arguments[2]; ++i) to[i] = x.get(i) * x.get(i);
 }
 
 // Arguments: x, means, weight, y, count, columns, epsilon, dtype.
 void norm_rows_on_cpu(std::span<const KernelArgument> arguments) {
-  const Elements x(arguments[0], arguments[7]);
-  const Elements weight(arguments[2], arguments[7]);
-  const Elements y(arguments[3], arguments[7]);
+  const ElementsOnCpu x(arguments[0], arguments[7]);
+  const ElementsOnCpu weight(arguments[2], arguments[7]);
+  const ElementsOnCpu y(arguments[3], arguments[7]);
   const auto* means = from_argument<const float*>(arguments[1]);
   const uint64_t columns = arguments[5];
   const auto epsilon = from_argument<float>(arguments[6]);
@@ -83,9 +48,9 @@ unsigned norm_threads(uint64_t columns) {
 
 // Arguments: x, weight, y, columns, epsilon, doubling, dtype.
 void norm_row_on_cpu(std::span<const KernelArgument> arguments) {
-  const Elements x(arguments[0], arguments[6]);
-  const Elements weight(arguments[1], arguments[6]);
-  const Elements y(arguments[2], arguments[6]);
+  const ElementsOnCpu x(arguments[0], arguments[6]);
+  const ElementsOnCpu weight(arguments[1], arguments[6]);
+  const ElementsOnCpu y(arguments[2], arguments[6]);
   const uint64_t columns = arguments[3];
   const unsigned threads = norm_threads(columns);
   std::vector<std::array<float, 4>> fours(threads);
@@ -108,9 +73,9 @@ void norm_row_on_cpu(std::span<const KernelArgument> arguments) {
 
 // Arguments: x, factor, y, count, dtype.
 void silu_times_on_cpu(std::span<const KernelArgument> arguments) {
-  const Elements x(arguments[0], arguments[4]);
-  const Elements factor(arguments[1], arguments[4]);
-  const Elements y(arguments[2], arguments[4]);
+  const ElementsOnCpu x(arguments[0], arguments[4]);
+  const ElementsOnCpu factor(arguments[1], arguments[4]);
+  const ElementsOnCpu y(arguments[2], arguments[4]);
   for (uint64_t i = 0; i < arguments[3]; ++i) {
     const float value = x.get(i);
     y.set(i, factor.get(i) * y.rounded(value / (1.0F + std::exp(-value))));
@@ -127,13 +92,13 @@ void copy_two_on_cpu(std::span<const KernelArgument> arguments) {
 }
 
 struct Angles {
-  Elements cos;
-  Elements sin;
+  ElementsOnCpu cos;
+  ElementsOnCpu sin;
   uint64_t sequence_step;
 };
 
-void rotate_on_cpu(const Elements& from, const Elements& to, std::array<uint64_t, 3> shape,
-                   const Angles& angles) {
+void rotate_on_cpu(const ElementsOnCpu& from, const ElementsOnCpu& to,
+                   std::array<uint64_t, 3> shape, const Angles& angles) {
   const auto [batch, heads, dim] = shape;
   const uint64_t half = dim / 2;
   for (uint64_t at = 0; at < batch * heads * dim; ++at) {
@@ -148,49 +113,36 @@ void rotate_on_cpu(const Elements& from, const Elements& to, std::array<uint64_t
 // Arguments: q, k, cos, sin, q_to, k_to, batch, q_heads, k_heads, dim, sequence_step, dtype.
 void rotate_heads_on_cpu(std::span<const KernelArgument> a) {
   const KernelArgument dtype = a[11];
-  const Angles angles{Elements(a[2], dtype), Elements(a[3], dtype), a[10]};
+  const Angles angles{ElementsOnCpu(a[2], dtype), ElementsOnCpu(a[3], dtype), a[10]};
   rotate_on_cpu({a[0], dtype}, {a[4], dtype}, {a[6], a[7], a[9]}, angles);
   rotate_on_cpu({a[1], dtype}, {a[5], dtype}, {a[6], a[8], a[9]}, angles);
-}
-
-Result<void> check(DType dtype) {
-  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) return {};
-  return fail(ErrorCode::kUsage, "elements of dtype {} are no F32, F16 or BF16",
-              static_cast<int>(dtype));
-}
-
-Result<void> launch(Gpu& gpu, const Kernel& kernel, size_t count,
-                    std::span<const KernelArgument> arguments, Stream stream) {
-  if (count == 0) return {};
-  const auto blocks =
-      static_cast<unsigned>(std::min((count + kThreads - 1) / kThreads, kMostBlocks));
-  return gpu.launch(kernel, {.blocks = blocks, .threads = kThreads}, arguments, stream);
 }
 
 }  // namespace
 
 Result<void> square(Gpu& gpu, const Squares& what, Stream stream) {
-  SPILLWAY_TRY(check(what.dtype));
+  SPILLWAY_TRY(check_elements(what.dtype));
   const std::array arguments{to_argument(what.x), to_argument(what.to),
                              to_argument(uint64_t{what.count}),
                              to_argument(static_cast<uint32_t>(what.dtype))};
-  return launch(gpu, {"square_elements", images::fused(), square_on_cpu}, what.count, arguments,
-                stream);
+  return launch_elements(gpu, {"square_elements", images::fused(), square_on_cpu}, what.count,
+                         arguments, stream);
 }
 
 Result<void> norm_rows(Gpu& gpu, const NormRows& what, Stream stream) {
-  SPILLWAY_TRY(check(what.dtype));
+  SPILLWAY_TRY(check_elements(what.dtype));
   const uint64_t count = uint64_t{what.rows} * what.columns;
   const std::array arguments{
       to_argument(what.x),       to_argument(what.means),
       to_argument(what.weight),  to_argument(what.y),
       to_argument(count),        to_argument(uint64_t{what.columns}),
       to_argument(what.epsilon), to_argument(static_cast<uint32_t>(what.dtype))};
-  return launch(gpu, {"norm_rows", images::fused(), norm_rows_on_cpu}, count, arguments, stream);
+  return launch_elements(gpu, {"norm_rows", images::fused(), norm_rows_on_cpu}, count, arguments,
+                         stream);
 }
 
 Result<void> norm_row(Gpu& gpu, const NormRows& what, SumOrder order, Stream stream) {
-  SPILLWAY_TRY(check(what.dtype));
+  SPILLWAY_TRY(check_elements(what.dtype));
   const size_t columns = what.columns;
   if (what.rows != 1 || columns % 4 != 0 || columns < kLeastNormColumns ||
       columns > kMostNormColumns) {
@@ -210,12 +162,12 @@ Result<void> norm_row(Gpu& gpu, const NormRows& what, SumOrder order, Stream str
 }
 
 Result<void> silu_times(Gpu& gpu, const SiluTimes& what, Stream stream) {
-  SPILLWAY_TRY(check(what.dtype));
+  SPILLWAY_TRY(check_elements(what.dtype));
   const std::array arguments{to_argument(what.x), to_argument(what.factor), to_argument(what.y),
                              to_argument(uint64_t{what.count}),
                              to_argument(static_cast<uint32_t>(what.dtype))};
-  return launch(gpu, {"silu_times", images::fused(), silu_times_on_cpu}, what.count, arguments,
-                stream);
+  return launch_elements(gpu, {"silu_times", images::fused(), silu_times_on_cpu}, what.count,
+                         arguments, stream);
 }
 
 Result<void> copy_two(Gpu& gpu, const TwoCopies& what, Stream stream) {
@@ -231,11 +183,12 @@ Result<void> copy_two(Gpu& gpu, const TwoCopies& what, Stream stream) {
   const uint64_t words = what.bytes / sizeof(uint32_t);
   const std::array arguments{to_argument(what.from[0]), to_argument(what.from[1]),
                              to_argument(what.to[0]), to_argument(what.to[1]), to_argument(words)};
-  return launch(gpu, {"copy_two", images::fused(), copy_two_on_cpu}, 2 * words, arguments, stream);
+  return launch_elements(gpu, {"copy_two", images::fused(), copy_two_on_cpu}, 2 * words, arguments,
+                         stream);
 }
 
 Result<void> rotate(Gpu& gpu, const Rotation& what, Stream stream) {
-  SPILLWAY_TRY(check(what.dtype));
+  SPILLWAY_TRY(check_elements(what.dtype));
   if (what.dim % 2 != 0) {
     return fail(ErrorCode::kUsage, "heads of {} elements have no halves", what.dim);
   }
@@ -253,8 +206,8 @@ Result<void> rotate(Gpu& gpu, const Rotation& what, Stream stream) {
                              to_argument(sequence_step),
                              to_argument(static_cast<uint32_t>(what.dtype))};
   const size_t count = what.batch * (what.q_heads + what.k_heads) * what.dim;
-  return launch(gpu, {"rotate_heads", images::fused(), rotate_heads_on_cpu}, count, arguments,
-                stream);
+  return launch_elements(gpu, {"rotate_heads", images::fused(), rotate_heads_on_cpu}, count,
+                         arguments, stream);
 }
 
 }  // namespace spillway::ops
