@@ -5,25 +5,18 @@
 
 #include <cstdint>
 
+#include "ops/cuda/grid.cuh"
 #include "tensor/dtype.h"
 
 namespace {
 
 using spillway::DType;
 
-__device__ uint64_t first_index() {
-  return uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-}
-
-__device__ uint64_t step() {
-  return uint64_t{gridDim.x} * blockDim.x;
-}
-
 }  // namespace
 
 extern "C" __global__ void widen_elements(const void* from, float* to, uint64_t count,
                                           uint32_t dtype) {
-  for (uint64_t i = first_index(); i < count; i += step()) {
+  for (uint64_t i = first_index(); i < count; i += all_threads()) {
     if (dtype == static_cast<uint32_t>(DType::kBF16)) {
       to[i] = __bfloat162float(static_cast<const __nv_bfloat16*>(from)[i]);
     } else if (dtype == static_cast<uint32_t>(DType::kF16)) {
@@ -36,7 +29,7 @@ extern "C" __global__ void widen_elements(const void* from, float* to, uint64_t 
 
 extern "C" __global__ void narrow_floats(const float* from, void* to, uint64_t count,
                                          uint32_t dtype) {
-  for (uint64_t i = first_index(); i < count; i += step()) {
+  for (uint64_t i = first_index(); i < count; i += all_threads()) {
     if (dtype == static_cast<uint32_t>(DType::kBF16)) {
       static_cast<__nv_bfloat16*>(to)[i] = __float2bfloat16_rn(from[i]);
     } else if (dtype == static_cast<uint32_t>(DType::kF16)) {

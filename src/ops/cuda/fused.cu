@@ -6,19 +6,12 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "ops/cuda/grid.cuh"
 #include "tensor/dtype.h"
 
 namespace {
 
 using spillway::DType;
-
-__device__ uint64_t first_index() {
-  return uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-}
-
-__device__ uint64_t step() {
-  return uint64_t{gridDim.x} * blockDim.x;
-}
 
 __device__ float wide(float value) {
   return value;
@@ -65,7 +58,7 @@ __device__ void with_type(uint32_t dtype, const Body& body) {
 template <typename T>
 __device__ void norm(const T* x, const float* means, const T* weight, T* y, uint64_t count,
                      uint64_t columns, float epsilon) {
-  for (uint64_t i = first_index(); i < count; i += step()) {
+  for (uint64_t i = first_index(); i < count; i += all_threads()) {
     const float scale = rsqrtf(__fadd_rn(means[i / columns], epsilon));
     y[i] = product(weight[i % columns], rounded<T>(__fmul_rn(wide(x[i]), scale)));
   }
@@ -128,7 +121,7 @@ template <typename T>
 __device__ void rotate(const Heads<T>& q, const Heads<T>& k, const T* cos, const T* sin,
                        uint64_t k_heads, uint64_t q_heads, uint64_t dim, uint64_t sequence_step) {
   const uint64_t half = dim / 2;
-  for (uint64_t i = first_index(); i < (q.heads + k.heads) * dim; i += step()) {
+  for (uint64_t i = first_index(); i < (q.heads + k.heads) * dim; i += all_threads()) {
     const bool is_q = i < q.heads * dim;
     const Heads<T>& what = is_q ? q : k;
     const uint64_t at = is_q ? i : i - q.heads * dim;
@@ -148,7 +141,7 @@ extern "C" __global__ void square_elements(const void* x, float* to, uint64_t co
                                            uint32_t dtype) {
   with_type(dtype, [&](auto* type) {
     const auto* from = static_cast<decltype(type)>(const_cast<void*>(x));
-    for (uint64_t i = first_index(); i < count; i += step()) {
+    for (uint64_t i = first_index(); i < count; i += all_threads()) {
       to[i] = __fmul_rn(wide(from[i]), wide(from[i]));
     }
   });
@@ -179,7 +172,7 @@ extern "C" __global__ void silu_times(const void* x, const void* factor, void* y
     using T = decltype(type);
     const auto* from = static_cast<T>(const_cast<void*>(x));
     const auto* by = static_cast<T>(const_cast<void*>(factor));
-    for (uint64_t i = first_index(); i < count; i += step()) {
+    for (uint64_t i = first_index(); i < count; i += all_threads()) {
       const float value = wide(from[i]);
       const auto silu = rounded<std::remove_pointer_t<T>>(value / (1.0F + expf(-value)));
       static_cast<T>(y)[i] = product(by[i], silu);
@@ -189,7 +182,7 @@ extern "C" __global__ void silu_times(const void* x, const void* factor, void* y
 
 extern "C" __global__ void copy_two(const uint32_t* from, const uint32_t* other, uint32_t* to,
                                     uint32_t* other_to, uint64_t words) {
-  for (uint64_t i = first_index(); i < 2 * words; i += step()) {
+  for (uint64_t i = first_index(); i < 2 * words; i += all_threads()) {
     if (i < words) {
       to[i] = from[i];
     } else {

@@ -3,6 +3,7 @@
 // any grid, one dimension.
 #include <cstdint>
 
+#include "ops/cuda/grid.cuh"
 #include "ops/pattern_word.h"
 
 namespace {
@@ -10,13 +11,6 @@ namespace {
 // atomicAdd knows no uint64_t where that is unsigned long.
 using Word = unsigned long long;
 static_assert(sizeof(Word) == sizeof(uint64_t));
-
-__device__ uint64_t first_index() {
-  return uint64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-}
-__device__ uint64_t all_threads() {
-  return uint64_t{gridDim.x} * blockDim.x;
-}
 
 }  // namespace
 
