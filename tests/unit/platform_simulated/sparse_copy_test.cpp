@@ -96,7 +96,9 @@ TEST(SparseCopy, BehavesAsACopyOfPlainMemory) {
       const size_t half = random() % 2 * kHalf;
       switch (random() % 4) {
         case 0:
-          file.write(half + from, test::patterned_bytes(random() % 100, random()));
+          file.write(
+              half + from,
+              test::patterned_bytes(random() % std::min<size_t>(100, kHalf - from + 1), random()));
           break;
         case 1:
           file.clear(half + from, bytes);
