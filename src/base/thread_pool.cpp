@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <optional>
 #include <system_error>
 
 #include "base/check.h"
@@ -14,12 +15,6 @@ void pause() {
 #endif
 }
 
-// loop_: | number | open | workers inside |
-constexpr unsigned kInside = 0xfff;
-constexpr unsigned kOpen = 0x1000;
-constexpr unsigned kNumber = ~(kInside | kOpen);
-constexpr unsigned kNextNumber = kOpen << 1;
-
 // Bytes that come into the second-level cache between two looks at the next loop's number.
 constexpr size_t kPrefetchedBytes = 2048;
 
@@ -29,28 +24,10 @@ void prefetch(ThreadPool::Memory& memory) {
   memory = memory.subspan(bytes);
 }
 
-// Returns the value once `ready` says so of it. Loops follow each other within microseconds while a
-// token is computed: waiting in a short spin saves two system calls a loop; then the thread sleeps,
-// so that an idle engine costs nothing.
-template <typename Ready>
-unsigned wait_until(const std::atomic<unsigned>& value, int spins, ThreadPool::Memory& soon,
-                    Ready ready) {
-  for (int spin = 0; spin < spins; ++spin) {
-    const unsigned now = value.load(std::memory_order_acquire);
-    if (ready(now)) return now;
-    soon.empty() ? pause() : prefetch(soon);
-  }
-  for (;;) {
-    const unsigned now = value.load(std::memory_order_acquire);
-    if (ready(now)) return now;
-    value.wait(now, std::memory_order_acquire);
-  }
-}
-
 }  // namespace
 
 ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins), parts_(threads) {
-  SPILLWAY_CHECK(threads >= 1 && threads <= kInside);
+  SPILLWAY_CHECK(threads >= 1);
   workers_.reserve(threads - 1);
   try {
     for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
@@ -60,71 +37,117 @@ ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins), parts_(thre
 }
 
 ThreadPool::~ThreadPool() {
-  stop_.store(true, std::memory_order_relaxed);
-  loop_.fetch_add(kNextNumber, std::memory_order_release);
-  loop_.notify_all();
+  for (Part& part : parts_) {
+    part.left.store(kStop);
+    part.left.notify_all();
+  }
 }
 
-void ThreadPool::run(size_t count, size_t grain, const std::function<void(size_t, size_t)>& body,
-                     std::span<const Memory> soon) {
+size_t ThreadPool::part_begin(size_t count, size_t grain, size_t thread) const {
+  const size_t parts = std::min<size_t>(threads(), (count + grain - 1) / grain);
+  return count * std::min(thread, parts) / parts;
+}
+
+void ThreadPool::run(size_t count, size_t grain, const Body& body, std::span<const Memory> soon) {
   if (count == 0) return;
-  grain = std::max<size_t>(grain, 1);
+  grain = std::max(grain, count / (kStop / 2) + 1);
   if (workers_.empty() || count <= grain) {
     for (size_t begin = 0; begin < count; begin += grain)
       body(begin, std::min(count, begin + grain));
     return;
   }
-  body_ = &body;
-  grain_ = grain;
-  const size_t ranges = (count + grain - 1) / grain;
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    parts_[i].next.store(part_begin(ranges, i, parts_.size()) * grain, std::memory_order_relaxed);
-    parts_[i].end = std::min(count, part_begin(ranges, i + 1, parts_.size()) * grain);
-    parts_[i].soon = i < soon.size() ? soon[i] : Memory();
-  }
-  loop_.fetch_add(kNextNumber | kOpen, std::memory_order_release);
-  loop_.notify_all();
-  take_ranges(0);
-  loop_.fetch_and(~kOpen, std::memory_order_acq_rel);
-  Memory memory = parts_[0].soon;
-  wait_until(loop_, spins_, memory, [](unsigned loop) { return (loop & kInside) == 0; });
+  const uint32_t ranges = publish(count, grain, body, soon);
+  Memory memory;
+  const uint32_t own = take_ranges(0, memory);
+  await(ranges - own, memory);
 }
 
-void ThreadPool::take_ranges(size_t worker) {
+// How many ranges the loop has.
+uint32_t ThreadPool::publish(size_t count, size_t grain, const Body& body,
+                             std::span<const Memory> soon) {
+  uint32_t ranges = 0;
+  for (size_t i = 0; i < threads(); ++i) {
+    Part& part = parts_[i];
+    part.begin = part_begin(count, grain, i);
+    part.end = part_begin(count, grain, i + 1);
+    part.grain = grain;
+    part.ranges = static_cast<uint32_t>((part.end - part.begin + grain - 1) / grain);
+    part.body = &body;
+    part.soon = i < soon.size() ? soon[i] : Memory();
+    part.done.store(0, std::memory_order_relaxed);
+    ranges += part.ranges;
+  }
+  parts_[0].left.store(parts_[0].ranges, std::memory_order_release);
+  for (size_t i = 1; i < threads(); ++i) {
+    parts_[i].left.store(parts_[i].ranges);  // seen before anyone is seen to sleep
+    parts_[i].left.notify_all();
+  }
+  return ranges;
+}
+
+// How many it took.
+uint32_t ThreadPool::take_ranges(size_t worker, Memory& soon) {
+  uint32_t taken = 0;
   for (size_t i = 0; i < parts_.size(); ++i) {
     Part& part = parts_[(worker + i) % parts_.size()];
-    for (;;) {
-      const size_t begin = part.next.fetch_add(grain_, std::memory_order_relaxed);
-      if (begin >= part.end) break;
-      (*body_)(begin, std::min(part.end, begin + grain_));
+    while (const auto left = take(part.left)) {
+      if (i == 0 && !part.soon.empty()) soon = part.soon;
+      const size_t begin = part.begin + (part.ranges - 1 - *left) * part.grain;
+      (*part.body)(begin, std::min(part.end, begin + part.grain));
+      ++taken;
     }
   }
+  return taken;
 }
 
-// Enters the loop that is open; false if none is.
-bool ThreadPool::join(unsigned seen) {
-  while ((seen & kOpen) != 0) {
-    if (loop_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) return true;
+// How many are left after the one that it took; none: it took none.
+std::optional<uint32_t> ThreadPool::take(std::atomic<uint32_t>& left) {
+  uint32_t now = left.load(std::memory_order_acquire);
+  while (now != 0 && now != kStop) {
+    if (left.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return now - 1;
   }
-  return false;
+  return std::nullopt;
 }
 
-void ThreadPool::leave() {
-  const unsigned left = loop_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-  if ((left & (kOpen | kInside)) == 0) loop_.notify_all();
+bool ThreadPool::are_done(uint32_t ranges) const {
+  for (size_t i = 1; i < threads(); ++i) ranges -= parts_[i].done.load();
+  return ranges == 0;
+}
+
+// Until workers have done so many ranges. Loops follow each other within microseconds while a token
+// is computed: waiting in a short spin saves two system calls a loop; then threads sleep, so that
+// an idle engine costs nothing.
+void ThreadPool::await(uint32_t ranges, Memory soon) {
+  for (int spin = 0; spin < spins_; ++spin) {
+    if (are_done(ranges)) return;
+    soon.empty() ? pause() : prefetch(soon);
+  }
+  for (;;) {
+    asleep_.store(1);  // before the last look: a worker that is done later sees it
+    if (are_done(ranges)) break;
+    asleep_.wait(1);
+  }
+  asleep_.store(0, std::memory_order_relaxed);
 }
 
 void ThreadPool::work(size_t worker) {
-  unsigned done = 0;  // the number of the last loop
+  Part& own = parts_[worker];
   Memory soon;
-  while (!stop_.load(std::memory_order_relaxed)) {
-    const unsigned seen =
-        wait_until(loop_, spins_, soon, [&](unsigned loop) { return (loop & kNumber) != done; });
-    done = seen & kNumber;
-    if (!join(seen)) continue;
-    take_ranges(worker);
-    if (!parts_[worker].soon.empty()) soon = parts_[worker].soon;
-    leave();
+  for (int spin = 0;; ++spin) {
+    const uint32_t left = own.left.load(std::memory_order_acquire);
+    if (left == kStop) return;
+    if (left == 0) {
+      if (spin >= spins_) own.left.wait(0, std::memory_order_acquire);
+      soon.empty() ? pause() : prefetch(soon);
+      continue;
+    }
+    // Added up: a thread that comes late to a loop may help with the next one before it looks here.
+    if (const uint32_t taken = take_ranges(worker, soon)) own.done.fetch_add(taken);
+    if (asleep_.load() != 0) {
+      asleep_.store(0);
+      asleep_.notify_all();
+    }
+    spin = 0;
   }
 }
 

@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -23,12 +25,10 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // The first of `ranges` ranges that belong to `thread`'s own part.
-  static size_t part_begin(size_t ranges, size_t thread, size_t threads) {
-    return ranges * thread / threads;
-  }
-
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
+
+  // Where the part of `thread` begins in a loop over [0, count).
+  size_t part_begin(size_t count, size_t grain, size_t thread) const;
 
   // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
   // and returns when all are done. Every thread that shows up helps; one that the system does not
@@ -43,26 +43,35 @@ class ThreadPool {
            std::span<const Memory> soon = {});
 
  private:
-  // A thread's own part of the loop, on a cache line of its own.
-  struct alignas(64) Part {
-    std::atomic<size_t> next = 0;  // first index not yet taken
+  using Body = std::function<void(size_t, size_t)>;
+  static constexpr size_t kPartBytes = 512;
+  // A thread's part of the loop and what that thread has done, on one cache line, so that few lines
+  // go from processor to processor; the lines far apart, as a processor that misses one fetches its
+  // neighbours, too (64 bytes apart 4 %, 128 bytes 8 % of decoding Q4_0 on a Granite Rapids). Who
+  // takes a range by lowering `left` may read all of it: the loop does not end before that thread
+  // says that it is done.
+  struct alignas(kPartBytes) Part {
+    std::atomic<uint32_t> left = 0;  // ranges that nobody has taken, or kStop
+    std::atomic<uint32_t> done = 0;  // ranges of whichever part that its thread has taken and done
+    uint32_t ranges = 0;
+    size_t begin = 0;
     size_t end = 0;
+    size_t grain = 1;
+    const Body* body = nullptr;
     Memory soon;
   };
+  static constexpr uint32_t kStop = UINT32_MAX;
 
   void work(size_t worker);
-  bool join(unsigned seen);
-  void leave();
-  void take_ranges(size_t worker);
+  uint32_t publish(size_t count, size_t grain, const Body& body, std::span<const Memory> soon);
+  uint32_t take_ranges(size_t worker, Memory& soon);
+  static std::optional<uint32_t> take(std::atomic<uint32_t>& left);
+  void await(uint32_t ranges, Memory soon);
+  bool are_done(uint32_t ranges) const;
 
   const int spins_;
-  const std::function<void(size_t, size_t)>* body_ = nullptr;
-  size_t grain_ = 1;
   std::vector<Part> parts_;
-  // The loop's number, whether workers may join it, and how many have joined and not left; see the
-  // masks in the source. body_, grain_ and the parts change only while it is closed and empty.
-  std::atomic<unsigned> loop_ = 0;
-  std::atomic<bool> stop_ = false;
+  std::atomic<uint32_t> asleep_ = 0;   // 1: run() sleeps until workers are done
   std::vector<std::jthread> workers_;  // the last: they end before what they use
 };
 

@@ -24,7 +24,8 @@ class NoProducts final : public model::WeightSource {
 
   Result<void> multiply(std::span<const model::Product> products,
                         ops::MatmulInput& input) override {
-    prepare_input(products, weights_, ops_, prepared_, input);
+    for (const model::Product& product : products)
+      prepare_input(weights_[product.weight].dtype, ops_, prepared_, input);
     return {};
   }
   Result<void> skip(model::WeightId) override { return {}; }

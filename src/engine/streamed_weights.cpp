@@ -8,10 +8,11 @@
 namespace spillway::engine {
 
 StreamedWeights::StreamedWeights(const Parts& parts)
-    : parts_(parts), together_(parts.weights.size()) {
+    : parts_(parts), resident_(parts.weights.size(), true), together_(parts.weights.size()) {
   const auto& slices = parts_.plan.slices;
   for (size_t i = 0; i < slices.size(); ++i) {
     while (first_slice_.size() <= slices[i].weight) first_slice_.push_back(i);
+    if (!resident(slices[i])) resident_[slices[i].weight] = false;
   }
   first_slice_.push_back(slices.size());
   SPILLWAY_CHECK(first_slice_.size() == parts_.weights.size() + 1);
@@ -40,13 +41,6 @@ Result<void> StreamedWeights::release(size_t slice) {
   return parts_.ring->release(*cycle_index);
 }
 
-bool StreamedWeights::resident(model::WeightId weight) const {
-  const auto& slices = parts_.plan.slices;
-  for (size_t i = first_slice_[weight]; i < first_slice_[weight + 1]; ++i)
-    if (!resident(slices[i])) return false;
-  return true;
-}
-
 Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
                                        ops::MatmulInput& input) {
   // Between groups of products with the same input is the finest grain at which a run is stopped.
@@ -55,34 +49,32 @@ Result<void> StreamedWeights::multiply(std::span<const model::Product> products,
     return fail(ErrorCode::kInterrupted, "interrupted");
   }
   for (const model::Product& product : products) {
+    if (!parts_.memory.loading()) break;
     const model::Weight& weight = parts_.weights[product.weight];
     auto come = parts_.memory.await(weight.file_offset + weight.size_bytes());
     if (come) continue;
     SPILLWAY_TRY(skip_from(products.front().weight));
     return come;
   }
-  prepare_input(products, parts_.weights, parts_.ops, parts_.prepared, input);
   if (std::all_of(products.begin(), products.end(),
-                  [&](const model::Product& product) { return resident(product.weight); })) {
+                  [&](const model::Product& product) { return resident_[product.weight]; })) {
     multiply_resident(products, input);
     return {};
   }
-  for (const model::Product& product : products) SPILLWAY_TRY(multiply_slices(product, input));
+  for (const model::Product& product : products) {
+    prepare_input(parts_.weights[product.weight].dtype, parts_.ops, parts_.prepared, input);
+    SPILLWAY_TRY(multiply_slices(product, input));
+  }
   return {};
 }
 
-// What one quantised dtype needs, all of them need.
-void prepare_input(std::span<const model::Product> products,
-                   const std::vector<model::Weight>& weights, ops::Ops& ops,
-                   std::span<std::byte> prepared, ops::MatmulInput& input) {
-  for (const model::Product& product : products) {
-    const DType dtype = weights[product.weight].dtype;
-    const size_t bytes = ops.prepared_bytes(dtype, input.tokens, input.columns);
-    ops.prepare_input(dtype, prepared.first(bytes), input);
-  }
+void prepare_input(DType dtype, ops::Ops& ops, std::span<std::byte> prepared,
+                   ops::MatmulInput& input) {
+  const size_t bytes = ops.prepared_bytes(dtype, input.tokens, input.columns);
+  ops.prepare_input(dtype, prepared.first(bytes), input);
 }
 
-ops::WeightRows StreamedWeights::whole(model::WeightId weight) const {
+ops::WeightRows StreamedWeights::find(model::WeightId weight) const {
   const model::Weight& w = parts_.weights[weight];
   return {.dtype = w.dtype,
           .data = parts_.memory.at(w.file_offset),
@@ -91,21 +83,32 @@ ops::WeightRows StreamedWeights::whole(model::WeightId weight) const {
           .interleaved = parts_.memory.interleaved(w.file_offset)};
 }
 
+ops::WeightRows StreamedWeights::whole(model::WeightId weight) const {
+  return whole_.empty() ? find(weight) : whole_[weight];
+}
+
 void StreamedWeights::multiply_resident(std::span<const model::Product> products,
-                                        const ops::MatmulInput& input) {
+                                        ops::MatmulInput& input) {
+  if (whole_.empty() && parts_.memory.has_form()) {
+    std::vector<ops::WeightRows> all(resident_.size());
+    for (size_t i = 0; i < all.size(); ++i)
+      if (resident_[i]) all[i] = find(i);
+    whole_ = std::move(all);
+  }
   SPILLWAY_CHECK(products.size() <= ops::kMostProducts);
   std::array<ops::Product, ops::kMostProducts> now;
   for (size_t i = 0; i < products.size(); ++i) {
-    const model::Weight& w = parts_.weights[products[i].weight];
-    host_bytes_ += w.size_bytes();
-    now[i] = {whole(products[i].weight), products[i].y.data(), w.rows};
+    const ops::WeightRows weight = whole(products[i].weight);
+    host_bytes_ += weight.rows * row_bytes(weight.dtype, weight.columns);
+    now[i] = {weight, products[i].y.data(), weight.rows};
+    prepare_input(weight.dtype, parts_.ops, parts_.prepared, input);
   }
   // Weights are numbered in the order of use, and each pass has the same matmuls.
   together_[products.front().weight] = products.size();
   const size_t next = (products.back().weight + 1) % parts_.weights.size();
   std::array<ops::Product, ops::kMostProducts> soon;
   size_t count = 0;
-  for (; input.tokens == 1 && count < together_[next] && resident(next + count); ++count)
+  for (; input.tokens == 1 && count < together_[next] && resident_[next + count]; ++count)
     soon[count] = {whole(next + count), nullptr, 0};
   parts_.ops.matmul(input, std::span(now).first(products.size()), std::span(soon).first(count));
 }

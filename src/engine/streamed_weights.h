@@ -15,10 +15,10 @@
 
 namespace spillway::engine {
 
-// Makes a matmul's input ready for products with these weights, in `prepared`, unless it is.
-void prepare_input(std::span<const model::Product> products,
-                   const std::vector<model::Weight>& weights, ops::Ops& ops,
-                   std::span<std::byte> prepared, ops::MatmulInput& input);
+// Makes a matmul's input ready for a product with weights of the dtype, in `prepared`, unless it
+// is.
+void prepare_input(DType dtype, ops::Ops& ops, std::span<std::byte> prepared,
+                   ops::MatmulInput& input);
 
 class StreamedWeights final : public model::WeightSource {
  public:
@@ -43,10 +43,10 @@ class StreamedWeights final : public model::WeightSource {
  private:
   bool resident(const placement::Slice& slice) const;
   Result<const std::byte*> acquire(const placement::Slice& slice);
-  bool resident(model::WeightId weight) const;
+  ops::WeightRows find(model::WeightId weight) const;
   ops::WeightRows whole(model::WeightId weight) const;
   // All of the products' weights are resident.
-  void multiply_resident(std::span<const model::Product> products, const ops::MatmulInput& input);
+  void multiply_resident(std::span<const model::Product> products, ops::MatmulInput& input);
   // Slice by slice, as they come.
   Result<void> multiply_slices(const model::Product& product, const ops::MatmulInput& input);
   // Gives a unit's slot back after its last slice.
@@ -56,7 +56,12 @@ class StreamedWeights final : public model::WeightSource {
 
   Parts parts_;
   std::vector<size_t> first_slice_;  // of each weight, and the end
-  std::vector<size_t> together_;     // of each weight: products of the matmul that began with it
+  std::vector<bool> resident_;       // of each weight: all of it
+  // Of each resident weight, as find() says, from when on it stays so; empty before. What the
+  // memory knows of them lies far apart, and has left the caches when its turn comes in the next
+  // pass.
+  std::vector<ops::WeightRows> whole_;
+  std::vector<size_t> together_;  // of each weight: products of the matmul that began with it
   uint64_t host_bytes_ = 0;
 };
 

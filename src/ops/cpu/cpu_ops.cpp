@@ -106,58 +106,70 @@ void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products,
                                               : input.floats != nullptr);
     SPILLWAY_CHECK(!weight.interleaved || weight.rows % kInterleavedRows == 0);
   }
-  Cut pieces;
-  const size_t count = cut(products, input.tokens, pieces);
+  const Cut all = input.tokens == 1 ? cut_for_one(products) : cut(products, input.tokens);
   parallel(
-      count, 1,
+      all.count, all.grain,
       [&](size_t begin, size_t end) {
         for (size_t i = 0; begin < end; ++i) {
-          if (begin >= pieces[i].end) continue;
+          const Pieces& pieces = all.of[i];
+          if (begin >= pieces.end) continue;
           const Product& product = products[i];
-          const size_t last = std::min(end, pieces[i].end);
+          const size_t last = std::min(end, pieces.end);
           kernels_.matmul[slot(product.weight.dtype)](
               {input, product.weight, product.y, product.y_stride},
-              (begin - pieces[i].begin) * pieces[i].rows,
-              std::min((last - pieces[i].begin) * pieces[i].rows, product.weight.rows));
+              (begin - pieces.begin) * pieces.rows,
+              std::min((last - pieces.begin) * pieces.rows, product.weight.rows));
           begin = last;
         }
       },
       begins_of(soon));
 }
 
-size_t CpuOps::cut(std::span<const Product> products, size_t tokens, Cut& pieces) const {
+// In pieces as small as can be, of which threads take many at once: all have as much to do, also
+// where the matrices are small.
+CpuOps::Cut CpuOps::cut_for_one(std::span<const Product> products) {
   SPILLWAY_CHECK(products.size() <= kMostProducts);
-  size_t count = 0;
+  Cut all = {.of = {}, .count = 0, .grain = kRangeWeightBytes};
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightRows& weight = products[i].weight;
-    const size_t rows = piece_rows(weight, tokens);
-    pieces[i] = {.rows = rows, .begin = count, .end = count + (weight.rows + rows - 1) / rows};
-    count = pieces[i].end;
+    const size_t rows = weight.interleaved ? kPanelRows : kRowsTogether;
+    const size_t bytes = rows * row_bytes(weight.dtype, weight.columns);
+    const size_t begin = all.count;
+    all.count += (weight.rows + rows - 1) / rows;
+    all.of[i] = {.rows = rows, .begin = begin, .end = all.count};
+    all.grain = std::min(all.grain, std::max<size_t>(1, kRangeWeightBytes / bytes));
   }
-  return count;
+  return all;
 }
 
-size_t CpuOps::piece_rows(const WeightRows& weight, size_t tokens) const {
-  // A token costs less when it shares its weights with others.
-  const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + tokens / 2);
-  const size_t together = tokens == 1 && !weight.interleaved ? kRowsTogether : kPanelRows;
-  size_t rows = kRangeWeightBytes / row_cost;
-  if (tokens > 1)
-    rows = std::max(rows, std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
-  return round_up(std::max<size_t>(1, rows), together);
+CpuOps::Cut CpuOps::cut(std::span<const Product> products, size_t tokens) const {
+  SPILLWAY_CHECK(products.size() <= kMostProducts);
+  Cut all = {.of = {}, .count = 0, .grain = 1};
+  for (size_t i = 0; i < products.size(); ++i) {
+    const WeightRows& weight = products[i].weight;
+    // A token costs less when it shares its weights with others.
+    const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + tokens / 2);
+    const size_t fit = std::max(kRangeWeightBytes / row_cost,
+                                std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
+    const size_t rows = round_up(std::max<size_t>(1, fit), kPanelRows);
+    const size_t begin = all.count;
+    all.count += (weight.rows + rows - 1) / rows;
+    all.of[i] = {.rows = rows, .begin = begin, .end = all.count};
+  }
+  return all;
 }
 
 std::span<const ThreadPool::Memory> CpuOps::begins_of(std::span<const Product> products) {
   begins_.clear();
-  Cut pieces;
-  const size_t count = cut(products, 1, pieces);
-  for (size_t thread = 0; count > 1 && thread < pool_.threads(); ++thread) {
-    const size_t piece = ThreadPool::part_begin(count, thread, pool_.threads());
+  const Cut all = cut_for_one(products);
+  for (size_t thread = 0; all.count > all.grain && thread < pool_.threads(); ++thread) {
+    const size_t piece = pool_.part_begin(all.count, all.grain, thread);
+    if (piece == all.count) break;
     size_t i = 0;
-    while (piece >= pieces[i].end) ++i;
+    while (piece >= all.of[i].end) ++i;
     const WeightRows& weight = products[i].weight;
     const size_t row = row_bytes(weight.dtype, weight.columns);
-    const size_t first = (piece - pieces[i].begin) * pieces[i].rows;
+    const size_t first = (piece - all.of[i].begin) * all.of[i].rows;
     begins_.emplace_back(weight.data + first * row,
                          std::min(kSoonBytes, (weight.rows - first) * row));
   }
@@ -178,7 +190,7 @@ void CpuOps::attention(std::span<const float> q, const AttentionOptions& options
   // range that would cross into the next head is cut there.
   const size_t rows = tokens * task.group();
   const size_t row_cost = (task.end_seen(tokens - 1) - task.first_seen(0)) * layer.head_dim;
-  const size_t most = std::max<size_t>(1, layer.kv_heads * rows / (size_t{2} * pool_.threads()));
+  const size_t most = (layer.kv_heads * rows + pool_.threads() - 1) / pool_.threads();
   const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kAttentionRows, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
     while (begin < end) {

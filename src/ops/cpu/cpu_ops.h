@@ -62,16 +62,19 @@ class CpuOps final : public Ops {
   void softmax(std::span<float> x) override;
 
  private:
-  // A product's rows, cut: pieces [begin, end) of a loop over all products.
+  // Pieces [begin, end) of a loop over all products are the rows of one.
   struct Pieces {
     size_t rows;  // of a piece
     size_t begin;
     size_t end;
   };
-  using Cut = std::array<Pieces, kMostProducts>;
-  // Returns how many pieces there are.
-  size_t cut(std::span<const Product> products, size_t tokens, Cut& pieces) const;
-  size_t piece_rows(const WeightRows& weight, size_t tokens) const;
+  struct Cut {
+    std::array<Pieces, kMostProducts> of;
+    size_t count;  // of all pieces
+    size_t grain;  // pieces that a thread takes at once
+  };
+  static Cut cut_for_one(std::span<const Product> products);
+  Cut cut(std::span<const Product> products, size_t tokens) const;
   // What each thread's part of a matmul with one token begins with, in begins_.
   std::span<const ThreadPool::Memory> begins_of(std::span<const Product> products);
 

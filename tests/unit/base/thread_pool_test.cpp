@@ -49,6 +49,25 @@ TEST(ThreadPool, TakesAnyMemoryForWhatComesSoon) {
   EXPECT_EQ(sum.load(), 5000u * 15u);
 }
 
+// Of threads that never spin each loop wakes some, and is awaited asleep.
+TEST(ThreadPool, WakesThreadsAndIsWoken) {
+  ThreadPool pool(4, 0);
+  std::vector<size_t> found(64);
+  for (size_t loop = 0; loop < 3000; ++loop) {
+    pool.run(found.size(), 1 + loop % 20, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) found[i] += loop;
+    });
+  }
+  EXPECT_EQ(found, std::vector<size_t>(64, 3000u * 2999u / 2));
+}
+
+TEST(ThreadPool, SharesALoopEvenly) {
+  ThreadPool pool(2);
+  EXPECT_EQ(pool.part_begin(60, 8, 1), 30u);
+  EXPECT_EQ(pool.part_begin(60, 8, 2), 60u);
+  EXPECT_EQ(pool.part_begin(7, 8, 1), 7u);  // one thread's by itself
+}
+
 // More threads than cores: most come late to a loop, or not at all.
 TEST(ThreadPool, LateWorkersMissNothingAndRepeatNothing) {
   ThreadPool pool(32);

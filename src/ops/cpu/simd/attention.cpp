@@ -35,16 +35,24 @@ Row start_row(const AttentionTask& task, size_t kv_head, size_t index) {
           0.0F};
 }
 
-// Where the segment's keys and values lie, up to `positions`.
-void find_positions(const KvLayer& layer, size_t kv_head, size_t positions, Segment& segment) {
+HWY_INLINE void prefetch(const std::byte* begin, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(begin + i, 0, 2);
+}
+
+// Where the keys and values of the segment from `first` on lie, up to `positions`; they are called
+// into the second-level cache.
+void find_positions(const KvLayer& layer, size_t kv_head, size_t first, size_t positions,
+                    Segment& segment) {
   const size_t row_size = row_bytes(layer.dtype, layer.head_dim);
-  segment.count = HWY_MIN(kSegment, positions - segment.first);
+  segment.first = first;
+  segment.count = HWY_MIN(kSegment, positions - HWY_MIN(first, positions));
   for (size_t p = 0; p < segment.count;) {
-    const size_t first = segment.first + p;  // of those in one block
-    const size_t in_block = layer.block_tokens - first % layer.block_tokens;
-    const size_t count = HWY_MIN(in_block, segment.count - p);
-    const std::byte* key = key_row(layer, kv_head, first);
-    const std::byte* value = value_row(layer, kv_head, first);
+    const size_t in_block = layer.block_tokens - (first + p) % layer.block_tokens;
+    const size_t count = HWY_MIN(in_block, segment.count - p);  // of those in one block
+    const std::byte* key = key_row(layer, kv_head, first + p);
+    const std::byte* value = value_row(layer, kv_head, first + p);
+    prefetch(key, count * row_size);
+    prefetch(value, count * row_size);
     for (size_t i = 0; i < count; ++i) {
       segment.keys[p + i] = key + i * row_size;
       segment.values[p + i] = value + i * row_size;
@@ -60,12 +68,15 @@ void attend_rows(const AttentionTask& task, size_t kv_head, size_t first, size_t
   Row rows[kMostRows];
   for (size_t i = first; i < end; ++i) rows[i - first] = start_row(task, kv_head, i);
   const size_t positions = rows[end - 1 - first].end;
-  Segment segment;
+  Segment segments[2];  // the one at hand, and the next
   TransposedKeys keys;
   const bool transposed = end - first >= kManyRows && dim <= kMostTransposed;
-  for (segment.first = rows[0].begin / kSegment * kSegment; segment.first < positions;
-       segment.first += kSegment) {
-    find_positions(task.layer, kv_head, positions, segment);
+  const size_t begin = rows[0].begin / kSegment * kSegment;
+  find_positions(task.layer, kv_head, begin, positions, segments[0]);
+  for (size_t number = 0; begin + number * kSegment < positions; ++number) {
+    Segment& segment = segments[number % 2];
+    find_positions(task.layer, kv_head, segment.first + kSegment, positions,
+                   segments[(number + 1) % 2]);
     segment.transposed = transposed ? &keys : nullptr;
     if (transposed) transpose_keys<kType>(segment, dim, keys);
     for (size_t i = 0; i < end - first; i += kRowsAtOnce) {
