@@ -86,10 +86,19 @@ def test_the_order_is_the_one_asked_for(kernels):
     assert found == pytest.approx([8, 128 ** 0.5])
 
 
+def test_roots_are_tried_by_the_kernel(kernels):
+    assert kernels._try_roots()  # 1 / sqrt, as torch has it on the CPU
+    kernels._kernels.norm_rows, launch = lambda *_: None, kernels._kernels.norm_rows
+    try:
+        assert not kernels._try_roots()
+    finally:
+        kernels._kernels.norm_rows = launch
+
+
 @each_dtype
 def test_silu_times_a_factor(kernels, dtype):
     x, factor = (values(1, 1, 77, dtype=dtype, seed=seed) for seed in range(2))
-    assert_near(kernels.silu_times(x, factor), torch.nn.functional.silu(x) * factor)
+    assert_near(kernels._silu_times(x, factor), torch.nn.functional.silu(x) * factor)
 
 
 @each_dtype
