@@ -20,6 +20,17 @@ bool lies_in_page_cache(const platform::File& file) {
   return file.cached_bytes() + file.info().size_bytes / 64 >= file.info().size_bytes;
 }
 
+// What the machine has for a process that will also touch what it has been promised and has not
+// touched yet: a KV cache is charged and reserved by now, and free to all that the system knows.
+uint64_t free_bytes(const Context& context) {
+  const auto memory = context.platform.host_memory();
+  if (!memory) return 0;
+  const uint64_t free = memory->free_bytes();
+  const uint64_t charged = context.budget.usage().bytes;
+  const uint64_t untouched = charged - std::min(charged, memory->process_resident_bytes);
+  return free - std::min(free, untouched);
+}
+
 Result<std::unique_ptr<platform::FileMapping>> map_whole(const platform::File& file) {
   SPILLWAY_ASSIGN(auto mapping, file.map());
   if (mapping->bytes().size() < file.info().size_bytes) {
@@ -71,8 +82,7 @@ void WeightMemory::read(std::unique_ptr<WeightSource> source) {
 std::unique_ptr<platform::FileMapping> WeightMemory::map_to_bring(
     const Context& context, const platform::File& file) const {
   if (rest_.empty()) return nullptr;
-  const auto memory = context.platform.host_memory();
-  if (!memory || memory->free_bytes() / 2 <= file.info().size_bytes) return nullptr;
+  if (free_bytes(context) / 2 <= file.info().size_bytes) return nullptr;
   auto mapping = map_whole(file);
   return mapping && (*mapping)->bring(0, 1) ? std::move(*mapping) : nullptr;
 }
