@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 
 from spillway import library
-from spillway.fused import DOUBLING, HALVING, LEAST_COLUMNS, MOST_COLUMNS, Kernels
+from spillway.fused import (
+    DOUBLING, HALVING, LEAST_COLUMNS, MOST_COLUMNS, NORM, ROTATION, SILU, SQUARES, TWO_COPIES,
+    Kernels, Norm, Rotation, Silu, Squares, TwoCopies)
 from spillway.row_worker import BF16, F16, F32
 from spillway.torch.compat import address_of
 
@@ -40,22 +42,23 @@ class CudaKernels:
 
     def _norm_row(self, x, weight, epsilon, order):
         y = torch.empty_like(x)
-        self._kernels.norm_row(address_of(x), address_of(weight), address_of(y), x.numel(), epsilon,
-                               DTYPES[x.dtype], order, self._device.stream())
+        what = Norm(NORM, address_of(x), None, address_of(weight), address_of(y), 1, x.numel(),
+                    epsilon, DTYPES[x.dtype])
+        self._kernels.norm_row(what, order, self._device.stream())
         return y
 
     def _norm_rows(self, x, weight, epsilon):
         """With means that torch finds."""
         squares = torch.empty_like(x, dtype=torch.float32)
-        self._kernels.square(address_of(x), address_of(squares), x.numel(), DTYPES[x.dtype],
-                             self._device.stream())
+        what = Squares(SQUARES, address_of(x), address_of(squares), x.numel(), DTYPES[x.dtype])
+        self._kernels.square(what, self._device.stream())
         return self._norm_by_means(x, squares.mean(-1, True), weight, epsilon)
 
     def _norm_by_means(self, x, means, weight, epsilon):
         columns, y = x.shape[-1], torch.empty_like(x)
-        self._kernels.norm_rows(address_of(x), address_of(means), address_of(weight), address_of(y),
-                                (x.numel() // columns, columns), epsilon, DTYPES[x.dtype],
-                                self._device.stream())
+        what = Norm(NORM, address_of(x), address_of(means), address_of(weight), address_of(y),
+                    x.numel() // columns, columns, epsilon, DTYPES[x.dtype])
+        self._kernels.norm_rows(what, self._device.stream())
         return y
 
     def _try_roots(self) -> bool:
@@ -93,8 +96,9 @@ class CudaKernels:
 
     def _silu_times(self, x, factor):
         y = torch.empty_like(x)
-        self._kernels.silu_times(address_of(x), address_of(factor), address_of(y), x.numel(),
-                                 DTYPES[x.dtype], self._device.stream())
+        what = Silu(SILU, address_of(x), address_of(factor), address_of(y), x.numel(),
+                    DTYPES[x.dtype])
+        self._kernels.silu_times(what, self._device.stream())
         return y
 
     def _try_silu(self, dtype: torch.dtype) -> bool:
@@ -114,14 +118,16 @@ class CudaKernels:
         first, second = address_of(one), address_of(other)
         if (first | second) % 4:
             return False
-        self._kernels.copy_two(first, second, to, one.nbytes, self._device.stream())
+        what = TwoCopies(TWO_COPIES, first, second, *to, one.nbytes)
+        self._kernels.copy_two(what, self._device.stream())
         return True
 
     def rotate(self, q, k, cos, sin) -> tuple[torch.Tensor, torch.Tensor]:
         found = torch.empty_like(q), torch.empty_like(k)
-        addresses = tuple(map(address_of, (q, k, cos, sin, *found)))
-        shape = q.shape[0], q.shape[1], k.shape[1], q.shape[3], cos.shape[0]
-        self._kernels.rotate(addresses, shape, DTYPES[q.dtype], self._device.stream())
+        batch, heads, _, dim = q.shape
+        what = Rotation(ROTATION, *map(address_of, (q, k, cos, sin, *found)), batch, heads,
+                        k.shape[1], dim, cos.shape[0], DTYPES[q.dtype])
+        self._kernels.rotate(what, self._device.stream())
         return found
 
 
