@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -17,6 +18,17 @@ constexpr size_t kMoveBytes = 8 * kMiB;  // that lie in two places at once
 // Reading what the page cache holds would only copy it; a little may be missing.
 bool lies_in_page_cache(const platform::File& file) {
   return file.cached_bytes() + file.info().size_bytes / 64 >= file.info().size_bytes;
+}
+
+// What the machine has for a process that will also touch what it has been promised and has not
+// touched yet: a KV cache is charged and reserved by now, and free to all that the system knows.
+uint64_t free_bytes(const Context& context) {
+  const auto memory = context.platform.host_memory();
+  if (!memory) return 0;
+  const uint64_t free = memory->free_bytes();
+  const uint64_t charged = context.budget.usage().bytes;
+  const uint64_t untouched = charged - std::min(charged, memory->process_resident_bytes);
+  return free - std::min(free, untouched);
 }
 
 Result<std::unique_ptr<platform::FileMapping>> map_whole(const platform::File& file) {
@@ -42,28 +54,37 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
   memory.progress_ = progress;
   memory.clock_ = &context.platform.clock();
   const bool cached = all_stay && lies_in_page_cache(file);
-  if (cached || memory.pass_page_cache(context, file)) {
-    SPILLWAY_TRY(memory.map(context, model, plan));
-    if (!cached) memory.reader_ = WeightReader::start(file, *memory.mapping_, memory.extents_);
+  if (cached) {
+    SPILLWAY_ASSIGN(memory.mapping_, map_whole(file));
+  } else {
+    memory.mapping_ = memory.map_to_bring(context, file);
+  }
+  if (memory.mapping_ != nullptr) {
+    SPILLWAY_TRY(memory.charge_mapping(context, plan));
+    if (!cached) memory.read(WeightSource::page_cache(file, *memory.mapping_, memory.extents_));
     return memory;
   }
   if (memory.extents_.empty()) return memory;
   SPILLWAY_TRY(memory.create_region(context));
-  SPILLWAY_ASSIGN(memory.reader_,
-                  WeightReader::start(file, memory.region_->bytes(), memory.extents_));
+  SPILLWAY_ASSIGN(auto source, WeightSource::reads(file, memory.region_->bytes(), memory.extents_));
+  memory.read(std::move(source));
   return memory;
+}
+
+void WeightMemory::read(std::unique_ptr<WeightSource> source) {
+  reader_ = std::make_unique<WeightReader>(std::move(source));
 }
 
 // A file that is not there yet comes into the page cache first if its matrices then move to another
 // form, and the page cache can keep it beside that: the disk writes to pages that nobody has
 // touched, which the memory of a process has to be, and the next run finds it there.
-// Where that cannot be done (a file in parts, an old Linux), direct reads do it.
-bool WeightMemory::pass_page_cache(const Context& context, const platform::File& file) const {
-  if (rest_.empty()) return false;
-  const auto memory = context.platform.host_memory();
-  if (!memory || memory->free_bytes() / 2 <= file.info().size_bytes) return false;
-  const auto mapping = map_whole(file);
-  return mapping && (*mapping)->bring(0, 1);
+// Null where that cannot be done (a file in parts, an old Linux): direct reads do it.
+std::unique_ptr<platform::FileMapping> WeightMemory::map_to_bring(
+    const Context& context, const platform::File& file) const {
+  if (rest_.empty()) return nullptr;
+  if (free_bytes(context) / 2 <= file.info().size_bytes) return nullptr;
+  auto mapping = map_whole(file);
+  return mapping && (*mapping)->bring(0, 1) ? std::move(*mapping) : nullptr;
 }
 
 Result<void> WeightMemory::await(uint64_t file_end) {
@@ -93,9 +114,7 @@ Result<void> WeightMemory::create_region(const Context& context) {
   return region_->make_resident(0, bytes);
 }
 
-Result<void> WeightMemory::map(const Context& context, const ModelFile& model,
-                               const placement::Plan& plan) {
-  SPILLWAY_ASSIGN(mapping_, map_whole(*model.file));
+Result<void> WeightMemory::charge_mapping(const Context& context, const placement::Plan& plan) {
   mapped_ = true;
   if (rest_.empty()) {
     SPILLWAY_ASSIGN(mapping_charge_,

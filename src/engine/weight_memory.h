@@ -12,6 +12,7 @@
 #include "engine/context.h"
 #include "engine/model_file.h"
 #include "engine/weight_reader.h"
+#include "engine/weight_source.h"
 #include "memory/host_region.h"
 #include "ops/ops.h"
 #include "placement/plan.h"
@@ -64,9 +65,10 @@ class WeightMemory {
                                                const model::Weight& embedding, size_t page_bytes);
   const Stretch* extent_of(uint64_t offset) const;
   std::byte* place_of(uint64_t offset) const;  // in the region
-  bool pass_page_cache(const Context& context, const platform::File& file) const;
-  // Charges and maps all of the file.
-  Result<void> map(const Context& context, const ModelFile& model, const placement::Plan& plan);
+  std::unique_ptr<platform::FileMapping> map_to_bring(const Context& context,
+                                                      const platform::File& file) const;
+  Result<void> charge_mapping(const Context& context, const placement::Plan& plan);
+  void read(std::unique_ptr<WeightSource> source);
   Result<void> create_region(const Context& context);
   // Out of the mapping.
   void move(const Change& change, ops::Ops& ops);

@@ -12,9 +12,7 @@ from conftest import make_streamer
 from kv_models import BUDGET, answers, same
 from models import MIB
 from spillway import library
-from spillway.fused import DOUBLING
 from spillway.torch import joined, loading
-from spillway.torch.joined_kernels import CudaKernels
 
 transformers = pytest.importorskip("transformers")
 from transformers.activations import SiLUActivation
@@ -113,40 +111,6 @@ def test_kernels_give_the_same_bits(stream, device, dtype):
             cos, sin = angle.cos().to(device, dtype), angle.sin().to(device, dtype)
             wanted = llama.apply_rotary_pos_emb(q, k, cos, sin)
             assert all(map(torch.equal, kernels.rotate(q, k, cos, sin), wanted))
-
-
-@pytest.mark.gpu
-@torch.no_grad()
-def test_one_kernel_adds_up_as_torch_does(stream):
-    streamer = stream(BUDGET)
-    kernels = streamer.device.joined_kernels(streamer.pool)
-    for columns in (256, 576, 2048, 5120, 8192, 65536):
-        assert kernels._order(columns) is not None, columns
-    assert kernels._order(258) is None and kernels._order(128) is None
-
-
-class Doubling(CudaKernels):
-    """On the CPU: one order adds up as torch does, the other misses by a last place."""
-
-    def __init__(self):
-        self._device = types.SimpleNamespace(device=torch.device("cpu"))
-        self._orders = {}
-
-    def _norm_row(self, x, weight, epsilon, order):
-        y = weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon))
-        return y if order == DOUBLING else torch.nextafter(y, y + 1)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("default", ["cpu", "meta"])
-def test_the_order_is_found_whatever_tensors_are_made_of(monkeypatch, dtype, default):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(default), torch.no_grad():
-            assert Doubling()._order(512) == DOUBLING
-    finally:
-        torch.set_default_dtype(before)
 
 
 # -- Where it takes their place
@@ -261,6 +225,20 @@ def test_a_library_without_kernels_leaves_it_to_torch(counted, device):
     _, kernels = counted(make=Missing)
     assert same(answers(kv_models.model_of(device), ids), wanted)
     assert sum(kernels.calls.values()) == 1
+
+
+def test_what_kernels_refuse_is_torchs(counted, device):
+    class Refusing(Counted):
+        def __getattr__(self, name):
+            def call(*_arguments):
+                self.calls[name] += 1
+            return call
+
+    ids = kv_models.prompt(device, batch=1)
+    wanted = answers(kv_models.model_of(device), ids)
+    _, kernels = counted(make=Refusing)
+    assert same(answers(kv_models.model_of(device), ids), wanted)
+    assert all(calls > 1 for calls in kernels.calls.values())
 
 
 def test_weights_that_stream_go_the_same_way(counted, device):

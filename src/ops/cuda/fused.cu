@@ -56,11 +56,20 @@ __device__ void with_type(uint32_t dtype, const Body& body) {
 }
 
 template <typename T>
-__device__ void norm(const T* x, const float* means, const T* weight, T* y, uint64_t count,
-                     uint64_t columns, float epsilon) {
+struct Rows {
+  const T* x;
+  const T* weight;  // of one row
+  T* y;
+  uint64_t columns;
+  float epsilon;
+};
+
+template <typename T>
+__device__ void norm(const Rows<T>& rows, const float* means, uint64_t count) {
   for (uint64_t i = first_index(); i < count; i += all_threads()) {
-    const float scale = rsqrtf(__fadd_rn(means[i / columns], epsilon));
-    y[i] = product(weight[i % columns], rounded<T>(__fmul_rn(wide(x[i]), scale)));
+    const float scale = rsqrtf(__fadd_rn(means[i / rows.columns], rows.epsilon));
+    rows.y[i] =
+        product(rows.weight[i % rows.columns], rounded<T>(__fmul_rn(wide(rows.x[i]), scale)));
   }
 }
 
@@ -96,17 +105,17 @@ __device__ float sum_of_squares(const T* x, uint32_t columns, bool doubling) {
 }
 
 template <typename T>
-__device__ void norm_one(const T* x, const T* weight, T* y, uint32_t columns, float epsilon,
-                         bool doubling) {
+__device__ void norm_one(const Rows<T>& row, bool doubling) {
   __shared__ float scale;
-  const float sum = sum_of_squares(x, columns, doubling);
+  const auto columns = static_cast<uint32_t>(row.columns);
+  const float sum = sum_of_squares(row.x, columns, doubling);
   if (threadIdx.x == 0) {
     const float mean = __fmul_rn(sum, __fdiv_rn(1.0F, static_cast<float>(columns)));
-    scale = rsqrtf(__fadd_rn(mean, epsilon));
+    scale = rsqrtf(__fadd_rn(mean, row.epsilon));
   }
   __syncthreads();
   for (uint32_t i = threadIdx.x; i < columns; i += blockDim.x) {
-    y[i] = product(weight[i], rounded<T>(__fmul_rn(wide(x[i]), scale)));
+    row.y[i] = product(row.weight[i], rounded<T>(__fmul_rn(wide(row.x[i]), scale)));
   }
 }
 
@@ -118,8 +127,17 @@ struct Heads {
 };
 
 template <typename T>
-__device__ void rotate(const Heads<T>& q, const Heads<T>& k, const T* cos, const T* sin,
-                       uint64_t k_heads, uint64_t q_heads, uint64_t dim, uint64_t sequence_step) {
+struct Angles {
+  const T* cos;
+  const T* sin;
+  uint64_t dim;
+  uint64_t sequence_step;
+};
+
+template <typename T>
+__device__ void rotate(const Heads<T>& q, const Heads<T>& k, const Angles<T>& angles,
+                       uint64_t q_heads, uint64_t k_heads) {
+  const uint64_t dim = angles.dim;
   const uint64_t half = dim / 2;
   for (uint64_t i = first_index(); i < (q.heads + k.heads) * dim; i += all_threads()) {
     const bool is_q = i < q.heads * dim;
@@ -129,9 +147,9 @@ __device__ void rotate(const Heads<T>& q, const Heads<T>& k, const T* cos, const
     const uint64_t sequence = at / dim / (is_q ? q_heads : k_heads);
     const T* from = what.from + (at - column);
     const T other = column < half ? rounded<T>(-wide(from[column + half])) : from[column - half];
-    const uint64_t angle = sequence * sequence_step + column;
-    what.to[at] = rounded<T>(
-        __fadd_rn(wide(product(from[column], cos[angle])), wide(product(other, sin[angle]))));
+    const uint64_t angle = sequence * angles.sequence_step + column;
+    what.to[at] = rounded<T>(__fadd_rn(wide(product(from[column], angles.cos[angle])),
+                                       wide(product(other, angles.sin[angle]))));
   }
 }
 
@@ -152,8 +170,10 @@ extern "C" __global__ void norm_rows(const void* x, const float* means, const vo
                                      uint32_t dtype) {
   with_type(dtype, [&](auto* type) {
     using T = decltype(type);
-    norm(static_cast<T>(const_cast<void*>(x)), means, static_cast<T>(const_cast<void*>(weight)),
-         static_cast<T>(y), count, columns, epsilon);
+    const Rows<std::remove_pointer_t<T>> rows{static_cast<T>(const_cast<void*>(x)),
+                                              static_cast<T>(const_cast<void*>(weight)),
+                                              static_cast<T>(y), columns, epsilon};
+    norm(rows, means, count);
   });
 }
 
@@ -161,8 +181,10 @@ extern "C" __global__ void norm_row(const void* x, const void* weight, void* y, 
                                     float epsilon, uint32_t doubling, uint32_t dtype) {
   with_type(dtype, [&](auto* type) {
     using T = decltype(type);
-    norm_one(static_cast<T>(const_cast<void*>(x)), static_cast<T>(const_cast<void*>(weight)),
-             static_cast<T>(y), static_cast<uint32_t>(columns), epsilon, doubling != 0);
+    const Rows<std::remove_pointer_t<T>> row{static_cast<T>(const_cast<void*>(x)),
+                                             static_cast<T>(const_cast<void*>(weight)),
+                                             static_cast<T>(y), columns, epsilon};
+    norm_one(row, doubling != 0);
   });
 }
 
@@ -197,11 +219,13 @@ extern "C" __global__ void rotate_heads(const void* q, const void* k, const void
                                         uint64_t sequence_step, uint32_t dtype) {
   with_type(dtype, [&](auto* type) {
     using T = decltype(type);
-    const Heads<std::remove_pointer_t<T>> from_q{static_cast<T>(const_cast<void*>(q)),
-                                                 static_cast<T>(q_to), batch * q_heads};
-    const Heads<std::remove_pointer_t<T>> from_k{static_cast<T>(const_cast<void*>(k)),
-                                                 static_cast<T>(k_to), batch * k_heads};
-    rotate(from_q, from_k, static_cast<T>(const_cast<void*>(cos)),
-           static_cast<T>(const_cast<void*>(sin)), k_heads, q_heads, dim, sequence_step);
+    using Element = std::remove_pointer_t<T>;
+    const Heads<Element> from_q{static_cast<T>(const_cast<void*>(q)), static_cast<T>(q_to),
+                                batch * q_heads};
+    const Heads<Element> from_k{static_cast<T>(const_cast<void*>(k)), static_cast<T>(k_to),
+                                batch * k_heads};
+    const Angles<Element> angles{static_cast<T>(const_cast<void*>(cos)),
+                                 static_cast<T>(const_cast<void*>(sin)), dim, sequence_step};
+    rotate(from_q, from_k, angles, q_heads, k_heads);
   });
 }

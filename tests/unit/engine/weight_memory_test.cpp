@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "memory/host_region.h"
 #include "ops/interleaved.h"
 #include "platform/simulated/simulated_platform.h"
 #include "support/engine_run.h"
@@ -31,8 +32,10 @@ std::vector<std::byte> row_of(const engine::WeightMemory& memory, const model::W
 
 enum class From {
   kDisk,        // the page cache has no room for the file
+  kPromised,    // it has, but the engine has been promised that room for something else
   kUnmappable,  // it has, but the file cannot be mapped
   kOnCall,      // it has, and the file comes into it
+  kBeside,      // it has, beside what the engine was promised and holds by now
   kCache        // the file lies there
 };
 
@@ -83,12 +86,19 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
                                     engine::run_shape(model, *ops, settings, {8, 8, true}),
                                     machine_with_disk(2e9))
                        .value();
-  memory::Budget budget(memory::Tier::kHost, kGiB);
+  memory::Budget budget(memory::Tier::kHost, 16 * kGiB);
+  const uint64_t promised = from == From::kPromised ? 16 * kGiB - 2 * file_.size() : 0;
+  const auto promise = budget.reserve(promised, memory::Tag::kKv, "positions").value();
+  const uint64_t held = from == From::kBeside ? 10 * kGiB : platform->page_bytes();
+  const auto region =
+      memory::HostRegion::create(*platform, budget, memory::Tag::kKv, "held", held).value();
+  ASSERT_TRUE(region->make_resident(0, held).has_value());
   const engine::Context context{*platform, budget, *ops, nullptr};
   {
     auto memory = engine::WeightMemory::load(context, model, run.plan, {}).value();
     ASSERT_TRUE(memory.finish_loading().has_value());
-    EXPECT_EQ(memory.mapped(), from == From::kOnCall || from == From::kCache);
+    EXPECT_EQ(memory.mapped(),
+              from == From::kOnCall || from == From::kBeside || from == From::kCache);
     const uint64_t charged = budget.usage().bytes;
     size_t steps = 0;
     for (; !memory.has_form(); ++steps) {
@@ -107,19 +117,22 @@ TEST_P(WeightsTakeForm, AndAreFoundBetweenSteps) {
     memory.take_form(*ops);
     EXPECT_EQ(budget.usage().peak_bytes, charged);
   }
-  EXPECT_EQ(budget.usage().bytes, 0u);
+  EXPECT_EQ(budget.usage().bytes, promised + held);
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
-  const std::array<std::string, 4> names = {"Read", "Unmappable", "Called", "Cached"};
+  const std::array<std::string, 6> names = {"Read",   "Promised", "Unmappable",
+                                            "Called", "Beside",   "Cached"};
   return names[static_cast<size_t>(info.param.from)] + (info.param.tied ? "Tied" : "Untied");
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, WeightsTakeForm,
                          ::testing::Values(Case{From::kDisk, false}, Case{From::kDisk, true},
+                                           Case{From::kPromised, false},
                                            Case{From::kUnmappable, false},
-                                           Case{From::kOnCall, false}, Case{From::kOnCall, true},
-                                           Case{From::kCache, false}, Case{From::kCache, true}),
+                                           Case{From::kBeside, false}, Case{From::kOnCall, false},
+                                           Case{From::kOnCall, true}, Case{From::kCache, false},
+                                           Case{From::kCache, true}),
                          case_name);
 
 }  // namespace

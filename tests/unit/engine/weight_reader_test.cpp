@@ -128,8 +128,10 @@ class WeightReaderTest : public ::testing::TestWithParam<Way> {
     const std::vector<engine::Stretch> stretches = {
         {.begin = 0, .end = kHole, .place = 0},
         {.begin = kHole + kMiB, .end = file_.info().size_bytes, .place = kHole}};
-    if (GetParam() == Way::kMapping) return engine::WeightReader::start(file_, mapping_, stretches);
-    return engine::WeightReader::start(file_, target_, stretches).value();
+    auto source = GetParam() == Way::kMapping
+                      ? engine::WeightSource::page_cache(file_, mapping_, stretches)
+                      : engine::WeightSource::reads(file_, target_, stretches).value();
+    return std::make_unique<engine::WeightReader>(std::move(source));
   }
   void expect_come(size_t end) {
     const bool mapped = GetParam() == Way::kMapping;

@@ -1,15 +1,23 @@
-"""The steps of joined.py on a GPU, by the library's kernels. Any thread."""
+"""The steps of joined.py on a GPU, by the library's kernels. Any thread.
+
+Bits of an exponential and of a square root are those of the CUDA that a kernel was compiled with,
+and the library's may be another one than torch's: before a kernel is used, it is tried out against
+torch's own, once a device and dtype. None as a result: it is torch's to compute."""
 from __future__ import annotations
 
 import torch
 
 from spillway import library
-from spillway.fused import DOUBLING, HALVING, LEAST_COLUMNS, MOST_COLUMNS, Kernels
+from spillway.fused import (
+    DOUBLING, HALVING, LEAST_COLUMNS, MOST_COLUMNS, NORM, ROTATION, SILU, SQUARES, TWO_COPIES,
+    Kernels, Norm, Rotation, Silu, Squares, TwoCopies)
 from spillway.row_worker import BF16, F16, F32
 from spillway.torch.compat import address_of
 
 DTYPES = {torch.bfloat16: BF16, torch.float16: F16, torch.float32: F32}
+BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
 ROWS_TRIED = 32
+STEP_TRIED = 16411  # of 32 bits, for 262 thousand numbers, 1 MiB; of 16 bits all are tried
 
 
 class CudaKernels:
@@ -19,8 +27,14 @@ class CudaKernels:
         self._kernels = Kernels(pool)
         self._device = device
         self._orders = {}  # by columns
+        self._roots_agree = None  # with torch's; None: not tried yet
+        self._silus_agree = {}  # likewise, by dtype
 
-    def norm(self, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+    def norm(self, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor | None:
+        if self._roots_agree is None:
+            self._roots_agree = self._try_roots()
+        if not self._roots_agree:
+            return None
         columns = x.shape[-1]
         if x.numel() == columns and (order := self._order(columns)) is not None:
             return self._norm_row(x, weight, epsilon, order)
@@ -28,20 +42,30 @@ class CudaKernels:
 
     def _norm_row(self, x, weight, epsilon, order):
         y = torch.empty_like(x)
-        self._kernels.norm_row(address_of(x), address_of(weight), address_of(y), x.numel(), epsilon,
-                               DTYPES[x.dtype], order, self._device.stream())
+        what = Norm(NORM, address_of(x), None, address_of(weight), address_of(y), 1, x.numel(),
+                    epsilon, DTYPES[x.dtype])
+        self._kernels.norm_row(what, order, self._device.stream())
         return y
 
     def _norm_rows(self, x, weight, epsilon):
         """With means that torch finds."""
-        dtype, stream = DTYPES[x.dtype], self._device.stream()
-        count, columns = x.numel(), x.shape[-1]
-        squares, y = torch.empty_like(x, dtype=torch.float32), torch.empty_like(x)
-        self._kernels.square(address_of(x), address_of(squares), count, dtype, stream)
-        means = squares.mean(-1, True)
-        self._kernels.norm_rows(address_of(x), address_of(means), address_of(weight),
-                                address_of(y), (count // columns, columns), epsilon, dtype, stream)
+        squares = torch.empty_like(x, dtype=torch.float32)
+        what = Squares(SQUARES, address_of(x), address_of(squares), x.numel(), DTYPES[x.dtype])
+        self._kernels.square(what, self._device.stream())
+        return self._norm_by_means(x, squares.mean(-1, True), weight, epsilon)
+
+    def _norm_by_means(self, x, means, weight, epsilon):
+        columns, y = x.shape[-1], torch.empty_like(x)
+        what = Norm(NORM, address_of(x), address_of(means), address_of(weight), address_of(y),
+                    x.numel() // columns, columns, epsilon, DTYPES[x.dtype])
+        self._kernels.norm_rows(what, self._device.stream())
         return y
+
+    def _try_roots(self) -> bool:
+        means = self._numbers(torch.float32).abs()
+        ones = torch.ones_like(means)
+        found = self._norm_by_means(ones[:, None], means, ones[:1], 0.0)
+        return _same_bits(found[:, 0], torch.rsqrt(means))
 
     def _order(self, columns: int) -> int | None:
         """In which one kernel adds up as torch does; None: in no known one."""
@@ -64,23 +88,50 @@ class CudaKernels:
                 return order
         return None
 
-    def silu_times(self, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    def silu_times(self, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor | None:
+        agrees = self._silus_agree.get(x.dtype)
+        if agrees is None:
+            agrees = self._silus_agree[x.dtype] = self._try_silu(x.dtype)
+        return self._silu_times(x, factor) if agrees else None
+
+    def _silu_times(self, x, factor):
         y = torch.empty_like(x)
-        self._kernels.silu_times(address_of(x), address_of(factor), address_of(y), x.numel(),
-                                 DTYPES[x.dtype], self._device.stream())
+        what = Silu(SILU, address_of(x), address_of(factor), address_of(y), x.numel(),
+                    DTYPES[x.dtype])
+        self._kernels.silu_times(what, self._device.stream())
         return y
+
+    def _try_silu(self, dtype: torch.dtype) -> bool:
+        x = self._numbers(dtype)
+        return _same_bits(self._silu_times(x, torch.ones_like(x)), torch.nn.functional.silu(x))
+
+    def _numbers(self, dtype: torch.dtype) -> torch.Tensor:
+        """Finite ones of all sizes and both signs."""
+        bits = torch.iinfo(BITS[dtype])
+        step = STEP_TRIED if bits.bits == 32 else 1
+        numbers = torch.arange(bits.min, bits.max, step, device=self._device.device,
+                               dtype=BITS[dtype]).view(dtype)
+        return numbers.nan_to_num(1.0, 1.0, 1.0)
 
     def copy_two(self, one: torch.Tensor, other: torch.Tensor, to: tuple[int, int]) -> bool:
         """False: they lie askew."""
         first, second = address_of(one), address_of(other)
         if (first | second) % 4:
             return False
-        self._kernels.copy_two(first, second, to, one.nbytes, self._device.stream())
+        what = TwoCopies(TWO_COPIES, first, second, *to, one.nbytes)
+        self._kernels.copy_two(what, self._device.stream())
         return True
 
     def rotate(self, q, k, cos, sin) -> tuple[torch.Tensor, torch.Tensor]:
         found = torch.empty_like(q), torch.empty_like(k)
-        addresses = tuple(map(address_of, (q, k, cos, sin, *found)))
-        shape = q.shape[0], q.shape[1], k.shape[1], q.shape[3], cos.shape[0]
-        self._kernels.rotate(addresses, shape, DTYPES[q.dtype], self._device.stream())
+        batch, heads, _, dim = q.shape
+        what = Rotation(ROTATION, *map(address_of, (q, k, cos, sin, *found)), batch, heads,
+                        k.shape[1], dim, cos.shape[0], DTYPES[q.dtype])
+        self._kernels.rotate(what, self._device.stream())
         return found
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """So that zeros have one sign."""
+    bits = BITS[one.dtype]
+    return torch.equal(one.view(bits), other.view(bits))
