@@ -61,17 +61,18 @@ Result<WeightMemory> WeightMemory::load(const Context& context, const ModelFile&
   }
   if (memory.mapping_ != nullptr) {
     SPILLWAY_TRY(memory.charge_mapping(context, plan));
-    if (!cached) memory.read(WeightSource::page_cache(file, *memory.mapping_, memory.extents_));
+    if (!cached) memory.read(StretchSource::page_cache(file, *memory.mapping_, memory.extents_));
     return memory;
   }
   if (memory.extents_.empty()) return memory;
   SPILLWAY_TRY(memory.create_region(context));
-  SPILLWAY_ASSIGN(auto source, WeightSource::reads(file, memory.region_->bytes(), memory.extents_));
+  SPILLWAY_ASSIGN(auto source,
+                  StretchSource::reads(file, memory.region_->bytes(), memory.extents_));
   memory.read(std::move(source));
   return memory;
 }
 
-void WeightMemory::read(std::unique_ptr<WeightSource> source) {
+void WeightMemory::read(std::unique_ptr<StretchSource> source) {
   reader_ = std::make_unique<WeightReader>(std::move(source));
 }
 

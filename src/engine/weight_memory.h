@@ -11,8 +11,8 @@
 #include "base/units.h"
 #include "engine/context.h"
 #include "engine/model_file.h"
+#include "engine/stretch_source.h"
 #include "engine/weight_reader.h"
-#include "engine/weight_source.h"
 #include "memory/host_region.h"
 #include "ops/ops.h"
 #include "placement/plan.h"
@@ -68,7 +68,7 @@ class WeightMemory {
   std::unique_ptr<platform::FileMapping> map_to_bring(const Context& context,
                                                       const platform::File& file) const;
   Result<void> charge_mapping(const Context& context, const placement::Plan& plan);
-  void read(std::unique_ptr<WeightSource> source);
+  void read(std::unique_ptr<StretchSource> source);
   Result<void> create_region(const Context& context);
   // Out of the mapping.
   void move(const Change& change, ops::Ops& ops);

@@ -4,7 +4,7 @@
 
 namespace spillway::engine {
 
-WeightReader::WeightReader(std::unique_ptr<WeightSource> source)
+WeightReader::WeightReader(std::unique_ptr<StretchSource> source)
     : source_(std::move(source)), total_(source_->total_bytes()) {
   thread_ = std::thread([this] {
     auto done =

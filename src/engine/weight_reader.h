@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/result.h"
-#include "engine/weight_source.h"
+#include "engine/stretch_source.h"
 
 namespace spillway::engine {
 
@@ -19,7 +19,7 @@ using Progress = std::function<bool(uint64_t done, uint64_t total)>;
 
 class WeightReader {
  public:
-  explicit WeightReader(std::unique_ptr<WeightSource> source);
+  explicit WeightReader(std::unique_ptr<StretchSource> source);
   ~WeightReader();  // gives up what has not come
   WeightReader(const WeightReader&) = delete;
   WeightReader& operator=(const WeightReader&) = delete;
@@ -30,9 +30,9 @@ class WeightReader {
   Result<void> await(size_t end, const Progress& progress);
 
  private:
-  bool publish(size_t come, uint64_t bytes);  // a WeightSource::Came
+  bool publish(size_t come, uint64_t bytes);  // a StretchSource::Came
 
-  const std::unique_ptr<WeightSource> source_;  // the thread's
+  const std::unique_ptr<StretchSource> source_;  // the thread's
   const uint64_t total_;
 
   std::mutex mutex_;

@@ -1,5 +1,10 @@
-"""llama.cpp (package llama-cpp-python) as a second opinion: its logits, its token ids."""
+"""llama.cpp (package llama-cpp-python) as a second opinion: its logits, its token ids.
+
+usage: llama_cpp_peer.py MODEL TEXT CHUNKS    prints the perplexity
+"""
 import math
+import sys
+from pathlib import Path
 from unittest import mock
 
 import llama_cpp
@@ -61,3 +66,7 @@ def perplexity(model, text, chunks, context=512):
             total += np.logaddexp.reduce(row) - row[window[position + 1]]
             count += 1
     return math.exp(total / count)
+
+
+if __name__ == "__main__":
+    print(perplexity(sys.argv[1], Path(sys.argv[2]).read_bytes(), int(sys.argv[3])))

@@ -129,8 +129,8 @@ class WeightReaderTest : public ::testing::TestWithParam<Way> {
         {.begin = 0, .end = kHole, .place = 0},
         {.begin = kHole + kMiB, .end = file_.info().size_bytes, .place = kHole}};
     auto source = GetParam() == Way::kMapping
-                      ? engine::WeightSource::page_cache(file_, mapping_, stretches)
-                      : engine::WeightSource::reads(file_, target_, stretches).value();
+                      ? engine::StretchSource::page_cache(file_, mapping_, stretches)
+                      : engine::StretchSource::reads(file_, target_, stretches).value();
     return std::make_unique<engine::WeightReader>(std::move(source));
   }
   void expect_come(size_t end) {

@@ -1,4 +1,4 @@
-#include "engine/weight_source.h"
+#include "engine/stretch_source.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,11 +12,11 @@ constexpr size_t kReadBytes = kMiB;
 constexpr unsigned kReadDepth = 8;
 constexpr size_t kPiecesAhead = 64;  // that the system reads into the page cache meanwhile
 
-class Reads final : public WeightSource {
+class Reads final : public StretchSource {
  public:
   Reads(const platform::File& file, std::unique_ptr<platform::ReadQueue> queue,
         std::span<std::byte> target, std::span<const Stretch> stretches)
-      : WeightSource(file, stretches), queue_(std::move(queue)), target_(target) {}
+      : StretchSource(file, stretches), queue_(std::move(queue)), target_(target) {}
 
   Result<void> bring_all(const Came& came) override {
     std::vector<bool> is_there(pieces_.size());
@@ -52,11 +52,11 @@ class Reads final : public WeightSource {
   std::span<std::byte> target_;
 };
 
-class PageCache final : public WeightSource {
+class PageCache final : public StretchSource {
  public:
   PageCache(const platform::File& file, const platform::FileMapping& mapping,
             std::span<const Stretch> stretches)
-      : WeightSource(file, stretches), mapping_(mapping) {}
+      : StretchSource(file, stretches), mapping_(mapping) {}
 
   Result<void> bring_all(const Came& came) override {
     size_t ahead = 0;
@@ -81,20 +81,20 @@ class PageCache final : public WeightSource {
 
 }  // namespace
 
-Result<std::unique_ptr<WeightSource>> WeightSource::reads(const platform::File& file,
-                                                          std::span<std::byte> target,
-                                                          std::span<const Stretch> stretches) {
+Result<std::unique_ptr<StretchSource>> StretchSource::reads(const platform::File& file,
+                                                            std::span<std::byte> target,
+                                                            std::span<const Stretch> stretches) {
   SPILLWAY_ASSIGN(auto queue, file.open_queue(kReadDepth));
   return std::make_unique<Reads>(file, std::move(queue), target, stretches);
 }
 
-std::unique_ptr<WeightSource> WeightSource::page_cache(const platform::File& file,
-                                                       const platform::FileMapping& mapping,
-                                                       std::span<const Stretch> stretches) {
+std::unique_ptr<StretchSource> StretchSource::page_cache(const platform::File& file,
+                                                         const platform::FileMapping& mapping,
+                                                         std::span<const Stretch> stretches) {
   return std::make_unique<PageCache>(file, mapping, stretches);
 }
 
-WeightSource::WeightSource(const platform::File& file, std::span<const Stretch> stretches)
+StretchSource::StretchSource(const platform::File& file, std::span<const Stretch> stretches)
     : file_(file) {
   for (const Stretch& stretch : stretches) {
     for (uint64_t at = stretch.begin; at < stretch.end; at += kReadBytes) {
@@ -106,11 +106,11 @@ WeightSource::WeightSource(const platform::File& file, std::span<const Stretch> 
 }
 
 // Bytes of a piece that the file has: its last page is not whole.
-uint64_t WeightSource::wanted(const Piece& piece) const {
+uint64_t StretchSource::wanted(const Piece& piece) const {
   return std::min<uint64_t>(piece.size, file_.info().size_bytes - piece.offset);
 }
 
-tl::unexpected<Error> WeightSource::truncated(uint64_t size) const {
+tl::unexpected<Error> StretchSource::truncated(uint64_t size) const {
   const platform::FileInfo& info = file_.info();
   return fail(ErrorCode::kBadFile,
               "{}: the file ends at {}; it was {} bytes long when it was opened. Was it truncated?",

@@ -20,22 +20,22 @@ struct Stretch {
   size_t place = 0;
 };
 
-class WeightSource {
+class StretchSource {
  public:
   // Told after each piece: what has its place before `end` is there, `bytes` more than before,
   // wherever they lie. Returns whether to go on.
   using Came = std::function<bool(size_t end, uint64_t bytes)>;
 
   // All but the stretches outlive it. Errors: the file cannot be read with many reads in flight.
-  static Result<std::unique_ptr<WeightSource>> reads(const platform::File& file,
-                                                     std::span<std::byte> target,
-                                                     std::span<const Stretch> stretches);
-  static std::unique_ptr<WeightSource> page_cache(const platform::File& file,
-                                                  const platform::FileMapping& mapping,
-                                                  std::span<const Stretch> stretches);
-  virtual ~WeightSource() = default;
-  WeightSource(const WeightSource&) = delete;
-  WeightSource& operator=(const WeightSource&) = delete;
+  static Result<std::unique_ptr<StretchSource>> reads(const platform::File& file,
+                                                      std::span<std::byte> target,
+                                                      std::span<const Stretch> stretches);
+  static std::unique_ptr<StretchSource> page_cache(const platform::File& file,
+                                                   const platform::FileMapping& mapping,
+                                                   std::span<const Stretch> stretches);
+  virtual ~StretchSource() = default;
+  StretchSource(const StretchSource&) = delete;
+  StretchSource& operator=(const StretchSource&) = delete;
 
   // Once. kBadFile (the file got shorter), kMachine (it cannot be read).
   virtual Result<void> bring_all(const Came& came) = 0;
@@ -50,7 +50,7 @@ class WeightSource {
     size_t end() const { return place + size; }
   };
 
-  WeightSource(const platform::File& file, std::span<const Stretch> stretches);
+  StretchSource(const platform::File& file, std::span<const Stretch> stretches);
   uint64_t wanted(const Piece& piece) const;
   tl::unexpected<Error> truncated(uint64_t size) const;
 
