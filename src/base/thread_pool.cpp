@@ -15,8 +15,12 @@ void pause() {
 #endif
 }
 
-// Bytes that come into the second-level cache between two looks at the next loop's number.
+// Bytes that come into the second-level cache between two looks for the next loop.
 constexpr size_t kPrefetchedBytes = 2048;
+
+// Of one part, or all.
+constexpr size_t kMostRanges = UINT32_MAX / 2;
+constexpr uint32_t kAsleep = 1;
 
 void prefetch(ThreadPool::Memory& memory) {
   const size_t bytes = std::min(memory.size(), kPrefetchedBytes);
@@ -37,10 +41,8 @@ ThreadPool::ThreadPool(unsigned threads, int spins) : spins_(spins), parts_(thre
 }
 
 ThreadPool::~ThreadPool() {
-  for (Part& part : parts_) {
-    part.left.store(kStop);
-    part.left.notify_all();
-  }
+  stop_.store(true, std::memory_order_relaxed);
+  for (Part& part : parts_) call(part);
 }
 
 size_t ThreadPool::part_begin(size_t count, size_t grain, size_t thread) const {
@@ -50,7 +52,7 @@ size_t ThreadPool::part_begin(size_t count, size_t grain, size_t thread) const {
 
 void ThreadPool::run(size_t count, size_t grain, const Body& body, std::span<const Memory> soon) {
   if (count == 0) return;
-  grain = std::max(grain, count / (kStop / 2) + 1);
+  grain = std::max(grain, count / kMostRanges + 1);
   if (workers_.empty() || count <= grain) {
     for (size_t begin = 0; begin < count; begin += grain)
       body(begin, std::min(count, begin + grain));
@@ -77,12 +79,33 @@ uint32_t ThreadPool::publish(size_t count, size_t grain, const Body& body,
     part.done.store(0, std::memory_order_relaxed);
     ranges += part.ranges;
   }
-  parts_[0].left.store(parts_[0].ranges, std::memory_order_release);
-  for (size_t i = 1; i < threads(); ++i) {
-    parts_[i].left.store(parts_[i].ranges);  // seen before anyone is seen to sleep
-    parts_[i].left.notify_all();
+  for (size_t i = 0; i < threads(); ++i) {
+    if (parts_[i].ranges == 0) continue;
+    parts_[i].left.store(parts_[i].ranges, std::memory_order_release);
+    if (i > 0) call(parts_[i]);
   }
   return ranges;
+}
+
+void ThreadPool::call(Part& part) {
+  const uint32_t next = (part.call.load(std::memory_order_relaxed) | kAsleep) + 1;
+  if ((part.call.exchange(next, std::memory_order_acq_rel) & kAsleep) != 0) part.call.notify_all();
+}
+
+// The call that follows `last`. Loops follow each other within microseconds while a token is
+// computed: waiting in a short spin saves two system calls a loop; then threads sleep, so that an
+// idle engine costs nothing.
+uint32_t ThreadPool::await_call(Part& own, uint32_t last, Memory& soon) const {
+  for (int spin = 0;; ++spin) {
+    uint32_t now = own.call.load(std::memory_order_acquire);
+    if ((now | kAsleep) != (last | kAsleep)) return now;
+    if (spin < spins_) {
+      soon.empty() ? pause() : prefetch(soon);
+    } else if (now == (last | kAsleep) ||
+               own.call.compare_exchange_strong(now, last | kAsleep, std::memory_order_acq_rel)) {
+      own.call.wait(last | kAsleep, std::memory_order_acquire);
+    }
+  }
 }
 
 // How many it took.
@@ -103,7 +126,7 @@ uint32_t ThreadPool::take_ranges(size_t worker, Memory& soon) {
 // How many are left after the one that it took; none: it took none.
 std::optional<uint32_t> ThreadPool::take(std::atomic<uint32_t>& left) {
   uint32_t now = left.load(std::memory_order_acquire);
-  while (now != 0 && now != kStop) {
+  while (now != 0) {
     if (left.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return now - 1;
   }
   return std::nullopt;
@@ -114,9 +137,7 @@ bool ThreadPool::are_done(uint32_t ranges) const {
   return ranges == 0;
 }
 
-// Until workers have done so many ranges. Loops follow each other within microseconds while a token
-// is computed: waiting in a short spin saves two system calls a loop; then threads sleep, so that
-// an idle engine costs nothing.
+// Until workers have done so many ranges; as await_call.
 void ThreadPool::await(uint32_t ranges, Memory soon) {
   for (int spin = 0; spin < spins_; ++spin) {
     if (are_done(ranges)) return;
@@ -133,21 +154,16 @@ void ThreadPool::await(uint32_t ranges, Memory soon) {
 void ThreadPool::work(size_t worker) {
   Part& own = parts_[worker];
   Memory soon;
-  for (int spin = 0;; ++spin) {
-    const uint32_t left = own.left.load(std::memory_order_acquire);
-    if (left == kStop) return;
-    if (left == 0) {
-      if (spin >= spins_) own.left.wait(0, std::memory_order_acquire);
-      soon.empty() ? pause() : prefetch(soon);
-      continue;
-    }
+  uint32_t last = 0;
+  for (;;) {
+    last = await_call(own, last, soon);
+    if (stop_.load(std::memory_order_relaxed)) return;
     // Added up: a thread that comes late to a loop may help with the next one before it looks here.
     if (const uint32_t taken = take_ranges(worker, soon)) own.done.fetch_add(taken);
     if (asleep_.load() != 0) {
       asleep_.store(0);
       asleep_.notify_all();
     }
-    spin = 0;
   }
 }
 

@@ -16,7 +16,7 @@ namespace spillway {
 
 class ThreadPool {
  public:
-  // Looks at the next loop's number until a worker goes to sleep: about 0.1 ms.
+  // Looks for the next loop until a worker goes to sleep: about 0.1 ms.
   static constexpr int kSpins = 2000;
 
   // threads ≥ 1, the caller's included; fewer where the system gives no more.
@@ -27,7 +27,7 @@ class ThreadPool {
 
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
-  // Where the part of `thread` begins in a loop over [0, count).
+  // Where the part of `thread` begins in a loop over [0, count); count and grain ≥ 1.
   size_t part_begin(size_t count, size_t grain, size_t thread) const;
 
   // Calls body(begin, end) over disjoint ranges that cover [0, count), at most `grain` long each,
@@ -49,10 +49,11 @@ class ThreadPool {
   // go from processor to processor; the lines far apart, as a processor that misses one fetches its
   // neighbours, too (64 bytes apart 4 %, 128 bytes 8 % of decoding Q4_0 on a Granite Rapids). Who
   // takes a range by lowering `left` may read all of it: the loop does not end before that thread
-  // says that it is done.
+  // says that it is done. `done` is reset before any of the next loop's ranges can be taken.
   struct alignas(kPartBytes) Part {
-    std::atomic<uint32_t> left = 0;  // ranges that nobody has taken, or kStop
-    std::atomic<uint32_t> done = 0;  // ranges of whichever part that its thread has taken and done
+    std::atomic<uint32_t> call = 0;  // even, rises when there is something to do; odd: asleep
+    std::atomic<uint32_t> left = 0;  // ranges that nobody has taken
+    std::atomic<uint32_t> done = 0;  // ranges of any part that its thread has taken and done
     uint32_t ranges = 0;
     size_t begin = 0;
     size_t end = 0;
@@ -60,8 +61,9 @@ class ThreadPool {
     const Body* body = nullptr;
     Memory soon;
   };
-  static constexpr uint32_t kStop = UINT32_MAX;
 
+  static void call(Part& part);
+  uint32_t await_call(Part& own, uint32_t last, Memory& soon) const;
   void work(size_t worker);
   uint32_t publish(size_t count, size_t grain, const Body& body, std::span<const Memory> soon);
   uint32_t take_ranges(size_t worker, Memory& soon);
@@ -71,7 +73,8 @@ class ThreadPool {
 
   const int spins_;
   std::vector<Part> parts_;
-  std::atomic<uint32_t> asleep_ = 0;   // 1: run() sleeps until workers are done
+  std::atomic<uint32_t> asleep_ = 0;  // 1: run() sleeps until workers are done
+  std::atomic<bool> stop_ = false;
   std::vector<std::jthread> workers_;  // the last: they end before what they use
 };
 

@@ -2,6 +2,8 @@
 // to their place, or into the page cache, for a mapping of the file. One thread.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>

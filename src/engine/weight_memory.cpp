@@ -22,6 +22,7 @@ bool lies_in_page_cache(const platform::File& file) {
 
 // What the machine has for a process that will also touch what it has been promised and has not
 // touched yet: a KV cache is charged and reserved by now, and free to all that the system knows.
+// What else a process holds is taken for it: a large host's promise is not seen in full.
 uint64_t free_bytes(const Context& context) {
   const auto memory = context.platform.host_memory();
   if (!memory) return 0;

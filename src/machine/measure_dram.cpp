@@ -64,8 +64,9 @@ double DramReader::read(ReadPattern pattern) {
   const auto read_part = pattern == ReadPattern::kFourStreams ? read_four_streams : read_one_stream;
   const std::span<std::byte> bytes = buffer_->bytes();
   const double started = platform_->clock().seconds();
-  pool_->run(bytes.size(), kGrain, [&](size_t begin, size_t end) {
-    total_->fetch_add(read_part(bytes.data() + begin, end - begin), std::memory_order_relaxed);
+  pool_->run(bytes.size() / kLine, kGrain / kLine, [&](size_t begin, size_t end) {
+    const uint64_t sum = read_part(bytes.data() + begin * kLine, (end - begin) * kLine);
+    total_->fetch_add(sum, std::memory_order_relaxed);
   });
   const double seconds = platform_->clock().seconds() - started;
   // A virtual clock does not see computing: any positive rate will do there.

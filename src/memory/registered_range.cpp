@@ -15,8 +15,9 @@ constexpr size_t kHugePage = 2 * kMiB;
 // Pages are made when they are touched first.
 void touch(std::span<std::byte> bytes, size_t page_bytes, unsigned threads) {
   ThreadPool pool(threads);
-  pool.run(bytes.size(), kHugePage, [&](size_t begin, size_t end) {
-    for (size_t at = begin; at < end; at += page_bytes) {
+  pool.run((bytes.size() + kHugePage - 1) / kHugePage, 1, [&](size_t begin, size_t end) {
+    const size_t stop = std::min(bytes.size(), end * kHugePage);
+    for (size_t at = begin * kHugePage; at < stop; at += page_bytes) {
       *static_cast<volatile std::byte*>(bytes.data() + at) = std::byte{0};
     }
   });

@@ -126,10 +126,11 @@ void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products,
 }
 
 // In pieces as small as can be, of which threads take many at once: all have as much to do, also
-// where the matrices are small.
+// where the matrices are small. (Not quite where their pieces differ: what is left is then taken by
+// who has time.)
 CpuOps::Cut CpuOps::cut_for_one(std::span<const Product> products) {
   SPILLWAY_CHECK(products.size() <= kMostProducts);
-  Cut all = {.of = {}, .count = 0, .grain = kRangeWeightBytes};
+  Cut all = {.of = {}, .count = 0, .grain = SIZE_MAX};
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightRows& weight = products[i].weight;
     const size_t rows = weight.interleaved ? kPanelRows : kRowsTogether;
@@ -190,7 +191,9 @@ void CpuOps::attention(std::span<const float> q, const AttentionOptions& options
   // range that would cross into the next head is cut there.
   const size_t rows = tokens * task.group();
   const size_t row_cost = (task.end_seen(tokens - 1) - task.first_seen(0)) * layer.head_dim;
-  const size_t most = (layer.kv_heads * rows + pool_.threads() - 1) / pool_.threads();
+  // One range a thread reads each key once; where that takes long, another thread can help.
+  const size_t shares = pool_.threads() * (row_cost < kRangeProducts ? size_t{1} : size_t{2});
+  const size_t most = (layer.kv_heads * rows + shares - 1) / shares;
   const size_t grain = std::clamp(kRangeProducts / row_cost, std::min(kAttentionRows, most), most);
   parallel(layer.kv_heads * rows, grain, [&](size_t begin, size_t end) {
     while (begin < end) {

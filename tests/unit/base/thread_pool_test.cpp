@@ -61,6 +61,30 @@ TEST(ThreadPool, WakesThreadsAndIsWoken) {
   EXPECT_EQ(found, std::vector<size_t>(64, 3000u * 2999u / 2));
 }
 
+// Those that get nothing of a loop sleep through it, and others wake in the middle of one.
+TEST(ThreadPool, WakesOnlyWhoHasSomethingToDo) {
+  for (int spins : {0, 1, 50}) {
+    ThreadPool pool(7, spins);
+    std::vector<size_t> found(64);
+    for (size_t loop = 0; loop < 2000; ++loop) {
+      const size_t count = 2 + loop * 7 % 63;
+      pool.run(count, 1 + loop % 9 * 4, [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) ++found[i];
+      });
+      for (size_t i = 0; i < count; ++i) ASSERT_EQ(found[i], 1u) << "loop " << loop;
+      found.assign(found.size(), 0);
+    }
+  }
+}
+
+TEST(ThreadPool, EndsWhileThreadsAreLate) {
+  for (int i = 0; i < 300; ++i) {
+    ThreadPool pool(9, i % 3);
+    std::atomic<size_t> sum = 0;
+    pool.run(1 + static_cast<size_t>(i) % 12, 1, [&](size_t begin, size_t) { sum += begin; });
+  }
+}
+
 TEST(ThreadPool, SharesALoopEvenly) {
   ThreadPool pool(2);
   EXPECT_EQ(pool.part_begin(60, 8, 1), 30u);
