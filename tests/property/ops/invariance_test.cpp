@@ -176,8 +176,10 @@ TEST_F(OpsSiblings, GiveTheSameBits) {
         std::vector<float> y(tokens * rows);
         multiply(*ops, x, weight, y.data(), rows);
         for (size_t i = 0; i < y.size(); ++i) {
+          // With an infinite scale nothing is finite; whether it is a number depends on whether a
+          // sum of products of bytes was 0, and those of how many columns are taken together.
           ASSERT_TRUE(std::memcmp(&y[i], &expected[i], sizeof(float)) == 0 ||
-                      (std::isnan(y[i]) && std::isnan(expected[i])))
+                      (!std::isfinite(y[i]) && !std::isfinite(expected[i])))
               << ops->instruction_set() << ": " << y[i] << " and " << expected[i];
         }
       }
