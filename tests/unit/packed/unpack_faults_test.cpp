@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <deque>
 #include <random>
 #include <vector>
 
@@ -27,7 +28,6 @@ class UnpackFaults : public testing::Test {
     form_ = find_packed_form(weight_);
     bytes_.resize(form_.bytes() + 32);
     EXPECT_TRUE(pack(weight_, form_, {aligned(bytes_), form_.bytes()}));
-    staging_.resize(4 * form_.block_bytes() + 96);
   }
 
   static std::byte* aligned(std::vector<std::byte>& bytes) {
@@ -38,8 +38,10 @@ class UnpackFaults : public testing::Test {
   // Makes an unpacker and uses it twice; counts the errors.
   size_t live(platform::Gpu& gpu, Stream stream) {
     size_t errors = 0;
+    // One for each: where the destructor cannot wait, a copy to it is still on its way.
+    std::vector<std::byte>& staging = stagings_.emplace_back(4 * form_.block_bytes() + 96);
     auto unpacker =
-        StagedUnpacker::create(gpu, {aligned(staging_), (staging_.size() - 32) / 64 * 64});
+        StagedUnpacker::create(gpu, {aligned(staging), (staging.size() - 32) / 64 * 64});
     if (!unpacker) return 1;
     for (int i = 0; i < 2; ++i) {
       target_.assign(kElements + 8, 0xEEEE);
@@ -59,13 +61,14 @@ class UnpackFaults : public testing::Test {
     return errors;
   }
 
-  std::unique_ptr<platform::SimulatedGpu> inside_ =
-      platform::make_simulated_gpu({.coherent = true});
   std::vector<uint16_t> weight_ = std::vector<uint16_t>(kElements);
   PackedForm form_;
   std::vector<std::byte> bytes_;
-  std::vector<std::byte> staging_;
+  std::deque<std::vector<std::byte>> stagings_;
   std::vector<uint16_t> target_;
+  // The last: it ends before what it copies to.
+  std::unique_ptr<platform::SimulatedGpu> inside_ =
+      platform::make_simulated_gpu({.coherent = true});
 };
 
 TEST_F(UnpackFaults, EveryCall) {
