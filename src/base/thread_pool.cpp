@@ -1,7 +1,6 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
-#include <optional>
 #include <system_error>
 
 #include "base/check.h"
@@ -70,7 +69,7 @@ uint32_t ThreadPool::publish(size_t count, size_t grain, const Body& body,
   uint32_t ranges = 0;
   for (size_t i = 0; i < threads(); ++i) {
     Part& part = parts_[i];
-    part.begin = part_begin(count, grain, i);
+    part.begin = i == 0 ? 0 : parts_[i - 1].end;
     part.end = part_begin(count, grain, i + 1);
     part.grain = grain;
     part.ranges = static_cast<uint32_t>((part.end - part.begin + grain - 1) / grain);

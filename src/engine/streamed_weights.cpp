@@ -90,10 +90,9 @@ ops::WeightRows StreamedWeights::whole(model::WeightId weight) const {
 void StreamedWeights::multiply_resident(std::span<const model::Product> products,
                                         ops::MatmulInput& input) {
   if (whole_.empty() && parts_.memory.has_form()) {
-    std::vector<ops::WeightRows> all(resident_.size());
-    for (size_t i = 0; i < all.size(); ++i)
-      if (resident_[i]) all[i] = find(i);
-    whole_ = std::move(all);
+    whole_.resize(resident_.size());
+    for (size_t i = 0; i < whole_.size(); ++i)
+      if (resident_[i]) whole_[i] = find(i);
   }
   SPILLWAY_CHECK(products.size() <= ops::kMostProducts);
   std::array<ops::Product, ops::kMostProducts> now;

@@ -130,14 +130,13 @@ void CpuOps::matmul(const MatmulInput& input, std::span<const Product> products,
 // who has time.)
 CpuOps::Cut CpuOps::cut_for_one(std::span<const Product> products) {
   SPILLWAY_CHECK(products.size() <= kMostProducts);
-  Cut all = {.of = {}, .count = 0, .grain = SIZE_MAX};
+  Cut all;
+  all.grain = SIZE_MAX;
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightRows& weight = products[i].weight;
     const size_t rows = weight.interleaved ? kPanelRows : kRowsTogether;
     const size_t bytes = rows * row_bytes(weight.dtype, weight.columns);
-    const size_t begin = all.count;
-    all.count += (weight.rows + rows - 1) / rows;
-    all.of[i] = {.rows = rows, .begin = begin, .end = all.count};
+    all.add(i, weight.rows, rows);
     all.grain = std::min(all.grain, std::max<size_t>(1, kRangeWeightBytes / bytes));
   }
   return all;
@@ -145,7 +144,7 @@ CpuOps::Cut CpuOps::cut_for_one(std::span<const Product> products) {
 
 CpuOps::Cut CpuOps::cut(std::span<const Product> products, size_t tokens) const {
   SPILLWAY_CHECK(products.size() <= kMostProducts);
-  Cut all = {.of = {}, .count = 0, .grain = 1};
+  Cut all;
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightRows& weight = products[i].weight;
     // A token costs less when it shares its weights with others.
@@ -153,9 +152,7 @@ CpuOps::Cut CpuOps::cut(std::span<const Product> products, size_t tokens) const 
     const size_t fit = std::max(kRangeWeightBytes / row_cost,
                                 std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
     const size_t rows = round_up(std::max<size_t>(1, fit), kPanelRows);
-    const size_t begin = all.count;
-    all.count += (weight.rows + rows - 1) / rows;
-    all.of[i] = {.rows = rows, .begin = begin, .end = all.count};
+    all.add(i, weight.rows, rows);
   }
   return all;
 }

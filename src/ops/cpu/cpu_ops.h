@@ -69,9 +69,16 @@ class CpuOps final : public Ops {
     size_t end;
   };
   struct Cut {
-    std::array<Pieces, kMostProducts> of;
-    size_t count;  // of all pieces
-    size_t grain;  // pieces that a thread takes at once
+    std::array<Pieces, kMostProducts> of = {};
+    size_t count = 0;  // of all pieces
+    size_t grain = 1;  // pieces that a thread takes at once
+
+    // The next product's rows, so many in a piece.
+    void add(size_t product, size_t rows, size_t piece_rows) {
+      const size_t begin = count;
+      count += (rows + piece_rows - 1) / piece_rows;
+      of[product] = {.rows = piece_rows, .begin = begin, .end = count};
+    }
   };
   static Cut cut_for_one(std::span<const Product> products);
   Cut cut(std::span<const Product> products, size_t tokens) const;
