@@ -76,6 +76,7 @@ def main():
             taken = microseconds(run, step)
             run.say(f"{name}_us_{way}", f"{taken:.1f}", taken)
     joined.on = True
+    run.check("nothing_is_left_to_torch", joined.report() == "")
     for way, taken in milliseconds.items():
         run.say(f"decode_ms_{way}", f"{statistics.median(taken):.1f} a token ({min(taken):.1f} to "
                 f"{max(taken):.1f})", taken)

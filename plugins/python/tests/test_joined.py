@@ -12,7 +12,7 @@ from conftest import make_streamer
 from kv_models import BUDGET, answers, same
 from models import MIB
 from spillway import library
-from spillway.torch import joined, loading
+from spillway.torch import joined, loading, reporting
 
 transformers = pytest.importorskip("transformers")
 from transformers.activations import SiLUActivation
@@ -27,6 +27,9 @@ class Counted:
     def __init__(self, kernels):
         self.calls = dict.fromkeys(("norm", "rotate", "silu_times", "copy_two"), 0)
         self._kernels = kernels
+
+    def left_to_torch(self):
+        return self._kernels.left_to_torch()
 
     def __getattr__(self, name):
         def call(*arguments):
@@ -222,9 +225,12 @@ def test_a_library_without_kernels_leaves_it_to_torch(counted, device):
 
     ids = kv_models.prompt(device, batch=1)
     wanted = answers(kv_models.model_of(device), ids)
-    _, kernels = counted(make=Missing)
+    streamer, kernels = counted(make=Missing)
+    assert streamer.kv.joined.report() == ""
     assert same(answers(kv_models.model_of(device), ids), wanted)
     assert sum(kernels.calls.values()) == 1
+    assert reporting.report(streamer, []).to_dict()["notes"] \
+        == ["joined steps: left to torch, one launch an operation: all"]
 
 
 def test_what_kernels_refuse_is_torchs(counted, device):

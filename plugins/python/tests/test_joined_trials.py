@@ -111,6 +111,31 @@ def test_norms_with_another_root_are_torchs():
     assert silu(kernels, torch.float32) is not None
 
 
+def test_what_is_torchs_is_told():
+    kernels = OnCpu(norm_rows=one_last_place, silu_times=one_last_place)
+    assert kernels.left_to_torch() == []
+    for dtype in (torch.float32, torch.bfloat16):
+        silu(kernels, dtype)
+        norm(kernels, 2, dtype=dtype)
+    assert kernels.left_to_torch() == ["SiLU of float32", "norms", "SiLU of bfloat16"]
+    agreeing = OnCpu()
+    assert silu(agreeing, torch.float32) is not None and agreeing.left_to_torch() == []
+
+
+def test_a_trial_without_memory_leaves_it_to_torch():
+    def none_left(_):
+        raise torch.OutOfMemoryError("none left")
+
+    kernels = OnCpu(norm_rows=none_left, silu_times=none_left)
+    for _ in range(3):
+        assert silu(kernels, torch.float32) is None and norm(kernels, 2) is None
+    assert kernels.launched == {"norm_row": 0, "norm_rows": 1, "silu_times": 1}
+    kernels = OnCpu(norm_row=none_left)
+    for _ in range(3):
+        assert norm(kernels, 1, columns=512) is not None
+    assert kernels.launched == {"norm_row": 1, "norm_rows": 1 + 3, "silu_times": 0}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("default", ["cpu", "meta"])
 def test_trials_come_out_the_same_whatever_tensors_are_made_of(dtype, default):

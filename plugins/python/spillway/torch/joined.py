@@ -116,6 +116,14 @@ class Joined:
         with self._lock:
             self._open = False
 
+    def report(self) -> str:
+        """What is slower than it could be, for people; "": nothing is known to be."""
+        if self._kernels is None:
+            return ""
+        left = self._kernels.left_to_torch() if self.on else ["all"]
+        return f"joined steps: left to torch, one launch an operation: {', '.join(left)}" \
+            if left else ""
+
     def _replace(self, module) -> None:
         values = vars(module)
         if is_same(values.get("apply_rotary_pos_emb"), apply_rotary_pos_emb):

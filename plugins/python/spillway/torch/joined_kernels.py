@@ -2,7 +2,8 @@
 
 Bits of an exponential and of a square root are those of the CUDA that a kernel was compiled with,
 and the library's may be another one than torch's: before a kernel is used, it is tried out against
-torch's own, once a device and dtype. None as a result: it is torch's to compute."""
+torch's own, once a device and dtype. None as a result: it is torch's to compute, as it is where a
+trial found no memory."""
 from __future__ import annotations
 
 import torch
@@ -16,6 +17,7 @@ from spillway.torch.compat import address_of
 
 DTYPES = {torch.bfloat16: BF16, torch.float16: F16, torch.float32: F32}
 BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
+SILUS = {dtype: f"SiLU of {dtype}".replace("torch.", "") for dtype in DTYPES}
 ROWS_TRIED = 32
 STEP_TRIED = 16411  # of 32 bits, for 262 thousand numbers, 1 MiB; of 16 bits all are tried
 
@@ -27,13 +29,14 @@ class CudaKernels:
         self._kernels = Kernels(pool)
         self._device = device
         self._orders = {}  # by columns
-        self._roots_agree = None  # with torch's; None: not tried yet
-        self._silus_agree = {}  # likewise, by dtype
+        self._agree = {}  # with torch's, by what is tried: words for report()
+
+    def left_to_torch(self) -> list[str]:
+        """Of what was tried. For people."""
+        return [step for step, agrees in list(self._agree.items()) if not agrees]
 
     def norm(self, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor | None:
-        if self._roots_agree is None:
-            self._roots_agree = self._try_roots()
-        if not self._roots_agree:
+        if not _once(self._agree, "norms", self._try_roots):
             return None
         columns = x.shape[-1]
         if x.numel() == columns and (order := self._order(columns)) is not None:
@@ -69,9 +72,7 @@ class CudaKernels:
 
     def _order(self, columns: int) -> int | None:
         """In which one kernel adds up as torch does; None: in no known one."""
-        if columns not in self._orders:
-            self._orders[columns] = self._find_order(columns)
-        return self._orders[columns]
+        return _once(self._orders, columns, self._find_order, columns)
 
     def _find_order(self, columns: int) -> int | None:
         """Which one differs among versions of torch: tried out once for a number of columns."""
@@ -89,10 +90,9 @@ class CudaKernels:
         return None
 
     def silu_times(self, x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor | None:
-        agrees = self._silus_agree.get(x.dtype)
-        if agrees is None:
-            agrees = self._silus_agree[x.dtype] = self._try_silu(x.dtype)
-        return self._silu_times(x, factor) if agrees else None
+        if not _once(self._agree, SILUS[x.dtype], self._try_silu, x.dtype):
+            return None
+        return self._silu_times(x, factor)
 
     def _silu_times(self, x, factor):
         y = torch.empty_like(x)
@@ -129,6 +129,16 @@ class CudaKernels:
                         k.shape[1], dim, cos.shape[0], DTYPES[q.dtype])
         self._kernels.rotate(what, self._device.stream())
         return found
+
+
+def _once(found: dict, key, try_out, *arguments):
+    """What try_out(*arguments) finds; None: it had no memory."""
+    if key not in found:
+        try:
+            found[key] = try_out(*arguments)
+        except torch.OutOfMemoryError:
+            found[key] = None
+    return found[key]
 
 
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

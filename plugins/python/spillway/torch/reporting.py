@@ -30,13 +30,14 @@ def report(streamer, roots=None) -> Overview:
 
 
 def _notes(streamer) -> list[str]:
-    attention = streamer.kv.cpu_attention if streamer.kv is not None else None
-    rows = [part.report() for part in (streamer.packing, streamer.cpu_rows, attention) if part]
+    kv = streamer.kv
+    parts = [streamer.packing, streamer.cpu_rows] + ([kv.cpu_attention, kv.joined] if kv else [])
+    rows = [part.report() for part in parts if part]
     files = [streamer.pool.text("pool_explain")] if streamer.device.tiers[1] == "disk" else []
     training = sum(keeper.region.size_bytes for keeper in list(streamer.training_homes))
     states = [f"{format_size(training)} of gradients and states of optimizers lie in the "
               f"{streamer.device.tiers[1]}"] if training else []
-    return rows + files + states
+    return [note for note in rows + files + states if note]
 
 
 def device_name(device: torch.device) -> str:

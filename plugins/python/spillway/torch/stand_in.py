@@ -123,6 +123,9 @@ class Cpu(Device):
 class _JoinedKernels:
     """What joined_kernels.CudaKernels computes, by torch."""
 
+    def left_to_torch(self) -> list[str]:
+        return []
+
     def norm(self, x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
         squares = x.float().square()
         scaled = x.float() * torch.rsqrt(squares.mean(-1, True) + epsilon)
