@@ -6,7 +6,8 @@ usage: dropin_load.py [--folder /tmp/dropin_load] [--layers 40 --hidden 5120 --f
 
 Writes a Llama of random bf16 weights, drops it from the page cache, and loads it under enable().
 Prints the load's rate against min(disk, link), both of the same run (O_DIRECT reads of a shard by
-bench/disk_rate.py, best of its settings; the copy engine), and the host's peak against the weights
+bench/disk_rate.py with the best of its settings, before a load and after it; the copy engine), in
+how many of the samples the disk had nothing to read, and the host's peak against the weights
 whose home is the host: what the system had available less at the worst, sampled every 10 ms (pinned
 pages are in it, clean page cache is not), so nothing else should run. Exit code 1 below 0.8 of the
 bound or above 2 GiB over the weights. Needs a GPU; SPILLWAY_LIBRARY names libspillway.so.1.
@@ -93,17 +94,28 @@ def drop(folder):
             disk_rate.os.posix_fadvise(file.fileno(), 0, 0, disk_rate.os.POSIX_FADV_DONTNEED)
 
 
-def disk_bytes_per_second(folder):
-    path = sorted(folder.glob("*.safetensors"))[0]
-    settings = itertools.product((1 << 20, 2 << 20, 4 << 20), (8, 16, 32))
-    return max(disk_rate.sweep(path, block, depth, direct=True) for block, depth in settings)
+class Disk:
+    """Reads of the first shard, of the size and as many at once as gave the most."""
+
+    def __init__(self, folder):
+        self._path = sorted(folder.glob("*.safetensors"))[0]
+        settings = itertools.product((1 << 20, 2 << 20, 4 << 20), (8, 16, 32))
+        self.block, self.depth = max(settings, key=lambda each: self._rate(*each))
+
+    def _rate(self, block, depth):
+        return disk_rate.sweep(self._path, block, depth, direct=True)
+
+    def bytes_per_second(self):
+        return self._rate(self.block, self.depth)
 
 
-class Available(threading.Thread):
-    """The least that the system had available."""
+class Samples(threading.Thread):
+    """The least that the system had available, and how often the reader had nothing to read."""
 
-    def __init__(self):
+    def __init__(self, reader):
         super().__init__(daemon=True)
+        self._reader = reader
+        self.taken = self.idle = 0
         self.first = self.least = self.read()
         self.stopped = threading.Event()
         self.start()
@@ -118,29 +130,33 @@ class Available(threading.Thread):
     def run(self):
         while not self.stopped.wait(0.01):
             self.least = min(self.least, self.read())
+            self.taken += 1
+            self.idle += self._reader.pending() == 0
 
-    def peak(self):
+    def stop(self):
+        """(the peak, the idle share)."""
         self.stopped.set()
         self.join()
-        return self.first - self.least
+        return self.first - self.least, self.idle / max(1, self.taken)
 
 
 def load(options):
-    """(seconds, peak of the host, bytes whose home is the host)."""
+    """(seconds, share of them without a read, peak of the host, bytes whose home it is)."""
     drop(options.folder)
     spillway.torch.enable(hbm_budget=options.hbm_budget)
     try:
         torch.ones(1, device="cuda").sum().item()
-        available, started = Available(), time.perf_counter()
+        samples = Samples(spillway.torch._active.streamer.device.reader)
+        started = time.perf_counter()
         pipe = transformers.pipeline("text-generation", model=str(options.folder), device="cuda",
                                      dtype="bfloat16")
         torch.cuda.synchronize()
         took = time.perf_counter() - started
-        peak = available.peak()
+        peak, idle = samples.stop()
         in_host = sum(p.numel() * p.element_size() for p in pipe.model.parameters()
                       if hasattr(p, "spillway_weight"))
         pipe("a b a", max_new_tokens=2, do_sample=False)
-        return took, peak, in_host
+        return took, idle, peak, in_host
     finally:
         spillway.torch.disable()
 
@@ -172,18 +188,21 @@ def main():
 
 def measure(options, total, link):
     shares, excesses = [], []
+    drop(options.folder)
+    reads = Disk(options.folder)
+    print(f"the disk's best: {reads.depth} reads of {reads.block >> 20} MiB at once", flush=True)
     for _ in range(options.rounds):
-        drop(options.folder)
-        before = disk_bytes_per_second(options.folder)
-        took, peak, in_host = load(options)
+        before = reads.bytes_per_second()
+        took, idle, peak, in_host = load(options)
         gc.collect()
         torch.cuda.empty_cache()
-        disk = statistics.mean([before, disk_bytes_per_second(options.folder)])
+        disk = statistics.mean([before, reads.bytes_per_second()])
         bound = min(disk, link)
         shares.append(total / took / bound)
         excesses.append(peak - in_host)
         print(f"loaded in {took:.2f} s, {total / took / 1e9:.2f} GB/s; disk {disk / 1e9:.2f}, link "
-              f"{link / 1e9:.1f} GB/s: {shares[-1]:.3f} of the bound; host at most "
+              f"{link / 1e9:.1f} GB/s: {shares[-1]:.3f} of the bound; nothing to read in "
+              f"{idle:.0%} of it; host at most "
               f"{peak / GIB:.2f} GiB, {in_host / GIB:.2f} of it weights, page cache dropped before",
               flush=True)
     share, excess = statistics.median(shares), max(excesses)

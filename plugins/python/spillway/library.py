@@ -25,6 +25,13 @@ class PoolOptions(ctypes.Structure):
                 ("kept_bytes", ctypes.c_uint64), ("simulated_bytes", ctypes.c_uint64)]
 
 
+class PoolStatistics(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), *((name, ctypes.c_uint64) for name in (
+        "hbm_bytes", "hbm_peak_bytes", "hbm_limit_bytes", "host_bytes", "host_peak_bytes",
+        "host_limit_bytes", "extents_to_hbm", "extents_to_host", "bytes_to_hbm", "bytes_to_host",
+        "evicted_extents", "handles_created", "handles_reused", "driver_calls"))]
+
+
 class RegionOptions(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("size_bytes", ctypes.c_uint64),
                 ("extent_bytes", ctypes.c_uint64), ("tag", ctypes.c_int32),
@@ -103,13 +110,24 @@ class Pool:
             if length.value < len(buffer):  # other threads may have made it longer
                 return buffer.value.decode(errors="replace")
 
+    def grown(self) -> None:
+        """Called, by any thread, when it has taken more host memory. To be replaced."""
+
     def host_region(self, size_bytes: int, name: str, tag: int = WEIGHTS) -> HostRegion:
         """Host memory that the GPU reaches, charged to the host budget. BudgetError."""
-        return HostRegion(self, size_bytes, name, tag)
+        region = HostRegion(self, size_bytes, name, tag)
+        self.grown()
+        return region
+
+    def host_bytes(self) -> int:
+        """Of its budget, held now."""
+        numbers = PoolStatistics(ctypes.sizeof(PoolStatistics))
+        self.library.call("pool_read_statistics", self._handle, ctypes.byref(numbers))
+        return numbers.host_bytes
 
 
 class HostRegion:
-    """Memory of exact size in the host, ready for DMA. Goes with close(), or with the object."""
+    """Memory of exact size in the host, ready for DMA, until close()."""
 
     def __init__(self, pool: Pool, size_bytes: int, name: str, tag: int = WEIGHTS):
         self._pool = pool

@@ -65,7 +65,10 @@ def pack(pool: Pool, address: int, elements: int, name: str) -> Packed | None:
     options = _PackOptions(ctypes.sizeof(_PackOptions), address, elements, name.encode())
     handle = ctypes.c_void_p()
     pool.library.call("pack", pool._handle, ctypes.byref(options), ctypes.byref(handle))
-    return Packed(pool, handle) if handle else None
+    if not handle:
+        return None
+    pool.grown()
+    return Packed(pool, handle)
 
 
 class Unpacker:

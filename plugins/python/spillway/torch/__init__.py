@@ -28,7 +28,7 @@ from spillway.torch.cpu_rows import CpuRows
 from spillway.torch.overview import Overview
 from spillway.torch.packing import WAYS, Packing
 from spillway.torch.patches import Patches
-from spillway.torch.segments import GrowingSegments
+from spillway.torch.segments import GrowingSegments, Limit
 from spillway.torch.sizes import format_size, parse_size
 from spillway.torch.streamer import Streamer
 
@@ -89,28 +89,26 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         if not torch.cuda.is_available():
             _active = _without_gpu(host, kept)
             return
-        streamer, share = _with_gpu(device, hbm, host, WORK_BYTES if kept is None else kept)
+        streamer, most = _with_gpu(device, hbm, host, WORK_BYTES if kept is None else kept)
         streamer.cpu_rows, attention = _cpu_parts(streamer, cpu_rows, cpu_attention, cpu_threads)
         streamer.packing = _packing(streamer, way)
-        torch.cuda.set_per_process_memory_fraction(share, device)
         _active = _Active(streamer, loading.install(streamer))
-        _active.patches.handles.append(GrowingSegments())
+        _active.patches.handles += [GrowingSegments(), Limit(streamer, most)]
         _attend(streamer, attention)
 
 
-def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tuple[Streamer, float]:
-    """And how much of the GPU's memory torch may take."""
+def _with_gpu(device: int, hbm: int | None, host: int | None, work: int) -> tuple[Streamer, int]:
+    """And how much of the GPU's memory torch and page tables may take."""
     loaded = library.Library()
     if not 0 <= device < torch.cuda.device_count():
         raise ValueError(f"there is no GPU {device}: torch sees {torch.cuda.device_count()}")
-    free, total = torch.cuda.mem_get_info(device)
-    hbm = int(0.9 * free) if hbm is None else hbm
+    hbm = int(0.9 * torch.cuda.mem_get_info(device)[0]) if hbm is None else hbm
     weights = weights_bytes(hbm, work)
     # HBM is torch's own here, so the pool gets no more of it than the driver takes for itself.
     pool = library.Pool(loaded, device=device, host_budget=host)
     streamer = Streamer(devices.Cuda(device), pool, weights)
     streamer.work_bytes = work
-    return streamer, min(1.0, (hbm - work // DRIVER_PART) / total)
+    return streamer, hbm - work // DRIVER_PART
 
 
 def _without_gpu(host: int | None, work: int | None) -> _Active:
@@ -224,8 +222,6 @@ def disable() -> None:
             if (packing := _active.streamer.packing) is not None:
                 _active.streamer.packing = None
                 packing.close()
-            if _active.streamer.device.device.type == "cuda":
-                torch.cuda.set_per_process_memory_fraction(1.0, _active.streamer.device.device)
             _active = None
 
 

@@ -2,12 +2,18 @@
 the host for them. One thread a call."""
 from __future__ import annotations
 
+import mmap
 import os
 import weakref
 
 import torch
 
 from spillway import library
+
+
+# Of host memory that a GPU reaches, what its driver takes of HBM to map it: 8 bytes a page
+# (measured: docs/decisions/page-tables.md).
+PAGE_TABLE_SHARE = 8 / mmap.PAGESIZE
 
 
 class Keeper:
@@ -41,6 +47,7 @@ class Device:
     looks_up = True  # tables of embeddings may have homes, too
     unpacks = True  # it has unpack()
     trains = True  # and so may gradients and the state of optimizers
+    page_table_share = 0.0  # of mapped host memory: what its page tables take of the device's
     adapter_rank = 128  # matrices of this rank at most stay in HBM
 
     def slot_bytes(self, size_bytes: int) -> int:

@@ -11,7 +11,7 @@ from spillway import library
 from spillway.packed import MOST_EVENTS
 from spillway.torch import compat
 from spillway.torch.compat import address_of, flash_attention, raw_stream
-from spillway.torch.device import Device, Keeper
+from spillway.torch.device import PAGE_TABLE_SHARE, Device, Keeper
 from spillway.torch.direct_file import Reader
 from spillway.torch.joined_kernels import CudaKernels
 from spillway.torch.staging import Staging
@@ -34,6 +34,7 @@ class Cuda(Device):
     """A CUDA device and a stream for copies to it."""
 
     uses_page_cache = True
+    page_table_share = PAGE_TABLE_SHARE
 
     def __init__(self, index: int):
         self.device = torch.device("cuda", index)
@@ -54,6 +55,17 @@ class Cuda(Device):
     def allocated_bytes(self) -> int:
         """Of tensors in HBM, the ring included."""
         return torch.cuda.memory_allocated(self.device)
+
+    def limit_torch(self, most_bytes: int | None) -> None:
+        """Of HBM, with what it caches; None: all. Any thread."""
+        total = torch.cuda.mem_get_info(self.device)[1]
+        most_bytes = total if most_bytes is None else min(most_bytes, total)
+        torch.cuda.set_per_process_memory_fraction(most_bytes / total, self.device)
+        if torch.cuda.memory_reserved(self.device) > most_bytes and not self.capturing():
+            try:
+                torch.cuda.empty_cache()
+            except RuntimeError:  # another thread is capturing
+                pass
 
     def keep(self, tensor: torch.Tensor) -> None:
         """The tensor is in HBM; torch counts it."""

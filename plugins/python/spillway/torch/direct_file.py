@@ -159,6 +159,10 @@ class Reader:
                 self._changed.wait_for(lambda: ticket.pending == 0)
                 self.wait_seconds += time.perf_counter() - started
 
+    def pending(self) -> int:
+        """Reads that have not ended, of a block each at most."""
+        return self._pending
+
     def synchronize(self) -> None:
         """Until nothing is under way."""
         if self._process not in (None, os.getpid()):

@@ -122,6 +122,7 @@ class Disk(Cpu):
     unpacks = False
     looks_up = False  # rows would come by way of the page cache, and stay there
     trains = False  # what is written stays in memory
+    page_table_share = 0.0
     adapter_rank = 0  # small models have small matrices
 
     def __init__(self, reader: Reader | None = None):

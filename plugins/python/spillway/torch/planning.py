@@ -12,7 +12,7 @@ import torch
 
 from spillway import library
 from spillway.torch import inventory, kv_planning, packing, reporting
-from spillway.torch.device import Device
+from spillway.torch.device import PAGE_TABLE_SHARE, Device
 from spillway.torch.overview import Overview
 from spillway.torch.sizes import format_size
 from spillway.torch.kinds import is_streamable, size_of
@@ -35,12 +35,13 @@ class Paper(Device):
     those of `like`; None: of a GPU."""
 
     device = torch.device("meta")
+    page_table_share = PAGE_TABLE_SHARE
 
     def __init__(self, allocated_bytes: int = 0, like: Device | None = None):
         self._allocated_bytes = allocated_bytes
         if like is not None:
             for name in ("tiers", "ring_slots", "alignment", "least_bytes", "looks_up",
-                         "slot_bytes", "unpacks"):
+                         "slot_bytes", "unpacks", "page_table_share"):
                 setattr(self, name, getattr(like, name))
 
     def holds(self, tensor: torch.Tensor) -> bool:
@@ -75,7 +76,8 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
                for name, parameter in model.named_parameters()]
     host_used = reporting.host_use(live)["used_bytes"] if live else 0
     hbm = reporting.hbm_use(streamer, tensors)
-    hbm["used_bytes"] += hbm["weights_bytes"]
+    tables = int(streamer.device.page_table_share * _pages(tensors))
+    hbm["used_bytes"] += hbm["weights_bytes"] + tables
     hbm["other_bytes"] = hbm["used_bytes"] - hbm["weights_bytes"] - hbm["ring_bytes"]
     host = {"used_bytes": host_used + _pages(tensors), "budget_bytes": budgets.host_bytes}
     kv = _plan_kv(model, dtype, streamer, hbm, cache, link[0])
@@ -187,8 +189,8 @@ def _check_hbm(hbm: dict, resident_bytes: int, budget: str) -> None:
             f"{budget} is {format_size(hbm['budget_bytes'])}, and at least {least} bytes "
             f"({format_size(least)}) are needed: {format_size(hbm['weights_bytes'])} of weights "
             f"that cannot stream, {format_size(hbm['ring_bytes'])} for the ring, "
-            f"{format_size(hbm['other_bytes'])} in use already, {format_size(hbm['work_bytes'])} "
-            f"kept free for activations (work)")
+            f"{format_size(hbm['other_bytes'])} in use already or for page tables, "
+            f"{format_size(hbm['work_bytes'])} kept free for activations (work)")
 
 
 def _check_host(host: dict) -> None:

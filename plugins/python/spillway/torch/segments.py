@@ -1,11 +1,13 @@
-"""How torch's own allocator takes HBM in. One thread."""
+"""How torch's own allocator takes HBM in, and how much. One thread, where it does not say else."""
 from __future__ import annotations
 
 import os
+import threading
 
 from spillway.torch import compat
 
 VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+STEP = 2 << 20  # the driver takes memory in pieces of so much
 GROWING, FIXED = "expandable_segments:True", "expandable_segments:False"
 
 
@@ -25,3 +27,30 @@ class GrowingSegments:
         if self._ours and compat.allocator_settings() in (GROWING, None):
             compat.set_allocator_settings(FIXED)
             compat.set_allocator_settings("")
+
+
+class Limit:
+    """Of HBM torch takes `most_bytes` until remove(), less the page tables of what the pool holds
+    in the host: they grow with it."""
+
+    def __init__(self, streamer, most_bytes: int):
+        self._streamer = streamer
+        self._most = most_bytes
+        self._tables = -1
+        self._lock = threading.Lock()
+        self.follow()
+        streamer.pool.grown = self.follow
+
+    def follow(self) -> None:
+        """The pool has grown. Any thread. What torch has cached beyond the limit it gives back."""
+        with self._lock:
+            tables = -(-self._streamer.page_table_bytes() // STEP) * STEP
+            if tables == self._tables:
+                return
+            self._tables = tables
+            self._streamer.device.limit_torch(max(0, self._most - tables))
+
+    def remove(self) -> None:
+        del self._streamer.pool.grown
+        with self._lock:
+            self._streamer.device.limit_torch(None)

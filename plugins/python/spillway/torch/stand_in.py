@@ -9,11 +9,13 @@ import weakref
 import torch
 
 from spillway.torch.compat import address_of
-from spillway.torch.device import Device, Keeper
+from spillway.torch.device import PAGE_TABLE_SHARE, Device, Keeper
 
 
 class Cpu(Device):
     """Copies at once; marks are nothing; HBM is what it was told to keep."""
+
+    page_table_share = PAGE_TABLE_SHARE
 
     def __init__(self):
         self.device = torch.device("cpu")

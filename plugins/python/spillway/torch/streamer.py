@@ -61,15 +61,27 @@ class Streamer:
         coming = {name: p for name, p in root.named_parameters()
                   if not self.device.holds(p) and name not in (tied or {})}
         streams, looked_up = sort_weights(root, coming, self.device, dtype, tied or {})
-        total = sum(size_of(p, dtype) for p in coming.values())
-        room = self.hbm_bytes - self.allocated_bytes() - total
+        sizes = {**looked_up, **streams}
+        room = self.hbm_bytes - self.allocated_bytes() - sum(size_of(p, dtype)
+                                                             for p in coming.values())
+        tables, needed = -1, 0
+        while needed > tables:  # the more goes to the host, the more HBM do its page tables take
+            tables = needed
+            homes = self._choose_homes(looked_up, streams, room - tables)
+            needed = int(self.device.page_table_share
+                         * sum(size for name, size in sizes.items() if homes[name]))
+        if most := max((size for name, size in streams.items() if homes[name]), default=0):
+            self.ring_for(most)
+        return homes
+
+    def _choose_homes(self, looked_up: dict[str, int], streams: dict[str, int],
+                      room: int) -> dict[str, bool]:
+        """Of bytes by name, where all in HBM would leave `room` free: True for the host."""
         in_host = dict(zip(looked_up, placement.look_ups(list(looked_up.values()), -room)))
         room += sum(size for name, size in looked_up.items() if in_host[name])
         room += sum(streams.values())
         sizes = list(streams.values())
         goes = placement.stream(sizes, room, self.ring_growth, self.keep_first(sizes, room))
-        if any(goes):
-            self.ring_for(max(size for size, goes in zip(streams.values(), goes) if goes))
         return {**in_host, **dict(zip(streams, goes))}
 
     def keep_first(self, sizes: list[int], hbm_bytes: int) -> int:
@@ -178,11 +190,16 @@ class Streamer:
     # -- The ring
 
     def allocated_bytes(self) -> int:
-        """Of HBM, the ring included; what packing takes is a part of `work`."""
-        counted = self.device.allocated_bytes()
+        """Of HBM, the ring and page tables included; what packing takes is a part of `work`."""
+        counted = self.device.allocated_bytes() + self.page_table_bytes()
         if self._torch_counts():
             return counted - (self.packing.staging_bytes if self.packing else 0)
         return counted + (self.ring.size_bytes if self.ring else 0)
+
+    def page_table_bytes(self) -> int:
+        """Of HBM, for what the pool holds in the host."""
+        share = self.device.page_table_share
+        return int(share * self.pool.host_bytes()) if share and self.pool else 0
 
     def _torch_counts(self) -> bool:
         return self.device.device.type == "cuda"
