@@ -25,6 +25,7 @@ row() {
   # shellcheck disable=SC2086  # words
   timeout "$seconds" python3 $command 2>&1 | tee "${LOGS:-.}/$times$1.log"
 }
+[ $# -gt 0 ] || { sed -n '2,/^#$/ s/^# //p; s/^# usage/usage/p' tools/device/dropin.sh && exit 2; }
 for name in "$@"; do
   [ -n "${rows[$name]:-}" ] || { echo "dropin.sh: no row $name; there are ${!rows[*]}" && exit 2; }
 done

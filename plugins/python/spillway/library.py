@@ -110,14 +110,9 @@ class Pool:
             if length.value < len(buffer):  # other threads may have made it longer
                 return buffer.value.decode(errors="replace")
 
-    def grown(self) -> None:
-        """Called, by any thread, when it has taken more host memory. To be replaced."""
-
     def host_region(self, size_bytes: int, name: str, tag: int = WEIGHTS) -> HostRegion:
         """Host memory that the GPU reaches, charged to the host budget. BudgetError."""
-        region = HostRegion(self, size_bytes, name, tag)
-        self.grown()
-        return region
+        return HostRegion(self, size_bytes, name, tag)
 
     def host_bytes(self) -> int:
         """Of its budget, held now."""

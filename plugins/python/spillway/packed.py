@@ -65,10 +65,7 @@ def pack(pool: Pool, address: int, elements: int, name: str) -> Packed | None:
     options = _PackOptions(ctypes.sizeof(_PackOptions), address, elements, name.encode())
     handle = ctypes.c_void_p()
     pool.library.call("pack", pool._handle, ctypes.byref(options), ctypes.byref(handle))
-    if not handle:
-        return None
-    pool.grown()
-    return Packed(pool, handle)
+    return Packed(pool, handle) if handle else None
 
 
 class Unpacker:

@@ -93,7 +93,11 @@ def enable(hbm_budget: str | int | None = None, host_budget: str | int | None = 
         streamer.cpu_rows, attention = _cpu_parts(streamer, cpu_rows, cpu_attention, cpu_threads)
         streamer.packing = _packing(streamer, way)
         _active = _Active(streamer, loading.install(streamer))
-        _active.patches.handles += [GrowingSegments(), Limit(streamer, most)]
+        _active.patches.handles.append(GrowingSegments())
+        streamer.limit = Limit(streamer, most)
+        _active.patches.handles.append(streamer.limit)
+        if streamer.packing is not None:
+            streamer.packing.limit = streamer.limit
         _attend(streamer, attention)
 
 

@@ -65,6 +65,10 @@ class Device:
         """Bytes of a slot before a copy of this home."""
         return 0
 
+    def keep_limit(self) -> None:
+        """Torch gives back what it holds beyond what it may. In a thread that runs models: what
+        gives memory back may spoil a graph that such a thread is recording."""
+
     def drop(self, ready) -> None:
         """Nobody waits any more for what copy() was to bring, and its place is wanted. Here the
         next copy comes after it anyway."""

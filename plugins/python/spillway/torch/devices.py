@@ -38,6 +38,7 @@ class Cuda(Device):
 
     def __init__(self, index: int):
         self.device = torch.device("cuda", index)
+        self._limit = self._total = torch.cuda.mem_get_info(self.device)[1]  # of torch's memory
         self.reader = Reader(threads=16, block_bytes=2 << 20)
         self._staging = Staging(self)
         # Of high priority: kernels that unpack get their place beside those of the computation.
@@ -58,14 +59,13 @@ class Cuda(Device):
 
     def limit_torch(self, most_bytes: int | None) -> None:
         """Of HBM, with what it caches; None: all. Any thread."""
-        total = torch.cuda.mem_get_info(self.device)[1]
-        most_bytes = total if most_bytes is None else min(most_bytes, total)
-        torch.cuda.set_per_process_memory_fraction(most_bytes / total, self.device)
-        if torch.cuda.memory_reserved(self.device) > most_bytes and not self.capturing():
-            try:
-                torch.cuda.empty_cache()
-            except RuntimeError:  # another thread is capturing
-                pass
+        self._limit = self._total if most_bytes is None else min(most_bytes, self._total)
+        torch.cuda.set_per_process_memory_fraction(self._limit / self._total, self.device)
+
+    def keep_limit(self) -> None:
+        """What torch has cached beyond it goes back."""
+        if torch.cuda.memory_reserved(self.device) > self._limit and not self.capturing():
+            torch.cuda.empty_cache()
 
     def keep(self, tensor: torch.Tensor) -> None:
         """The tensor is in HBM; torch counts it."""

@@ -40,7 +40,8 @@ def explain(streamer, asked_bytes: int) -> str:
     work = -(-others // _STEP) * _STEP
     return (f"spillway.torch: of hbm_budget, {format_size(hbm['budget_bytes'])}, weights hold "
             f"{format_size(hbm['weights_bytes'])}, the ring {format_size(hbm['ring_bytes'])}, "
-            f"others (activations, KV cache, workspaces) {format_size(hbm['other_bytes'])}; "
-            f"{format_size(asked_bytes)} were asked for. What would fit: enable(hbm_budget="
-            f"'{enough >> 20}MiB'), or enable(work='{work >> 20}MiB'), which sends more weights "
+            f"others (activations, KV cache, workspaces, page tables) "
+            f"{format_size(hbm['other_bytes'])}; {format_size(asked_bytes)} were asked for. "
+            f"What would fit: enable(hbm_budget='{enough >> 20}MiB'), or "
+            f"enable(work='{work >> 20}MiB'), which sends more weights "
             f"to the host; or a smaller batch or context.")

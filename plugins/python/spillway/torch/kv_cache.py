@@ -42,6 +42,7 @@ def _make(tiers: KvTiers, joined: Joined, original):
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
         joined.look()
+        tiers.keep_limit()
         if self.offloading:
             return
         group = KvGroup(tiers)

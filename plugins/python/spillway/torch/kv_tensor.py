@@ -297,3 +297,4 @@ class KvTensor:
                 rows = self._device.tensor(keeper, (count, *self.shape), self.dtype)
             self.blocks.append(_Block(end, rows))
             end += count
+        self._tiers.keep_limit()

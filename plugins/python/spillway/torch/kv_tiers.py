@@ -228,6 +228,11 @@ class KvTiers:
         last = [one for one in _in_order_of_leaving(layer.group.layers()) if one.in_host][-1]
         return last is layer and self.missing_bytes(2 * layer.growth_bytes(layer.length)) <= 0
 
+    def keep_limit(self) -> None:
+        """Streamer.settle()."""
+        if (streamer := self.streamer()) is not None:
+            streamer.settle()
+
     def missing_bytes(self, size_bytes: int) -> int:
         """Of HBM, if a KV cache took so many more. At most 0 where it has room."""
         streamer = self.streamer()

@@ -83,6 +83,7 @@ class Packing:
         self._weights = weakref.WeakSet()  # that have a copy
         self._staging = None
         self.staging_bytes = 0  # of HBM
+        self.limit = None  # that follows what the pool holds (segments.Limit)
         if device.device.type == "cuda":
             self._open(BLOCKS[way] if blocks is None else blocks)
 
@@ -173,6 +174,8 @@ class Packing:
             weight.uses_until_packing = NEVER
             return
         copy = Copy(packed, version, self)
+        if self.limit is not None:
+            self.limit.follow()
         if self._is_settled(weight, version) and not self._closed:
             self._weights.add(weight)
             weight.packed = copy

@@ -31,26 +31,26 @@ class GrowingSegments:
 
 class Limit:
     """Of HBM torch takes `most_bytes` until remove(), less the page tables of what the pool holds
-    in the host: they grow with it."""
+    in the host. Any thread."""
 
     def __init__(self, streamer, most_bytes: int):
         self._streamer = streamer
         self._most = most_bytes
-        self._tables = -1
+        self._tables = None
+        self._open = True
         self._lock = threading.Lock()
         self.follow()
-        streamer.pool.grown = self.follow
 
     def follow(self) -> None:
-        """The pool has grown. Any thread. What torch has cached beyond the limit it gives back."""
+        """The pool may hold another amount by now."""
         with self._lock:
             tables = -(-self._streamer.page_table_bytes() // STEP) * STEP
-            if tables == self._tables:
-                return
-            self._tables = tables
-            self._streamer.device.limit_torch(max(0, self._most - tables))
+            if self._open and tables != self._tables:
+                self._tables = tables
+                self._streamer.device.limit_torch(max(0, self._most - tables))
 
     def remove(self) -> None:
-        del self._streamer.pool.grown
         with self._lock:
+            self._open = False
             self._streamer.device.limit_torch(None)
+            self._streamer.limit = None

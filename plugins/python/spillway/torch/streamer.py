@@ -34,6 +34,7 @@ class Streamer:
         self.work_bytes = 0  # of the HBM budget beside them, for what torch allocates otherwise
         self.ring: Ring | None = None
         self.cpu_rows = None  # a CpuRows, where the CPU takes part
+        self.limit = None  # of torch's memory (segments.Limit), where there is one
         self.packing = None  # a Packing, where packed copies are made of weights that stream
         self.kv = None  # a KvTiers, where transformers is there
         self.order = Order(self)
@@ -58,6 +59,7 @@ class Streamer:
         would leave holes in HBM.
 
         `tied` names parameters that are to be the same as others, which they are not yet."""
+        self.settle()
         coming = {name: p for name, p in root.named_parameters()
                   if not self.device.holds(p) and name not in (tied or {})}
         streams, looked_up = sort_weights(root, coming, self.device, dtype, tied or {})
@@ -125,11 +127,20 @@ class Streamer:
 
     def _region(self, size_bytes: int, name: str):
         try:
-            return self.pool.host_region(size_bytes, name)
+            region = self.pool.host_region(size_bytes, name)
         except library.BudgetError:
             if not self.drop_copies():
                 raise
-            return self.pool.host_region(size_bytes, name)
+            region = self.pool.host_region(size_bytes, name)
+        self.settle()
+        return region
+
+    def settle(self) -> None:
+        """Torch's limit is that for what the pool holds now, and torch keeps it. In a thread that
+        runs models."""
+        if self.limit is not None:
+            self.limit.follow()
+            self.device.keep_limit()
 
     def drop_copies(self) -> bool:
         """Packed copies go, which can be made again, as something else wants their memory. Whether
