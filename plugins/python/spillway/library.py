@@ -114,11 +114,12 @@ class Pool:
         """Host memory that the GPU reaches, charged to the host budget. BudgetError."""
         return HostRegion(self, size_bytes, name, tag)
 
-    def host_bytes(self) -> int:
-        """Of its budget, held now."""
+    def host_use(self) -> dict:
+        """Of the host, in bytes; called often."""
         numbers = PoolStatistics(ctypes.sizeof(PoolStatistics))
         self.library.call("pool_read_statistics", self._handle, ctypes.byref(numbers))
-        return numbers.host_bytes
+        return {"used_bytes": numbers.host_bytes, "budget_bytes": numbers.host_limit_bytes,
+                "peak_bytes": numbers.host_peak_bytes}
 
 
 class HostRegion:

@@ -147,7 +147,7 @@ def test_to_the_cpu_and_back(pair):
     for name, value in model.state_dict().items():
         assert value.device.type == "cpu" and torch.equal(value, expected[name])
     gc.collect()
-    assert reporting.host_use(streamer)["used_bytes"] == 0 and streamer.ring is None
+    assert streamer.pool.host_use()["used_bytes"] == 0 and streamer.ring is None
     model.to("cuda")
     assert all(homes(model))
     same(model, resident)

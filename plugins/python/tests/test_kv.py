@@ -36,7 +36,7 @@ def tight(stream):
 
 def kv_bytes(streamer, model):
     """Of the host. Weights may have yielded on a GPU, where torch counts activations, too."""
-    return reporting.host_use(streamer)["used_bytes"] - home_bytes(model)
+    return streamer.pool.host_use()["used_bytes"] - home_bytes(model)
 
 
 def padded(ids):

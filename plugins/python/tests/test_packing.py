@@ -153,7 +153,7 @@ def test_memory_goes_back(stream, device):
 
 
 def pool_bytes(streamer):
-    return spillway.torch.reporting.host_use(streamer)["used_bytes"]
+    return streamer.pool.host_use()["used_bytes"]
 
 
 def test_with_cpu_rows(stream, device, monkeypatch):

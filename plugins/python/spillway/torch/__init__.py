@@ -264,7 +264,7 @@ def plan(model_or_config, hbm_budget: str | int | None = None,
     if work_bytes is None:
         work_bytes = live.work_bytes if live else WORK_BYTES
     if host is None and live:
-        host = reporting.host_use(live)["budget_bytes"]
+        host = live.pool.host_use()["budget_bytes"]
     if hbm is None:
         hbm = live.hbm_bytes + live.work_bytes if live else _free_hbm()
     weights_bytes(hbm, work_bytes)

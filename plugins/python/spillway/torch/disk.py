@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import mmap
 import os
 import tempfile
@@ -84,19 +83,24 @@ class DiskPool:
 
     def _add(self, made: FileRange) -> FileRange:
         self._ranges.add(made)
-        held = sum(one.size_bytes for one in list(self._ranges))
-        self._peak_bytes = max(self._peak_bytes, held)
+        self._peak_bytes = max(self._peak_bytes, self.host_use()["used_bytes"])
         return made
 
-    def text(self, function: str) -> str:
-        """Stands for library.Pool.text(), of 'pool_report' (JSON) and 'pool_explain'. The disk has
-        the host's place there, and no budget."""
+    def host_use(self) -> dict:
+        """As library.Pool.host_use(): the disk has the host's place there, and no budget."""
+        return {"used_bytes": sum(self._sums().values()), "budget_bytes": None,
+                "peak_bytes": self._peak_bytes}
+
+    def _sums(self) -> dict[bool, int]:
+        """Bytes, by whether they are in temporary files."""
         sums = {True: 0, False: 0}
         for one in list(self._ranges):
             sums[one.temporary] += one.size_bytes
-        if function == "pool_report":
-            return json.dumps({"tiers": {"host": {
-                "bytes": sum(sums.values()), "limit_bytes": None, "peak_bytes": self._peak_bytes}}})
+        return sums
+
+    def text(self, function: str) -> str:
+        """As library.Pool.text(), of 'pool_explain'."""
+        sums = self._sums()
         return (f"disk: {format_size(sums[False])} of weights in their checkpoint, "
                 f"{format_size(sums[True])} in temporary files in {self.folder}")
 

@@ -229,9 +229,9 @@ class KvTiers:
         return last is layer and self.missing_bytes(2 * layer.growth_bytes(layer.length)) <= 0
 
     def keep_limit(self) -> None:
-        """Streamer.settle()."""
+        """Streamer.keep_limit()."""
         if (streamer := self.streamer()) is not None:
-            streamer.settle()
+            streamer.keep_limit()
 
     def missing_bytes(self, size_bytes: int) -> int:
         """Of HBM, if a KV cache took so many more. At most 0 where it has room."""

@@ -4,7 +4,6 @@ budget goes; the homes stay what they are. docs/decisions/packing.md. Any thread
 """
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -165,7 +164,7 @@ class Packing:
         weight.packed = None  # its memory may be what the new one needs
         if not self._is_settled(weight, version):
             return
-        if (room := self._room()) is not None and room < EXPECTED_RATIO * weight.size_bytes:
+        if self._room() < EXPECTED_RATIO * weight.size_bytes:
             self._rest()
             return
         home = weight.home
@@ -187,11 +186,10 @@ class Packing:
 
     # -- Memory
 
-    def _room(self) -> int | None:
-        """Bytes of the host budget for more copies; None: it has no end."""
-        host = json.loads(self._pool.text("pool_report"))["tiers"]["host"]
-        limit = host["limit_bytes"]
-        return None if limit is None else limit - host["bytes"] - KEPT_BYTES
+    def _room(self) -> int:
+        """Bytes of the host budget for more copies."""
+        host = self._pool.host_use()
+        return host["budget_bytes"] - host["used_bytes"] - KEPT_BYTES
 
     def _rest(self) -> None:
         with self._lock:
@@ -237,9 +235,7 @@ class Packing:
     def expected_bytes(self, weights) -> int:
         """Of these, over the link in a pass once copies are made."""
         weights = list(weights)
-        room = self._room()
-        if room is not None:
-            room += self.numbers()["packed_bytes"]
+        room = self._room() + self.numbers()["packed_bytes"]
         return expected_bytes(sum(weight.size_bytes for weight in weights),
                               sum(weight.size_bytes for weight in weights if packs(weight)), room)
 

@@ -74,12 +74,13 @@ def plan(model: torch.nn.Module, dtype, budgets: Budgets, live: Streamer | None,
     in_host = streamer.plan(model, dtype, getattr(model, "all_tied_weights_keys", None))
     tensors = [(name, in_host.get(name, False), size_of(parameter, dtype))
                for name, parameter in model.named_parameters()]
-    host_used = reporting.host_use(live)["used_bytes"] if live else 0
+    host_used = live.pool.host_use()["used_bytes"] if live else 0
+    coming = _pages(tensors)
     hbm = reporting.hbm_use(streamer, tensors)
-    tables = int(streamer.device.page_table_share * _pages(tensors))
+    tables = int(streamer.device.page_table_share * coming)
     hbm["used_bytes"] += hbm["weights_bytes"] + tables
     hbm["other_bytes"] = hbm["used_bytes"] - hbm["weights_bytes"] - hbm["ring_bytes"]
-    host = {"used_bytes": host_used + _pages(tensors), "budget_bytes": budgets.host_bytes}
+    host = {"used_bytes": host_used + coming, "budget_bytes": budgets.host_bytes}
     kv = _plan_kv(model, dtype, streamer, hbm, cache, link[0])
     if kv:
         hbm["kv_bytes"] = kv["hbm_bytes"] + kv["slots_bytes"]

@@ -1,8 +1,6 @@
 """report(): what a streamer has placed, and what its ring has measured. Any thread."""
 from __future__ import annotations
 
-import json
-
 import torch
 
 from spillway.torch import inventory
@@ -18,7 +16,7 @@ def report(streamer, roots=None) -> Overview:
     return Overview("spillway.torch report", {
         "device": device_name(streamer.device.device), "tiers": streamer.device.tiers,
         "hbm": hbm_use(streamer, tensors),
-        "host": host_use(streamer),
+        "host": streamer.pool.host_use(),
         "link": {"bytes_per_second": rate, "source": "measured by copies ahead of use"
                  if rate else "no copy has been timed yet"},
         "ring": ring_numbers(ring) if ring else None,
@@ -81,12 +79,6 @@ def _kv(streamer, rate) -> dict | None:
             "slots_bytes": ring.size_bytes if ring is not None else 0,
             "hits": counts.hits if counts else 0, "misses": counts.misses if counts else 0,
             "streamed_bytes": int(streamed), "predicted_seconds": streamed / rate if rate else None}
-
-
-def host_use(streamer) -> dict:
-    host = json.loads(streamer.pool.text("pool_report"))["tiers"]["host"]
-    return {"used_bytes": host["bytes"], "budget_bytes": host["limit_bytes"],
-            "peak_bytes": host["peak_bytes"]}
 
 
 def link_rate(streamer) -> float | None:

@@ -59,13 +59,13 @@ class Streamer:
         would leave holes in HBM.
 
         `tied` names parameters that are to be the same as others, which they are not yet."""
-        self.settle()
+        self.keep_limit()
         coming = {name: p for name, p in root.named_parameters()
                   if not self.device.holds(p) and name not in (tied or {})}
         streams, looked_up = sort_weights(root, coming, self.device, dtype, tied or {})
         sizes = {**looked_up, **streams}
-        room = self.hbm_bytes - self.allocated_bytes() - sum(size_of(p, dtype)
-                                                             for p in coming.values())
+        total = sum(size_of(p, dtype) for p in coming.values())
+        room = self.hbm_bytes - self.allocated_bytes() - total
         tables, needed = -1, 0
         while needed > tables:  # the more goes to the host, the more HBM do its page tables take
             tables = needed
@@ -132,10 +132,10 @@ class Streamer:
             if not self.drop_copies():
                 raise
             region = self.pool.host_region(size_bytes, name)
-        self.settle()
+        self.keep_limit()
         return region
 
-    def settle(self) -> None:
+    def keep_limit(self) -> None:
         """Torch's limit is that for what the pool holds now, and torch keeps it. In a thread that
         runs models."""
         if self.limit is not None:
@@ -210,7 +210,7 @@ class Streamer:
     def page_table_bytes(self) -> int:
         """Of HBM, for what the pool holds in the host."""
         share = self.device.page_table_share
-        return int(share * self.pool.host_bytes()) if share and self.pool else 0
+        return int(share * self.pool.host_use()["used_bytes"]) if share and self.pool else 0
 
     def _torch_counts(self) -> bool:
         return self.device.device.type == "cuda"
