@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ PASSED = house.ROOT / ".cache" / "tidy"
 DATABASE = house.ROOT / "build" / "tidy" / "compile_commands.json"
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 ROOTS = ("src", "include", "tests")
+GCC_ONLY = {"-fno-tree-reassoc"}  # optimisations that clang's driver does not know by name
 
 
 def includes(path):
@@ -50,11 +52,12 @@ def key_of(source, command, rules):
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def run(source):
+def run(source, command):
     """Returns (what clang-tidy found, seconds)."""
     start = time.monotonic()
+    options = [option for option in shlex.split(command)[1:] if option not in GCC_ONLY]
     # -w: warnings are for the build to say, whose compiler the options were written for.
-    command = ["clang-tidy", "--quiet", "--extra-arg=-w", "-p", DATABASE.parent, source]
+    command = ["clang-tidy", "--quiet", source, "--", *options, "-w"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     text = done.stdout if done.stdout.strip() else done.stderr
     return (text if done.returncode != 0 else ""), time.monotonic() - start
@@ -82,7 +85,7 @@ def main():
                  if options.all or not (PASSED / key).exists())
     seen, failed = set(), 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for source, (text, seconds) in zip(due, pool.map(run, due)):
+        for source, (text, seconds) in zip(due, pool.map(run, due, map(commands.get, due))):
             failed += bool(text)
             print(f"clang-tidy {source.relative_to(house.ROOT)}: "
                   f"{'FAILED' if text else 'passed'} in {seconds:.1f} s", flush=True)

@@ -53,9 +53,8 @@ class alignas(64) DotsVnni {
         multiply_block<Format>(w, b, t, dots);
         HWY_UNROLL(4)
         for (size_t i = 0; i < kTogether; ++i) {
-          const __m512 products =
-              _mm512_fmadd_ps(_mm512_castsi512_ps(dots[i].low), scale, less_ones);
-          x.template add_products<Format>(panel, b, t + i, products, dots[i].high, sums[t + i]);
+          const __m512 low = _mm512_fmadd_ps(_mm512_castsi512_ps(dots[i].low), scale, less_ones);
+          x.template add_scaled<Format>(panel, b, t + i, {low, dots[i].high}, sums[t + i]);
         }
       }
     }

@@ -20,6 +20,12 @@ struct BlockDots {
   __m512i high;
 };
 
+// Likewise, `low` times the rows' scales already.
+struct ScaledDots {
+  __m512 low;
+  __m512i high;
+};
+
 // Some of the batch's tokens, in the columns of one tile. What is read as one number for all rows
 // lies together here, so that it is found without an address for each token.
 template <size_t kTokens>
@@ -55,14 +61,14 @@ struct alignas(64) TokenTile {
   template <class Format>
   HWY_INLINE void add(const Panel& panel, size_t b, size_t t, const BlockDots& dots,
                       __m512& sums) const {
-    const __m512 products =
+    const __m512 low =
         _mm512_mul_ps(_mm512_cvtepi32_ps(dots.low), _mm512_load_ps(panel.scales[b][0]));
-    add_products<Format>(panel, b, t, products, dots.high, sums);
+    add_scaled<Format>(panel, b, t, {low, dots.high}, sums);
   }
-  // Likewise where dots.low has been scaled.
   template <class Format>
-  HWY_INLINE void add_products(const Panel& panel, size_t b, size_t t, __m512 products,
-                               __m512i high, __m512& sums) const {
+  HWY_INLINE void add_scaled(const Panel& panel, size_t b, size_t t, const ScaledDots& dots,
+                             __m512& sums) const {
+    __m512 products = dots.low;
     const float* input = minima_sums[t];
     if constexpr (Format::kMinima == Per::k32) sums = add_minimum(panel, b, 0, input[b], sums);
     if constexpr (Format::kMinima == Per::k16) {
@@ -70,8 +76,8 @@ struct alignas(64) TokenTile {
       sums = add_minimum(panel, b, 1, input[2 * b + 1], sums);
     }
     if constexpr (Format::kScales == Per::k16) {
-      products =
-          _mm512_fmadd_ps(_mm512_cvtepi32_ps(high), _mm512_load_ps(panel.scales[b][1]), products);
+      products = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots.high), _mm512_load_ps(panel.scales[b][1]),
+                                 products);
     }
     sums = _mm512_fmadd_ps(products, _mm512_set1_ps(scales[t][b]), sums);
   }
