@@ -16,15 +16,23 @@ for name in pytest peft gguf; do
   python3 -c "import $name" 2>/dev/null || PYTHONPATH+=:$brought/$name
 done
 
-# One process a file, several at once: they share the GPU, each within its own budget.
+# One process a file, several at once: they share the GPU, each within its own budget. Not those
+# marked alone.
 tests() (
   cd plugins/python && printf '%s\n' tests/test_*.py | xargs -P "${JOBS:-8}" -I FILE sh -c '
-    log=$(mktemp) && timeout 570 python3 -m pytest -q -ra -p no:cacheprovider "$@" FILE >"$log" 2>&1
+    log=$(mktemp)
+    timeout 570 python3 -m pytest -q -ra -p no:cacheprovider -m "not alone" "$@" FILE >"$log" 2>&1
     code=$? && [ $code -ne 5 ] || code=0  # 5: nothing of this file was chosen
     sed "s|^|FILE: |" "$log" && rm "$log" && exit $code' sh "$@"
+)
+
+alone() (
+  cd plugins/python && timeout 300 python3 -m pytest -q -ra -p no:cacheprovider -m alone "$@" tests
+  code=$? && [ $code -eq 5 ] || exit $code
 )
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
 python3 -c 'import torch, transformers as t; print(f"torch {torch.__version__}, {t.__version__}")'
 step cuda tests --device cuda "$@"
+step alone alone --device cuda "$@"
 all_passed dropin_tests

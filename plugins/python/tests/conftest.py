@@ -20,6 +20,7 @@ MIB = 1 << 20
 MARKERS = {
     "slow": "takes a minute; runs with --slow",
     "gpu": "needs a GPU; runs with --device cuda",
+    "alone": "reads what all processes hold of the GPU: run by -m alone while nothing else does",
     "standin(reason)": "shows something of the stand-in only; not with --device cuda"}
 
 

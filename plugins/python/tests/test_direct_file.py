@@ -85,8 +85,9 @@ def test_what_is_free_is_the_least_of_system_and_group(tmp_path):
     assert host_memory.free_bytes(tmp_path) == MIB - 24
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 5])
 @pytest.mark.parametrize("size", [0, 1, 5000, 100_000])
-def test_staging_brings_every_byte(tmp_path, monkeypatch, size):
+def test_staging_brings_every_byte(tmp_path, monkeypatch, size, pieces):
     """With the CPU for the GPU: pieces, their order and their places are the same."""
     from spillway.torch import staging
 
@@ -100,11 +101,8 @@ def test_staging_brings_every_byte(tmp_path, monkeypatch, size):
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
     monkeypatch.setattr(staging, "PIECE_BYTES", 8192)
-
-    def pages(size_bytes):
-        memory = torch.empty(size_bytes + 4096, dtype=torch.uint8)
-        return memory[-memory.data_ptr() % 4096:][:size_bytes]
-    monkeypatch.setattr(staging, "_pages", pages)
+    monkeypatch.setattr(staging, "PIECES", pieces)
+    monkeypatch.setattr(staging, "_pinned", host_memory.huge_pages)
     path = tmp_path / "one.safetensors"
     wanted = torch.randint(0, 256, (size,), dtype=torch.uint8)
     safetensors.save_file({"head": torch.zeros(77), "x": wanted}, path)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from models import MIB, homes, network
 
-from spillway.torch import (checkpoint, direct_file, disk, loading, measures, planning,
+from spillway.torch import (checkpoint, direct_file, disk, host_memory, loading, measures, planning,
                             reporting)
 from spillway.torch.ring import Ring
 from spillway.torch.streamer import Streamer
@@ -141,7 +141,7 @@ def wants_huge_pages(address):
 @pytest.mark.parametrize("size", [4096, 3 * MIB, 64 * MIB])
 def test_the_ring_lies_in_huge_pages(size):
     memory = disk.Disk(direct_file.Reader(1)).ring_memory(size)
-    assert memory.numel() == size and memory.data_ptr() % disk.HUGE_PAGE == 0
+    assert memory.numel() == size and memory.data_ptr() % host_memory.HUGE_PAGE == 0
     assert wants_huge_pages(memory.data_ptr()) or not Path(
         "/sys/kernel/mm/transparent_hugepage/enabled").exists()
     memory[-1] = 1

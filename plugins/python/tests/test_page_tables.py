@@ -183,6 +183,7 @@ def test_what_torch_has_cached_beyond_it_goes_back(monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.alone
 def test_the_drivers_view_stays_within_the_budget(tmp_path):
     done = run_script(tmp_path, f"""
 import sys

@@ -14,6 +14,7 @@ import time
 import weakref
 
 from spillway.torch import page_cache
+from spillway.torch.host_memory import huge_pages
 
 PAGE = 4096  # of O_DIRECT: offsets, sizes and addresses, safe everywhere
 BLOCK_BYTES = 2 << 20  # of one read: each takes the interpreter's lock from who computes
@@ -79,9 +80,8 @@ class _Piece:
         lead = self.offset % PAGE
         straight = self.address % PAGE == lead
         if not straight and not block:
-            block.append((ctypes.c_char * (block_bytes + 2 * PAGE))())
-        begin = self.address - lead if straight else ctypes.addressof(block[0]) + \
-            -ctypes.addressof(block[0]) % PAGE
+            block.append(huge_pages(block_bytes + PAGE))
+        begin = self.address - lead if straight else block[0].data_ptr()
         size = lead + self.size_bytes
         try:
             got = self.file.read(self.offset - lead, begin, size + -size % PAGE)

@@ -4,7 +4,6 @@ cache. Thread-safe where torch is.
 """
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -16,10 +15,10 @@ import torch
 from spillway.torch.compat import address_of
 from spillway.torch.devices import Cpu
 from spillway.torch.direct_file import PAGE, DirectFile, Reader, Ticket
+from spillway.torch.host_memory import huge_pages
 from spillway.torch.sizes import format_size
 
 _WRITE_BYTES = 8 << 20
-HUGE_PAGE = 2 << 20
 
 
 class FileRange:
@@ -175,14 +174,7 @@ class Disk(Cpu):
         return super().slot_bytes(size_bytes) + PAGE
 
     def ring_memory(self, size_bytes: int) -> torch.Tensor:
-        """That begins at a page, a huge one, of which the disk's requests need fewer pieces
-        (docs/decisions/disk-ring.md). Where the system has none: at one all the same."""
-        pages = mmap.mmap(-1, size_bytes + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        memory = torch.frombuffer(pages, dtype=torch.uint8)
-        start = -memory.data_ptr() % HUGE_PAGE
-        return memory[start:start + size_bytes]
+        return huge_pages(size_bytes)
 
     def slot_lead(self, home: torch.Tensor) -> int:
         """A copy lies in its page where the home does in the file's: so O_DIRECT wants it."""

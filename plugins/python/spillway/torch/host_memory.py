@@ -1,7 +1,24 @@
-"""How much memory of the host a process may still take. Any thread."""
+"""Memory of the host: in huge pages, and how much a process may still take. Any thread."""
 from __future__ import annotations
 
+import contextlib
+import mmap
 from pathlib import Path
+
+import torch
+
+HUGE_PAGE = 2 << 20
+
+
+def huge_pages(size_bytes: int) -> torch.Tensor:
+    """Bytes that begin at a huge page: a disk's requests to such memory have fewer pieces
+    (docs/decisions/disk-ring.md). Where the system has none, at a page all the same."""
+    pages = mmap.mmap(-1, size_bytes + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    memory = torch.frombuffer(pages, dtype=torch.uint8)
+    start = -memory.data_ptr() % HUGE_PAGE
+    return memory[start:start + size_bytes]
 
 
 def free_bytes(root: Path = Path("/")) -> int:

@@ -1,12 +1,17 @@
-"""Files to HBM by way of pinned memory. Each thread has two pieces of its own while it loads."""
+"""Files to HBM by way of pinned memory. Each thread has pieces of its own while it loads."""
 from __future__ import annotations
 
+import collections
+import itertools
 import threading
+import weakref
 
 import torch
 
 from spillway.torch.direct_file import PAGE
+from spillway.torch.host_memory import huge_pages
 
+PIECES = 2
 PIECE_BYTES = 16 << 20
 
 
@@ -25,29 +30,28 @@ class Staging:
             return result
         edges = [0, *range(PIECE_BYTES - tensor.offset % PAGE, size, PIECE_BYTES), size]
         pieces, stream = self._pieces(), torch.cuda.current_stream(self._device)
+        coming = collections.deque()
 
-        def start(number):
-            memory, copied = pieces[number % 2]
+        def start(piece, begin, end):
+            memory, copied = piece
             copied.synchronize()
-            begin, end = edges[number:number + 2]
             lead = (tensor.offset + begin) % PAGE  # of the first piece; the others begin at a page
             target = memory[lead:lead + end - begin]
-            return target, tensor.start(begin, end - begin, target)
+            coming.append((tensor.start(begin, end - begin, target), target, copied, begin, end))
 
-        def finish(number, coming):
-            target, ticket = coming
+        def finish():
+            ticket, source, copied, begin, end = coming.popleft()
             tensor.wait(ticket)
-            flat[edges[number]:edges[number + 1]].copy_(target, non_blocking=True)
-            pieces[number % 2][1].record(stream)
+            flat[begin:end].copy_(source, non_blocking=True)
+            copied.record(stream)
 
-        last = len(edges) - 2
         with self._reader.turn:
-            coming = start(0)
-            for number in range(last):
-                following = start(number + 1)
-                finish(number, coming)
-                coming = following
-        finish(last, coming)
+            for piece, (begin, end) in zip(itertools.cycle(pieces), itertools.pairwise(edges)):
+                if len(coming) == len(pieces):
+                    finish()
+                start(piece, begin, end)
+        while coming:
+            finish()
         for _, copied in pieces:
             copied.synchronize()
         return result
@@ -55,12 +59,15 @@ class Staging:
     def _pieces(self):
         """Pinned memory that begins at a page, and the end of the last copy from it."""
         if not hasattr(self._here, "pieces"):
-            self._here.pieces = [(_pages(PIECE_BYTES + 2 * PAGE), torch.cuda.Event())
-                                 for _ in range(2)]
+            self._here.pieces = [(_pinned(PIECE_BYTES + PAGE), torch.cuda.Event())
+                                 for _ in range(PIECES)]
         return self._here.pieces
 
 
-def _pages(size_bytes: int) -> torch.Tensor:
-    memory = torch.empty(size_bytes + PAGE, dtype=torch.uint8, pin_memory=True)
-    start = -memory.data_ptr() % PAGE
-    return memory[start:start + size_bytes]
+def _pinned(size_bytes: int) -> torch.Tensor:
+    """As huge_pages(): torch's own pinned memory has pages as they come."""
+    memory = huge_pages(size_bytes)
+    runtime, address = torch.cuda.cudart(), memory.data_ptr()
+    torch.cuda.check_error(runtime.cudaHostRegister(address, size_bytes, 0))
+    weakref.finalize(memory, runtime.cudaHostUnregister, address).atexit = False
+    return memory
