@@ -2,7 +2,7 @@
 # The tests of the PyTorch drop-in on this machine's GPU, over what tools/device/pack laid out or in
 # a checkout with SPILLWAY_LIBRARY set. torch and transformers must be there; pytest, peft and gguf
 # are brought along where they are not. The real model lies where tools/model puts it, or its tests
-# are skipped. Arguments go to pytest. Ends with 1 where a test failed.
+# are skipped. Arguments go to pytest, which gets an -m of ours. Ends with 1 where a test failed.
 #
 # usage: [JOBS=8] tools/device/dropin_tests.sh [-k WORDS] [--maxfail N]
 set -uo pipefail
@@ -27,7 +27,7 @@ tests() (
 )
 
 alone() (
-  cd plugins/python && timeout 300 python3 -m pytest -q -ra -p no:cacheprovider -m alone "$@" tests
+  cd plugins/python && timeout 400 python3 -m pytest -q -ra -p no:cacheprovider -m alone "$@" tests
   code=$? && [ $code -eq 5 ] || exit $code
 )
 

@@ -1,8 +1,12 @@
 """Files past the page cache, and what is read of them; how much memory a machine has left."""
+import gc
 import os
+import time
+import weakref
 
 import pytest
 import torch
+from huge_pages import wants_huge_pages
 from models import MIB
 
 from spillway.torch import checkpoint, direct_file, disk, host_memory, page_cache
@@ -85,27 +89,55 @@ def test_what_is_free_is_the_least_of_system_and_group(tmp_path):
     assert host_memory.free_bytes(tmp_path) == MIB - 24
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 5])
-@pytest.mark.parametrize("size", [0, 1, 5000, 100_000])
-def test_staging_brings_every_byte(tmp_path, monkeypatch, size, pieces):
-    """With the CPU for the GPU: pieces, their order and their places are the same."""
-    from spillway.torch import staging
+class Failing(direct_file.DirectFile):
+    """Fails at one offset, and is slow beyond it."""
 
-    class Event:
-        def synchronize(self):
-            pass
+    def __init__(self, path, at):
+        super().__init__(path)
+        self._at = at
 
-        def record(self, stream):
-            pass
+    def read(self, offset, address, size_bytes):
+        if offset == self._at:
+            raise OSError(5, "Input/output error")
+        if offset > self._at:
+            time.sleep(0.2)
+        return super().read(offset, address, size_bytes)
 
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
-    monkeypatch.setattr(staging, "PIECE_BYTES", 8192)
-    monkeypatch.setattr(staging, "PIECES", pieces)
-    monkeypatch.setattr(staging, "_pinned", host_memory.huge_pages)
-    path = tmp_path / "one.safetensors"
-    wanted = torch.randint(0, 256, (size,), dtype=torch.uint8)
-    safetensors.save_file({"head": torch.zeros(77), "x": wanted}, path)
-    device = disk.Disk()
-    with checkpoint.opens(device)(__import__("safetensors").safe_open)(path, "pt") as opened:
-        assert torch.equal(staging.Staging(device).load(opened.get_slice("x")), wanted)
+
+def test_a_failed_read_keeps_nothing_of_who_wanted_it(tmp_path):
+    path, size = tmp_path / "bytes", 64 << 10
+    path.write_bytes(bytes(size))
+    reader, seen = direct_file.Reader(2, 8192), []
+
+    class Model:
+        pass
+
+    def load():
+        model = Model()
+        seen.append(weakref.ref(model))
+        entry = {"data_offsets": [0, size], "shape": [size], "dtype": "U8"}
+        checkpoint.FileTensor(Failing(path, 8192), entry, 0, None, reader).read()
+
+    with pytest.raises(OSError, match="Input/output"):
+        load()
+    reader.synchronize()
+    end = time.monotonic() + 10  # threads that have just ended their last read
+    while seen[0]() is not None and time.monotonic() < end:
+        gc.collect()
+    assert seen[0]() is None
+
+
+def test_what_is_read_elsewhere_comes_by_way_of_huge_pages(tmp_path, monkeypatch):
+    path, addresses = tmp_path / "bytes", []
+    path.write_bytes(bytes(MIB))
+    read = direct_file.DirectFile.read
+
+    def seen(self, offset, address, size_bytes):
+        addresses.append(wants_huge_pages(address))
+        return read(self, offset, address, size_bytes)
+    monkeypatch.setattr(direct_file.DirectFile, "read", seen)
+    reader, memory = direct_file.Reader(1), torch.empty(MIB, dtype=torch.uint8)
+    ticket = direct_file.Ticket()
+    reader.start(direct_file.DirectFile(path), 100, MIB - 200, (memory.data_ptr(), memory), ticket)
+    reader.wait(ticket)
+    assert memory.data_ptr() % 4096 != 100 and all(addresses) and addresses

@@ -1,11 +1,10 @@
 """Without a GPU: homes are ranges of files, which the ring reads past the page cache."""
 import os
-import re
 import threading
-from pathlib import Path
 
 import pytest
 import torch
+from huge_pages import wants_huge_pages
 from models import MIB, homes, network
 
 from spillway.torch import (checkpoint, direct_file, disk, host_memory, loading, measures, planning,
@@ -127,23 +126,11 @@ def test_what_was_written_is_used(on_disk, folder):
     assert torch.equal(logits(model)[0], before[0])
 
 
-def wants_huge_pages(address):
-    """What the kernel has been told about the memory there."""
-    inside = False
-    for line in open("/proc/self/smaps"):
-        if (found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)):
-            inside = int(found[1], 16) <= address < int(found[2], 16)
-        elif inside and line.startswith("VmFlags:"):
-            return "hg" in line.split()
-    return False
-
-
 @pytest.mark.parametrize("size", [4096, 3 * MIB, 64 * MIB])
 def test_the_ring_lies_in_huge_pages(size):
     memory = disk.Disk(direct_file.Reader(1)).ring_memory(size)
     assert memory.numel() == size and memory.data_ptr() % host_memory.HUGE_PAGE == 0
-    assert wants_huge_pages(memory.data_ptr()) or not Path(
-        "/sys/kernel/mm/transparent_hugepage/enabled").exists()
+    assert wants_huge_pages(memory.data_ptr())
     memory[-1] = 1
     assert memory.sum() == 1
 

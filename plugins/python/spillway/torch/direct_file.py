@@ -80,7 +80,7 @@ class _Piece:
         lead = self.offset % PAGE
         straight = self.address % PAGE == lead
         if not straight and not block:
-            block.append(huge_pages(block_bytes + PAGE))
+            block.append(huge_pages(block_bytes))
         begin = self.address - lead if straight else block[0].data_ptr()
         size = lead + self.size_bytes
         try:
@@ -114,6 +114,7 @@ class Reader:
     """Reads from files by threads of its own, in the order in which they were asked for."""
 
     def __init__(self, threads: int = THREADS, block_bytes: int = BLOCK_BYTES):
+        assert block_bytes % PAGE == 0
         self.block_bytes = block_bytes
         self.turn = threading.Lock()  # for who asks for much: disks are slower with several at once
         self.bytes = 0  # read
@@ -202,6 +203,7 @@ class Reader:
                 if ticket.pending == 0:
                     self._stamp(ticket.sample)
                     self._changed.notify_all()
+            del ticket, error  # which, raised, keeps all that its frames do
 
     def _stamp(self, sample) -> None:
         """Several are read at once: each one's time begins when the one before has come, as it
