@@ -6,6 +6,14 @@
 #include "base/check.h"
 
 namespace spillway::engine {
+namespace {
+
+// From so many on computing takes about as long as reading, and slices are multiplied several at a
+// time: threads start and meet once for all, and have more rows to share. Fewer tokens are done
+// with a slice long before the next one has come.
+constexpr size_t kManyTokens = 32;
+
+}  // namespace
 
 StreamedWeights::StreamedWeights(const Parts& parts)
     : parts_(parts), resident_(parts.weights.size(), true), together_(parts.weights.size()) {
@@ -112,23 +120,40 @@ void StreamedWeights::multiply_resident(std::span<const model::Product> products
   parts_.ops.matmul(input, std::span(now).first(products.size()), std::span(soon).first(count));
 }
 
+Result<ops::WeightRows> StreamedWeights::take(model::WeightId weight, size_t& slice) {
+  const auto& slices = parts_.plan.slices;
+  const model::Weight& w = parts_.weights[weight];
+  const bool stays = resident(slices[slice]);
+  ops::WeightRows rows{
+      .dtype = w.dtype, .data = nullptr, .rows = slices[slice].rows, .columns = w.columns};
+  SPILLWAY_ASSIGN(rows.data, acquire(slices[slice]));
+  for (++slice; stays && slice < first_slice_[weight + 1] && resident(slices[slice]); ++slice) {
+    SPILLWAY_TRY(acquire(slices[slice]));
+    rows.rows += slices[slice].rows;
+  }
+  return rows;
+}
+
+// The ring keeps as many slots for its reads as it has under way.
+size_t StreamedWeights::most_together() const {
+  const memory::StagingRing::Options& staging = parts_.plan.staging;
+  return std::clamp<size_t>(staging.slots - staging.depth, 1, ops::kMostProducts);
+}
+
 Result<void> StreamedWeights::multiply_slices(const model::Product& product,
                                               const ops::MatmulInput& input) {
-  const model::Weight& w = parts_.weights[product.weight];
   const size_t end = first_slice_[product.weight + 1];
+  const size_t most = input.tokens < kManyTokens ? 1 : most_together();
+  std::array<ops::Product, ops::kMostProducts> together;
   for (size_t i = first_slice_[product.weight]; i < end;) {
-    const placement::Slice& slice = parts_.plan.slices[i];
-    ops::WeightRows rows{
-        .dtype = w.dtype, .data = nullptr, .rows = slice.rows, .columns = w.columns};
-    SPILLWAY_ASSIGN(rows.data, acquire(slice));
-    size_t next = i + 1;
-    if (resident(slice)) {  // with what lies behind it
-      for (; next < end && resident(parts_.plan.slices[next]); ++next) {
-        SPILLWAY_TRY(acquire(parts_.plan.slices[next]));
-        rows.rows += parts_.plan.slices[next].rows;
-      }
+    size_t count = 0;
+    size_t next = i;
+    for (; next < end && count < most; ++count) {
+      float* y = product.y.data() + parts_.plan.slices[next].first_row;
+      SPILLWAY_ASSIGN(const ops::WeightRows rows, take(product.weight, next));
+      together[count] = {rows, y, parts_.weights[product.weight].rows};
     }
-    parts_.ops.matmul(input, rows, product.y.data() + slice.first_row, w.rows);
+    parts_.ops.matmul(input, std::span(together).first(count), {});
     for (; i < next; ++i) SPILLWAY_TRY(release(i));
   }
   return {};

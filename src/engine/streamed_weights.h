@@ -47,7 +47,11 @@ class StreamedWeights final : public model::WeightSource {
   ops::WeightRows whole(model::WeightId weight) const;
   // All of the products' weights are resident.
   void multiply_resident(std::span<const model::Product> products, ops::MatmulInput& input);
-  // Slice by slice, as they come.
+  // The rows of a slice, or of all that stay from it on; `slice` becomes the one behind them.
+  Result<ops::WeightRows> take(model::WeightId weight, size_t& slice);
+  // Slices of one matmul with many tokens.
+  size_t most_together() const;
+  // Slice by slice, as they come, or a few at a time.
   Result<void> multiply_slices(const model::Product& product, const ops::MatmulInput& input);
   // Gives a unit's slot back after its last slice.
   Result<void> release(size_t slice);

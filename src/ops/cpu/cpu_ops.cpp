@@ -144,13 +144,15 @@ CpuOps::Cut CpuOps::cut_for_one(std::span<const Product> products) {
 
 CpuOps::Cut CpuOps::cut(std::span<const Product> products, size_t tokens) const {
   SPILLWAY_CHECK(products.size() <= kMostProducts);
+  size_t all_rows = 0;
+  for (const Product& product : products) all_rows += product.weight.rows;
+  const size_t share = all_rows / (size_t{4} * pool_.threads());
   Cut all;
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightRows& weight = products[i].weight;
     // A token costs less when it shares its weights with others.
     const size_t row_cost = row_bytes(weight.dtype, weight.columns) * (1 + tokens / 2);
-    const size_t fit = std::max(kRangeWeightBytes / row_cost,
-                                std::min(kManyRows, weight.rows / (size_t{4} * pool_.threads())));
+    const size_t fit = std::max(kRangeWeightBytes / row_cost, std::min(kManyRows, share));
     const size_t rows = round_up(std::max<size_t>(1, fit), kPanelRows);
     all.add(i, weight.rows, rows);
   }

@@ -68,6 +68,18 @@ TEST_P(SameTokens, ForEveryBudgetChunkAndThreads) {
   EXPECT_GE(streamed, 18u);
 }
 
+// From 32 tokens on, slices of a matrix are multiplied several at a time.
+TEST_P(SameTokens, ForALongPrompt) {
+  const auto platform = machine_with(GetParam());
+  Request request;
+  for (const size_t length = 4 * request.prompt.size(); request.prompt.size() < length;)
+    request.prompt.push_back(request.prompt[request.prompt.size() - 10]);
+  const Outcome reference = run_model(*platform, kPath, kGiB, request);
+  ASSERT_FALSE(reference.error.has_value()) << reference.error->message;
+  for (const uint64_t budget : budgets_between(budget_range(*platform, kPath, request)))
+    expect_same(run_model(*platform, kPath, budget, request), reference);
+}
+
 TEST_P(SameTokens, OneByteLessIsRefusedBeforeAnythingIsRead) {
   const auto platform = machine_with(GetParam());
   const Request request{.chunk = 1};
